@@ -1,0 +1,183 @@
+//! One Perl regular expression over bytes, with a limit on its work.
+//!
+//! PCRE2 without UTF mode sees what SpamAssassin's Perl sees: octets. A match that hits its limit is reported as [`Limit`], never as a
+//! miss.
+
+use pcre2::bytes::{Regex, RegexBuilder};
+
+/// Backtracking steps that one match may take. Ordinary rules need some hundred on an ordinary paragraph.
+const MATCH_STEPS_MAX: u32 = 1_000_000;
+
+/// A compiled pattern.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    regex: Regex,
+}
+
+/// Modifiers of a pattern (`/…/imsx`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Modifiers {
+    /// `i`: letters match in either case.
+    pub caseless: bool,
+    /// `m`: `^` and `$` match at line ends.
+    pub multi_line: bool,
+    /// `s`: the dot matches a line end.
+    pub dot_all: bool,
+    /// `x`: white space and comments in the pattern are ignored.
+    pub extended: bool,
+}
+
+/// Why a pattern cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// No delimiter, or no closing one.
+    #[error("a pattern is written as /…/ or m{{…}}")]
+    NoDelimiter,
+    /// A modifier that this crate does not know.
+    #[error("unknown pattern modifier `{0}`")]
+    UnknownModifier(char),
+    /// The engine refuses it.
+    #[error("{0}")]
+    Syntax(String),
+}
+
+/// The match was given up: it needed more steps, stack or memory than allowed. Whether the pattern matches is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit;
+
+impl Pattern {
+    /// Compiles `source`, the bytes between the delimiters.
+    ///
+    /// # Errors
+    /// [`PatternError::Syntax`] with the engine's words.
+    pub fn compile(source: &[u8], modifiers: Modifiers) -> Result<Pattern, PatternError> {
+        let text = format!("(*LIMIT_MATCH={MATCH_STEPS_MAX}){}", escape_octets(source));
+        let regex = RegexBuilder::new()
+            .caseless(modifiers.caseless)
+            .multi_line(modifiers.multi_line)
+            .dotall(modifiers.dot_all)
+            .extended(modifiers.extended)
+            .jit_if_available(true)
+            .build(&text)
+            .map_err(|error| PatternError::Syntax(error.to_string()))?;
+        Ok(Pattern { regex })
+    }
+
+    /// Compiles a pattern with its delimiters and modifiers, as `/cheap/i` or `m{://cheap}i`.
+    ///
+    /// # Errors
+    /// See [`PatternError`].
+    pub fn parse(text: &[u8]) -> Result<Pattern, PatternError> {
+        let (source, modifiers) = split_delimiters(text)?;
+        Pattern::compile(source, modifiers)
+    }
+
+    /// Whether the pattern matches somewhere in `text`.
+    ///
+    /// # Errors
+    /// [`Limit`] when the answer would cost too much.
+    pub fn is_match(&self, text: &[u8]) -> Result<bool, Limit> {
+        self.regex.is_match(text).map_err(|_| Limit)
+    }
+
+    /// The leftmost match that begins at or after `start`.
+    ///
+    /// # Errors
+    /// [`Limit`] when the answer would cost too much.
+    pub fn find_at(&self, text: &[u8], start: usize) -> Result<Option<(usize, usize)>, Limit> {
+        if start > text.len() {
+            return Ok(None);
+        }
+        let found = self.regex.find_at(text, start).map_err(|_| Limit)?;
+        Ok(found.map(|found| (found.start(), found.end())))
+    }
+
+    /// The groups of the leftmost match: the whole match first, then each group, `None` where it took no part.
+    ///
+    /// # Errors
+    /// [`Limit`] when the answer would cost too much.
+    pub fn captures<'t>(&self, text: &'t [u8]) -> Result<Option<Vec<Option<&'t [u8]>>>, Limit> {
+        let mut locations = self.regex.capture_locations();
+        let found = self.regex.captures_read(&mut locations, text).map_err(|_| Limit)?;
+        if found.is_none() {
+            return Ok(None);
+        }
+        let group = |index| locations.get(index).and_then(|(start, end)| text.get(start..end));
+        Ok(Some((0..locations.len()).map(group).collect()))
+    }
+}
+
+/// The engine takes text, rules are octets: what is not ASCII is written as `\xHH`, which means the same inside and outside a class.
+fn escape_octets(source: &[u8]) -> String {
+    let mut text = String::with_capacity(source.len());
+    for &octet in source {
+        if octet.is_ascii() {
+            text.push(char::from(octet));
+        } else {
+            text.push_str(&format!("\\x{octet:02x}"));
+        }
+    }
+    text
+}
+
+/// Splits `/source/modifiers`, `m{source}modifiers` and the like.
+///
+/// # Errors
+/// [`PatternError::NoDelimiter`] or [`PatternError::UnknownModifier`].
+pub fn split_delimiters(text: &[u8]) -> Result<(&[u8], Modifiers), PatternError> {
+    let rest = match text {
+        [b'm', open, ..] if !open.is_ascii_alphanumeric() && !open.is_ascii_whitespace() => text.get(1..),
+        [b'/', ..] => Some(text),
+        _ => None,
+    };
+    let (&open, rest) = rest.and_then(<[u8]>::split_first).ok_or(PatternError::NoDelimiter)?;
+    let close = match open {
+        b'(' => b')',
+        b'[' => b']',
+        b'{' => b'}',
+        b'<' => b'>',
+        other => other,
+    };
+    let end = memchr::memrchr(close, rest).ok_or(PatternError::NoDelimiter)?;
+    let (source, tail) = rest.split_at_checked(end).ok_or(PatternError::NoDelimiter)?;
+    let mut modifiers = Modifiers::default();
+    for &modifier in tail.iter().skip(1) {
+        match modifier {
+            b'i' => modifiers.caseless = true,
+            b'm' => modifiers.multi_line = true,
+            b's' => modifiers.dot_all = true,
+            b'x' => modifiers.extended = true,
+            // Once-only compiling, ASCII rules and "not global" mean nothing here.
+            b'o' | b'a' | b'u' | b'n' => {}
+            other => return Err(PatternError::UnknownModifier(char::from(other))),
+        }
+    }
+    Ok((source, modifiers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octets_match_octets() {
+        // The two octets of `é` stand for themselves, also inside a class (there each alone), as in Perl without `use utf8`.
+        for (pattern, text, expected) in [
+            ("/caf\u{e9}/", "caf\u{e9}".as_bytes(), true),
+            ("/caf[\u{e9}]$/", b"caf\xc3", true),
+            ("m{CHEAP}i", b"so cheap", true),
+            ("m(a(b)c)", b"abc", true),
+            ("/^b$/m", b"a\nb\nc", true),
+            ("/a.c/", b"a\nc", false),
+            ("/a.c/s", b"a\nc", true),
+        ] {
+            assert_eq!(Pattern::parse(pattern.as_bytes()).unwrap().is_match(text), Ok(expected), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_match_that_costs_too_much_is_no_miss() {
+        let pattern = Pattern::parse(b"/^(a+)+$/").unwrap();
+        assert_eq!(pattern.is_match(&[b'a'; 64].iter().chain(b"!").copied().collect::<Vec<_>>()), Err(Limit));
+    }
+}

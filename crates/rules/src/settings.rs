@@ -1,0 +1,91 @@
+//! What rule files configure besides rules: networks, lists, domains. Filled by the parser, read by [`crate::Input`] and the evals.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use ipnet::IpNet;
+
+use crate::pattern::Pattern;
+
+/// A network of `trusted_networks` and the like; `!` in front makes it an exception. The first entry that holds an address decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetEntry {
+    /// The network.
+    pub net: IpNet,
+    /// Whether the entry excludes.
+    pub is_excluded: bool,
+}
+
+/// Networks.
+#[derive(Clone, Debug, Default)]
+pub struct Networks {
+    /// `trusted_networks`.
+    pub trusted: Vec<NetEntry>,
+    /// `internal_networks`.
+    pub internal: Vec<NetEntry>,
+    /// `msa_networks`.
+    pub msa: Vec<NetEntry>,
+}
+
+/// An address pattern of `welcomelist_from` and the like: `*` and `?` are wild, compared in lower case over the whole address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressGlob {
+    /// The pattern in lower case.
+    pub glob: String,
+    /// The second word of `*_rcvd` (a domain or address) or `*_dkim` (a signing domain), lower case.
+    pub companion: Option<String>,
+}
+
+/// Domain suffixes that users register under, besides the public suffix list: `util_rb_tld` and the like, lower case.
+#[derive(Clone, Debug, Default)]
+pub struct Suffixes {
+    /// `util_rb_tld`: valid top-level domains.
+    pub tld: HashSet<String>,
+    /// `util_rb_2tld`.
+    pub two: HashSet<String>,
+    /// `util_rb_3tld`.
+    pub three: HashSet<String>,
+    /// `util_rb_4tld` and deeper, if a file has them.
+    pub four: HashSet<String>,
+}
+
+/// Everything that rule files configure.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Networks.
+    pub networks: Networks,
+    /// Domain suffixes.
+    pub suffixes: Suffixes,
+    /// Address lists by directive (`welcomelist_from`, `def_welcomelist_from_dkim`, `blocklist_to`, …). Old spellings (`whitelist_…`,
+    /// `blacklist_…`) are stored under the new name.
+    pub addresses: HashMap<String, Vec<AddressGlob>>,
+    /// `enlist_addrlist`: address patterns by list name.
+    pub address_lists: HashMap<String, Vec<AddressGlob>>,
+    /// `enlist_uri_host`: host and domain suffixes by list name, lower case; `false` when written with `!`.
+    pub uri_host_lists: HashMap<String, HashMap<String, bool>>,
+    /// `freemail_domains`: plain domains, lower case.
+    pub freemail_domains: HashSet<String>,
+    /// `freemail_domains` with `*` or `?`.
+    pub freemail_globs: Vec<String>,
+    /// `uridnsbl_skip_domain`, lower case.
+    pub uridnsbl_skip_domains: HashSet<String>,
+    /// `redirector_pattern`.
+    pub redirectors: Vec<Pattern>,
+    /// `originating_ip_headers`, in lower case.
+    pub originating_ip_headers: Vec<String>,
+    /// Any other directive: what follows its name, a line each, in order of appearance.
+    pub others: BTreeMap<String, Vec<String>>,
+}
+
+impl Settings {
+    /// The last value of a directive that holds one value, such as `ok_locales` or `envelope_sender_header`.
+    #[must_use]
+    pub fn last(&self, name: &str) -> Option<&str> {
+        self.others.get(name).and_then(|lines| lines.last()).map(String::as_str)
+    }
+
+    /// All lines of a directive.
+    #[must_use]
+    pub fn lines(&self, name: &str) -> &[String] {
+        self.others.get(name).map_or(&[], Vec::as_slice)
+    }
+}
