@@ -7,6 +7,7 @@ pub mod dns;
 pub mod evals;
 pub mod field;
 pub mod input;
+pub mod language;
 pub mod pattern;
 pub mod settings;
 

@@ -33,6 +33,9 @@ pub enum PatternError {
     /// No delimiter, or no closing one.
     #[error("a pattern is written as /…/ or m{{…}}")]
     NoDelimiter,
+    /// The delimiter stands inside the pattern without a backslash.
+    #[error("`{0}` stands inside the pattern; write a backslash before it")]
+    BareDelimiter(char),
     /// A modifier that this crate does not know.
     #[error("unknown pattern modifier `{0}`")]
     UnknownModifier(char),
@@ -126,7 +129,8 @@ fn escape_octets(source: &[u8]) -> String {
 /// [`PatternError::NoDelimiter`] or [`PatternError::UnknownModifier`].
 pub fn split_delimiters(text: &[u8]) -> Result<(&[u8], Modifiers), PatternError> {
     let rest = match text {
-        [b'm', open, ..] if !open.is_ascii_alphanumeric() && !open.is_ascii_whitespace() => text.get(1..),
+        [b'm', open, ..] if is_delimiter(*open) => text.get(1..),
+        [b'q', b'r', open, ..] if is_delimiter(*open) => text.get(2..),
         [b'/', ..] => Some(text),
         _ => None,
     };
@@ -140,6 +144,9 @@ pub fn split_delimiters(text: &[u8]) -> Result<(&[u8], Modifiers), PatternError>
     };
     let end = memchr::memrchr(close, rest).ok_or(PatternError::NoDelimiter)?;
     let (source, tail) = rest.split_at_checked(end).ok_or(PatternError::NoDelimiter)?;
+    if open == close && has_bare(source, close) {
+        return Err(PatternError::BareDelimiter(char::from(close)));
+    }
     let mut modifiers = Modifiers::default();
     for &modifier in tail.iter().skip(1) {
         match modifier {
@@ -153,6 +160,20 @@ pub fn split_delimiters(text: &[u8]) -> Result<(&[u8], Modifiers), PatternError>
         }
     }
     Ok((source, modifiers))
+}
+
+fn is_delimiter(octet: u8) -> bool {
+    octet.is_ascii_punctuation() && octet != b'\\' && octet != b'_'
+}
+
+/// Whether `octet` stands in `source` without a backslash before it.
+fn has_bare(source: &[u8], octet: u8) -> bool {
+    let mut is_escaped = false;
+    source.iter().any(|&b| {
+        let is_bare = b == octet && !is_escaped;
+        is_escaped = b == b'\\' && !is_escaped;
+        is_bare
+    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,368 @@
+//! The language of rule files, read line by line as SpamAssassin 4.0 documents it (`Mail::SpamAssassin::Conf`).
+//!
+//! Later lines replace earlier ones of the same name, so files are given in the order in which SpamAssassin reads them: `.pre` files,
+//! the stock rules by name, then the administrator's own. No file is opened here; an `include` asks the caller for the text.
+
+pub mod conditions;
+pub mod directives;
+pub mod expression;
+pub mod line;
+pub mod rule;
+pub mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use conditions::{Blocks, Features, LANGUAGE_VERSION_TEXT};
+use directives::Effect;
+use line::{Line, split_word, words};
+use rule::Test;
+use source::{Diagnostic, Place, Severity, SourceFile};
+
+use crate::settings::Settings;
+
+/// How deep `include` may nest.
+const INCLUDE_DEPTH_MAX: usize = 10;
+/// Longest line that is read.
+const LINE_OCTETS_MAX: usize = 1 << 20;
+
+/// How to read.
+#[derive(Clone, Debug)]
+pub struct ParseOptions {
+    /// The language of `lang xx describe …` lines to take, as `de` or `en_US`.
+    pub language: String,
+    /// What `local_tests_only` is in an `if` line: true where no DNS is asked.
+    pub local_tests_only: bool,
+}
+
+impl Default for ParseOptions {
+    fn default() -> ParseOptions {
+        ParseOptions { language: "en_US".to_owned(), local_tests_only: false }
+    }
+}
+
+/// One rule with all that lines say of it.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    /// What it tests.
+    pub test: Test,
+    /// Where the test is defined.
+    pub place: Place,
+}
+
+/// Replacement of `<TAG>` in patterns.
+#[derive(Clone, Debug, Default)]
+pub struct Replacements {
+    /// `replace_tag`.
+    pub tags: BTreeMap<String, Vec<u8>>,
+    /// `replace_pre`.
+    pub pre: BTreeMap<String, Vec<u8>>,
+    /// `replace_inter`.
+    pub inter: BTreeMap<String, Vec<u8>>,
+    /// `replace_post`.
+    pub post: BTreeMap<String, Vec<u8>>,
+    /// `replace_rules`: where each is asked for.
+    pub rules: BTreeMap<String, Place>,
+}
+
+/// What the texts say.
+#[derive(Clone, Debug, Default)]
+pub struct Parsed {
+    /// Rules by name.
+    pub rules: BTreeMap<String, Definition>,
+    /// `score`: points for the four score sets (local; with DNS; with a classifier; with both).
+    pub scores: BTreeMap<String, [f64; 4]>,
+    /// `describe`.
+    pub descriptions: BTreeMap<String, String>,
+    /// `tflags`: the last line of each rule.
+    pub flags: BTreeMap<String, String>,
+    /// `priority`.
+    pub priorities: BTreeMap<String, i32>,
+    /// `shortcircuit`.
+    pub shortcircuits: BTreeMap<String, String>,
+    /// Replacement tags.
+    pub replacements: Replacements,
+    /// All that is no rule.
+    pub settings: Settings,
+    /// Loaded plugins and the like.
+    pub features: Features,
+    /// Remarks, in the order of the texts.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads `files` in order. `include` gives the text of a file that an `include` line names (the name as written, and the name of the
+/// file that holds the line).
+#[must_use]
+pub fn parse(
+    files: &[SourceFile],
+    options: &ParseOptions,
+    include: &dyn Fn(&str, &str) -> Option<SourceFile>,
+) -> Parsed {
+    let parsed = Parsed { features: Features::new(options.local_tests_only), ..Parsed::default() };
+    let mut reader = Reader { parsed, options, include, noted: BTreeSet::new() };
+    for file in files {
+        reader.file(file, 0);
+    }
+    reader.parsed
+}
+
+struct Reader<'a> {
+    parsed: Parsed,
+    options: &'a ParseOptions,
+    include: &'a dyn Fn(&str, &str) -> Option<SourceFile>,
+    /// Directives and plugins that were remarked on: once is enough.
+    noted: BTreeSet<String>,
+}
+
+impl Reader<'_> {
+    fn file(&mut self, file: &SourceFile, depth: usize) {
+        let name: Arc<str> = file.name.as_str().into();
+        let mut blocks = Blocks::default();
+        for (number, text) in (1..=u32::MAX).zip(file.text.split(|b| *b == b'\n')) {
+            let place = |column| Place { file: name.clone(), line: number, column };
+            if text.len() > LINE_OCTETS_MAX {
+                self.error(place(1), "the line is too long; it was left out");
+                continue;
+            }
+            let Some(line) = Line::read(text).and_then(|line| self.unwrap_language(line)) else {
+                continue;
+            };
+            if self.block_line(&line, &mut blocks, &place(line.value_column)) || blocks.is_skipping() {
+                continue;
+            }
+            match line.key.as_str() {
+                "include" => self.include_line(&line, &file.name, depth, place(line.value_column)),
+                "require_version" => self.require_line(&line, &mut blocks, place(line.value_column)),
+                _ => self.line(&line, &place(line.key_column), &place(line.value_column)),
+            }
+        }
+        for opened in blocks.open_lines() {
+            let place = Place { file: name.clone(), line: opened, column: 1 };
+            self.error(place, "this `if` has no `endif`; it ends with the file");
+        }
+    }
+
+    /// `lang de describe …` is `describe …` where German is wanted, and nothing elsewhere.
+    fn unwrap_language(&self, line: Line) -> Option<Line> {
+        if line.key != "lang" {
+            return Some(line);
+        }
+        let (language, rest) = split_word(&line.value);
+        let wanted = self.options.language.to_ascii_lowercase();
+        if !wanted.starts_with(&String::from_utf8_lossy(language).to_ascii_lowercase()) {
+            return None;
+        }
+        let offset = u32::try_from(line.value.len() - rest.len()).unwrap_or(0) + line.value_column - 1;
+        let mut inner = Line::read(rest)?;
+        (inner.key_column, inner.value_column) = (inner.key_column + offset, inner.value_column + offset);
+        Some(inner)
+    }
+
+    /// Handles `if`, `ifplugin`, `else` and `endif`; the answer is whether the line was one of these.
+    fn block_line(&mut self, line: &Line, blocks: &mut Blocks, place: &Place) -> bool {
+        let condition = match line.key.as_str() {
+            "if" => line.value.clone(),
+            "ifplugin" => [b"plugin(", line.value.as_slice(), b")"].concat(),
+            "else" | "endif" => {
+                if !line.value.is_empty() {
+                    self.error(place.clone(), format!("`{}` stands alone", line.key));
+                } else if !(if line.key == "else" { blocks.turn() } else { blocks.leave() }) {
+                    self.error(place.clone(), format!("`{}` without `if`", line.key));
+                }
+                return true;
+            }
+            _ => return false,
+        };
+        let holds = self.parsed.features.holds(&condition).unwrap_or_else(|error| {
+            self.error(place.clone(), format!("the condition cannot be read: {error}"));
+            false
+        });
+        blocks.enter(holds, place.line);
+        true
+    }
+
+    fn include_line(&mut self, line: &Line, from: &str, depth: usize, place: Place) {
+        let name = String::from_utf8_lossy(&line.value).into_owned();
+        if depth >= INCLUDE_DEPTH_MAX {
+            return self.error(place, "`include` nests too deep");
+        }
+        match (self.include)(&name, from) {
+            Some(file) => self.file(&file, depth + 1),
+            None => self.error(place, format!("there is no file `{name}` to include")),
+        }
+    }
+
+    fn require_line(&mut self, line: &Line, blocks: &mut Blocks, place: Place) {
+        if line.value != LANGUAGE_VERSION_TEXT.as_bytes() && line.value != b"@@VERSION@@" {
+            let wanted = String::from_utf8_lossy(&line.value).into_owned();
+            let message =
+                format!("the file is for version {wanted}, this is {LANGUAGE_VERSION_TEXT}: the rest is left out");
+            self.remark(place, Severity::Warning, message);
+            blocks.skip_file();
+        }
+    }
+
+    fn line(&mut self, line: &Line, key_place: &Place, place: &Place) {
+        let done = match line.key.as_str() {
+            "header" | "body" | "rawbody" | "full" | "uri" | "uri_detail" | "mimeheader" | "meta" | "askdns" => {
+                self.rule_line(line, place)
+            }
+            "score" => self.score_line(&line.value),
+            "reuse" => self.reuse_line(&line.value, place),
+            "describe" | "tflags" | "priority" | "shortcircuit" => self.property_line(&line.key, &line.value),
+            "replace_tag" | "replace_pre" | "replace_inter" | "replace_post" | "replace_rules" => {
+                self.replace_line(&line.key, &line.value, place)
+            }
+            "replace_start" | "replace_end" => Err("tags in patterns are always written as <TAG>".to_owned()),
+            "loadplugin" | "tryplugin" => {
+                self.plugin_line(line, place);
+                Ok(())
+            }
+            "enable_compat" => {
+                words(&line.value).for_each(|name| self.parsed.features.enable_compat(&name));
+                Ok(())
+            }
+            _ => self.directive_line(line, key_place),
+        };
+        if let Err(message) = done {
+            self.error(place.clone(), message);
+        }
+    }
+
+    fn rule_line(&mut self, line: &Line, place: &Place) -> Result<(), String> {
+        let (name, definition) = split_word(&line.value);
+        let name = rule_name(name)?;
+        let mut test = Test::read(&line.key, definition).map_err(|error| format!("rule {name}: {error}"))?;
+        if let (Test::UriDetail(clauses), Some(former)) = (&mut test, self.parsed.rules.get(&name)) {
+            // Clauses of a rule that stands on several lines add up.
+            if let Test::UriDetail(former) = &former.test {
+                let kept: Vec<_> =
+                    former.iter().filter(|old| clauses.iter().all(|new| new.key != old.key)).cloned().collect();
+                clauses.extend(kept);
+            }
+        }
+        self.parsed.rules.insert(name, Definition { test, place: place.clone() });
+        Ok(())
+    }
+
+    fn score_line(&mut self, value: &[u8]) -> Result<(), String> {
+        let mut fields = words(value);
+        let name = fields.next().ok_or("a rule name is missing")?;
+        let mut is_relative = false;
+        let mut points = Vec::new();
+        for field in fields {
+            let inner = field.strip_prefix('(').and_then(|field| field.strip_suffix(')'));
+            is_relative |= inner.is_some();
+            points.push(read_points(inner.unwrap_or(&field)).ok_or_else(|| format!("`{field}` is no score"))?);
+        }
+        let points = match points.as_slice() {
+            [one] => [*one; 4],
+            [a, b, c, d] => [*a, *b, *c, *d],
+            _ => return Err("write one score or four".to_owned()),
+        };
+        let points = if is_relative {
+            let former = self.parsed.scores.get(&name).ok_or("a relative score needs a score before it")?;
+            std::array::from_fn(|set| former.get(set).unwrap_or(&0.0) + points.get(set).unwrap_or(&0.0))
+        } else {
+            points
+        };
+        self.parsed.scores.insert(name, points);
+        Ok(())
+    }
+
+    fn reuse_line(&mut self, value: &[u8], place: &Place) -> Result<(), String> {
+        let name = rule_name(split_word(value).0)?;
+        let definition = || Definition { test: Test::Empty, place: place.clone() };
+        self.parsed.rules.entry(name).or_insert_with(definition);
+        Ok(())
+    }
+
+    fn property_line(&mut self, key: &str, value: &[u8]) -> Result<(), String> {
+        let (name, value) = split_word(value);
+        let name = String::from_utf8_lossy(name).into_owned();
+        let value = String::from_utf8_lossy(value).into_owned();
+        if name.is_empty() || value.is_empty() {
+            return Err(format!("`{key}` needs a rule name and a value"));
+        }
+        match key {
+            "describe" => self.parsed.descriptions.insert(name, value),
+            "tflags" => self.parsed.flags.insert(name, value),
+            "shortcircuit" => self.parsed.shortcircuits.insert(name, value),
+            _ => {
+                let priority = value.parse().map_err(|_| format!("`{value}` is no priority"))?;
+                self.parsed.priorities.insert(name, priority);
+                None
+            }
+        };
+        Ok(())
+    }
+
+    fn replace_line(&mut self, key: &str, value: &[u8], place: &Place) -> Result<(), String> {
+        let replacements = &mut self.parsed.replacements;
+        if key == "replace_rules" {
+            replacements.rules.extend(words(value).map(|name| (name, place.clone())));
+            return Ok(());
+        }
+        let (name, text) = split_word(value);
+        if text.is_empty() {
+            return Err(format!("`{key}` needs a name and a pattern"));
+        }
+        let name = String::from_utf8_lossy(name).into_owned();
+        let table = match key {
+            "replace_tag" => &mut replacements.tags,
+            "replace_pre" => &mut replacements.pre,
+            "replace_inter" => &mut replacements.inter,
+            _ => &mut replacements.post,
+        };
+        table.insert(name, text.to_vec());
+        Ok(())
+    }
+
+    fn plugin_line(&mut self, line: &Line, place: &Place) {
+        let class = words(&line.value).next().unwrap_or_default();
+        if !self.parsed.features.load(&class) && self.noted.insert(class.clone()) && line.key == "loadplugin" {
+            let message = format!("the plugin {class} is not known; its directives and eval tests are left out");
+            self.remark(place.clone(), Severity::Warning, message);
+        }
+    }
+
+    fn directive_line(&mut self, line: &Line, place: &Place) -> Result<(), String> {
+        match directives::apply(&mut self.parsed.settings, &line.key, &line.value)? {
+            Effect::Taken => Ok(()),
+            Effect::Ignored(reason) => {
+                if self.noted.insert(line.key.clone()) {
+                    let message = format!("`{}` has no effect here: {reason}", line.key);
+                    self.remark(place.clone(), Severity::Note, message);
+                }
+                Ok(())
+            }
+            Effect::Unknown => Err(format!("`{}` is no directive", line.key)),
+        }
+    }
+
+    fn error(&mut self, place: Place, message: impl Into<String>) {
+        self.remark(place, Severity::Error, message);
+    }
+
+    fn remark(&mut self, place: Place, severity: Severity, message: impl Into<String>) {
+        self.parsed.diagnostics.push(Diagnostic { place, severity, message: message.into() });
+    }
+}
+
+fn rule_name(name: &[u8]) -> Result<String, String> {
+    let name = String::from_utf8_lossy(name).into_owned();
+    if rule::is_rule_name(&name) {
+        Ok(name)
+    } else {
+        Err(format!("`{name}` is no rule name; use letters, digits and `_`"))
+    }
+}
+
+/// `-1.5`, `2`: no exponents, no signs but minus.
+fn read_points(text: &str) -> Option<f64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_number = digits.starts_with(|c: char| c.is_ascii_digit())
+        && !digits.ends_with('.')
+        && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if is_number { text.parse().ok() } else { None }
+}
