@@ -4,9 +4,32 @@
 //! named limit in [`Limits`]; reaching one is a defect, not silence.
 
 mod address;
+mod charset;
+mod date;
+mod defect;
 mod domain;
+mod header;
+mod limits;
+mod mailbox;
+mod message;
+mod octets;
+mod parameter;
+mod part;
 mod score;
+mod structure;
+mod transfer;
+mod words;
 
 pub use address::{Address, AddressError, ReversePath};
+pub use date::parse_date;
+pub use defect::{Defect, Defects, Sighting};
 pub use domain::{Domain, DomainError};
+pub use header::HeaderField;
+pub use limits::Limits;
+pub use mailbox::{Mailbox, parse_mailboxes};
+pub use message::Message;
+pub use octets::Survey;
+pub use parameter::{ContentType, Parameter, Parametrized};
+pub use part::Part;
 pub use score::{Score, ScoreError};
+pub use transfer::TransferEncoding;

@@ -110,7 +110,8 @@ impl FromStr for Score {
         };
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         let is_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-        if (whole.is_empty() && fraction.is_empty()) || fraction.len() > 3 || !is_digits(whole) || !is_digits(fraction) {
+        if (whole.is_empty() && fraction.is_empty()) || fraction.len() > 3 || !is_digits(whole) || !is_digits(fraction)
+        {
             return Err(wrong());
         }
         let whole: i32 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| wrong())? };

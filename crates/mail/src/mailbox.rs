@@ -1,0 +1,249 @@
+//! Mailboxes of header fields (RFC 5322 section 3.4), read tolerantly. Structure comes first, from the raw value, and
+//! encoded words are decoded after: a comma or an angle that was hidden in an encoded word is text, never syntax.
+
+use crate::charset::decode_undeclared;
+use crate::header::trim;
+use crate::{Address, words};
+
+/// A mailbox: `Jane <jane@example.org>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mailbox {
+    /// The display name, decoded; without one the text of a comment (`jane@example.org (Jane)`), else empty.
+    pub name: String,
+    /// What was written as the address, without angles, decoded as undeclared text.
+    pub written: String,
+    /// The address, if it reads as one.
+    pub address: Option<Address>,
+    /// The name of the group that the mailbox stands in.
+    pub group: Option<String>,
+}
+
+/// Reads an unfolded value. At most `limit` mailboxes are returned; the second value says whether there were more. An
+/// empty group gives no mailbox.
+#[must_use]
+pub fn parse_mailboxes(value: &[u8], limit: usize) -> (Vec<Mailbox>, bool) {
+    let mut reader = Reader::default();
+    for &b in value {
+        reader.take(b);
+        if reader.mailboxes.len() > limit {
+            reader.mailboxes.truncate(limit);
+            return (reader.mailboxes, true);
+        }
+    }
+    reader.end_mailbox();
+    let is_more = reader.mailboxes.len() > limit;
+    reader.mailboxes.truncate(limit);
+    (reader.mailboxes, is_more)
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Plain,
+    Quoted,
+    Comment(usize),
+    Angle,
+    QuotedInAngle,
+}
+
+#[derive(Default)]
+struct Reader {
+    mailboxes: Vec<Mailbox>,
+    state: State,
+    is_escaped: bool,
+    /// Text outside angles and comments, quotes taken away.
+    phrase: Vec<u8>,
+    /// The same with quotes in place, for an address without angles.
+    written: Vec<u8>,
+    comment: Vec<u8>,
+    angle: Option<Vec<u8>>,
+    group: Option<String>,
+}
+
+impl Reader {
+    fn take(&mut self, b: u8) {
+        if self.is_escaped {
+            self.is_escaped = false;
+            return self.keep(b);
+        }
+        match (self.state, b) {
+            (State::Quoted | State::QuotedInAngle | State::Comment(_), b'\\') => {
+                self.is_escaped = true;
+                if self.state == State::Quoted {
+                    self.written.push(b);
+                } else if self.state == State::QuotedInAngle {
+                    self.keep(b);
+                }
+            }
+            (State::Plain, b'"') => {
+                self.state = State::Quoted;
+                self.written.push(b);
+            }
+            (State::Quoted, b'"') => {
+                self.state = State::Plain;
+                self.written.push(b);
+            }
+            (State::Plain, b'(') => self.state = State::Comment(1),
+            (State::Comment(depth), b'(') => {
+                self.state = State::Comment(depth + 1);
+                self.keep(b);
+            }
+            (State::Comment(1), b')') => self.state = State::Plain,
+            (State::Comment(depth), b')') => {
+                self.state = State::Comment(depth - 1);
+                self.keep(b);
+            }
+            (State::Plain, b'<') => {
+                // A second angle in one mailbox: two addresses, of which programs show either. Both are kept.
+                if self.angle.is_some() {
+                    self.end_mailbox();
+                }
+                self.angle = Some(Vec::new());
+                self.state = State::Angle;
+            }
+            (State::Angle, b'"') => {
+                self.state = State::QuotedInAngle;
+                self.keep(b);
+            }
+            (State::QuotedInAngle, b'"') => {
+                self.state = State::Angle;
+                self.keep(b);
+            }
+            (State::Angle, b'>') => self.state = State::Plain,
+            (State::Plain, b',') => self.end_mailbox(),
+            (State::Plain, b';') => {
+                self.end_mailbox();
+                self.group = None;
+            }
+            (State::Plain, b':') if self.angle.is_none() => {
+                self.group = Some(words::decode(trim(&std::mem::take(&mut self.phrase))).0);
+                self.written.clear();
+                self.comment.clear();
+            }
+            _ => self.keep(b),
+        }
+    }
+
+    fn keep(&mut self, b: u8) {
+        match self.state {
+            State::Plain | State::Quoted => {
+                self.phrase.push(b);
+                self.written.push(b);
+            }
+            State::Comment(_) => self.comment.push(b),
+            State::Angle | State::QuotedInAngle => {
+                if let Some(angle) = &mut self.angle {
+                    angle.push(b);
+                }
+            }
+        }
+    }
+
+    fn end_mailbox(&mut self) {
+        self.state = State::Plain;
+        let phrase = std::mem::take(&mut self.phrase);
+        let written = std::mem::take(&mut self.written);
+        let comment = std::mem::take(&mut self.comment);
+        let group = self.group.clone();
+        let mailbox = match self.angle.take() {
+            Some(angle) => with_angle(&phrase, &comment, &angle, group),
+            None if trim(&written).is_empty() => return,
+            None => without_angle(&phrase, &written, &comment, group),
+        };
+        self.mailboxes.push(mailbox);
+    }
+}
+
+fn with_angle(phrase: &[u8], comment: &[u8], angle: &[u8], group: Option<String>) -> Mailbox {
+    let phrase = trim(phrase);
+    let name = words::decode(if phrase.is_empty() { trim(comment) } else { phrase }).0;
+    let mut written = decode_undeclared(trim(angle));
+    // A source route (RFC 5322 section 4.4): `@a,@b:user@example.org`.
+    if written.starts_with('@')
+        && let Some((_, address)) = written.rsplit_once(':')
+    {
+        written = address.to_owned();
+    }
+    Mailbox { name, address: read_address(&written), written, group }
+}
+
+fn without_angle(phrase: &[u8], written: &[u8], comment: &[u8], group: Option<String>) -> Mailbox {
+    let text = decode_undeclared(trim(written));
+    let name = words::decode(trim(comment)).0;
+    if let Some(address) = read_address(&text) {
+        return Mailbox { name, written: text, address: Some(address), group };
+    }
+    // `Jane jane@example.org`, or `jane @ example.org`.
+    let word = text.split_whitespace().find(|word| word.contains('@') && read_address(word).is_some());
+    if let Some(word) = word {
+        let rest = words::decode(trim(phrase)).0.replace(word, " ");
+        let rest = rest.split_whitespace().collect::<Vec<_>>().join(" ");
+        return Mailbox { name: rest, address: read_address(word), written: word.to_owned(), group };
+    }
+    let squeezed: String = text.split_whitespace().collect();
+    match Address::parse(&squeezed) {
+        Ok(address) => Mailbox { name, written: text, address: Some(address), group },
+        Err(_) => Mailbox { name: words::decode(trim(phrase)).0, written: String::new(), address: None, group },
+    }
+}
+
+/// An address without blanks outside quotes.
+fn read_address(text: &str) -> Option<Address> {
+    let has_blank = text.contains(char::is_whitespace) && !text.starts_with('"');
+    if has_blank { None } else { Address::parse(text).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mailboxes_read_tolerantly() {
+        for (value, expected, why) in [
+            ("jane@example.org", &[("", "jane@example.org")][..], "bare"),
+            ("Jane Doe <jane@example.org>", &[("Jane Doe", "jane@example.org")], "with a name"),
+            (
+                "\"Doe, Jane\" <jane@example.org>, b@example.org",
+                &[("Doe, Jane", "jane@example.org"), ("", "b@example.org")],
+                "comma in quotes",
+            ),
+            ("jane@example.org (Jane \\(J\\) Doe)", &[("Jane (J) Doe", "jane@example.org")], "comment as name"),
+            ("=?utf-8?Q?J=C3=A4ne=2C?= <j@example.org>", &[("J\u{e4}ne,", "j@example.org")], "encoded comma is text"),
+            (
+                "=?utf-8?Q?a=40bank.example_=3Ca=40bank.example=3E?= <j@evil.example>",
+                &[("a@bank.example <a@bank.example>", "j@evil.example")],
+                "encoded angles are text",
+            ),
+            (
+                "service@bank.example <x@evil.example>",
+                &[("service@bank.example", "x@evil.example")],
+                "an address as name",
+            ),
+            ("<a@example.org> <b@example.org>", &[("", "a@example.org"), ("", "b@example.org")], "two angles"),
+            (
+                "A Group:Ed <ed@a.example>, joe@b.example;, x@c.example",
+                &[("Ed", "ed@a.example"), ("", "joe@b.example"), ("", "x@c.example")],
+                "a group",
+            ),
+            ("undisclosed-recipients:;", &[], "an empty group"),
+            ("Jane <@a.example,@b.example:jane@example.org>", &[("Jane", "jane@example.org")], "source route"),
+            ("Jane <jane@example.org", &[("Jane", "jane@example.org")], "angle never closed"),
+            ("Jane jane@example.org", &[("Jane", "jane@example.org")], "no angles at all"),
+            ("jane @ example.org", &[("", "jane@example.org")], "blanks around the at"),
+            ("\"a b\"@example.org", &[("", "\"a b\"@example.org")], "quoted local part"),
+            ("Jane", &[("Jane", "")], "no address"),
+            ("", &[], "nothing"),
+            (" , ,", &[], "only commas"),
+        ] {
+            let (mailboxes, is_more) = parse_mailboxes(value.as_bytes(), 10);
+            let found: Vec<(String, String)> = mailboxes
+                .iter()
+                .map(|m| (m.name.clone(), m.address.as_ref().map(Address::to_string).unwrap_or_default()))
+                .collect();
+            let expected: Vec<(String, String)> = expected.iter().map(|(n, a)| ((*n).into(), (*a).into())).collect();
+            assert_eq!((found, is_more), (expected, false), "{why}");
+        }
+        assert_eq!(parse_mailboxes(b"a@b.example,c@d.example,e@f.example", 2).0.len(), 2);
+        assert!(parse_mailboxes(b"a@b.example,c@d.example,e@f.example", 2).1);
+    }
+}

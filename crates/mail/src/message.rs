@@ -1,0 +1,302 @@
+//! A message as it was sent (RFC 5322, RFC 2045): the one value that everything else is read from.
+//! The structure is read when the message is parsed; bodies are decoded and text is rendered when first asked for.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::date::parse_date;
+use crate::header::{HeaderField, mbox_line};
+use crate::mailbox::{Mailbox, parse_mailboxes};
+use crate::octets::Survey;
+use crate::part::Part;
+use crate::{Defect, Defects, Limits, structure};
+
+/// A parsed message. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Message(Arc<Parsed>);
+
+#[derive(Debug)]
+struct Parsed {
+    raw: Arc<[u8]>,
+    limits: Limits,
+    survey: Survey,
+    parts: Vec<Part>,
+    defects: Defects,
+    correspondents: OnceLock<Correspondents>,
+}
+
+/// The mailboxes of the address fields.
+#[derive(Debug)]
+struct Correspondents {
+    from: Vec<Mailbox>,
+    sender: Vec<Mailbox>,
+    reply_to: Vec<Mailbox>,
+    to: Vec<Mailbox>,
+    cc: Vec<Mailbox>,
+    defects: Defects,
+}
+
+/// Fields that may stand once (RFC 5322 section 3.6), and the defect when they do not.
+const SINGLETONS: &[(&str, Defect)] = &[
+    ("From", Defect::DuplicateFrom),
+    ("Sender", Defect::DuplicateSender),
+    ("Reply-To", Defect::DuplicateReplyTo),
+    ("To", Defect::DuplicateTo),
+    ("Cc", Defect::DuplicateCc),
+    ("Subject", Defect::DuplicateSubject),
+    ("Date", Defect::DuplicateDate),
+    ("Message-ID", Defect::DuplicateMessageId),
+    ("In-Reply-To", Defect::DuplicateInReplyTo),
+    ("References", Defect::DuplicateReferences),
+];
+
+impl Message {
+    /// Reads a message with line ends LF, CRLF or both. Never fails: what is wrong is in [`Message::defects`].
+    #[must_use]
+    pub fn parse(raw: impl Into<Arc<[u8]>>, limits: &Limits) -> Message {
+        let raw: Arc<[u8]> = raw.into();
+        let mut defects = Defects::default();
+        let survey = Survey::of(&raw);
+        survey.report(&mut defects);
+        let start = mbox_line(&raw).map_or(0, |line| line.next);
+        if start > 0 {
+            defects.add(Defect::MboxLine, 0);
+        }
+        let parts = structure::read(&raw, start, limits, &mut defects);
+        if let Some(root) = parts.first() {
+            check_fields(root.headers(), &mut defects);
+        }
+        let limits = limits.clone();
+        Message(Arc::new(Parsed { raw, limits, survey, parts, defects, correspondents: OnceLock::new() }))
+    }
+
+    /// The octets as they came.
+    #[must_use]
+    pub fn raw(&self) -> &Arc<[u8]> {
+        &self.0.raw
+    }
+
+    /// The limits that the message was parsed with.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// Counts over all octets: NULs, line ends, long lines.
+    #[must_use]
+    pub fn survey(&self) -> &Survey {
+        &self.0.survey
+    }
+
+    /// All header fields with their line ends, without an mbox line before and the empty line after them.
+    #[must_use]
+    pub fn header_bytes(&self) -> &[u8] {
+        self.parts().first().map_or(&[], Part::header_bytes)
+    }
+
+    /// What follows the empty line.
+    #[must_use]
+    pub fn body_bytes(&self) -> &[u8] {
+        self.parts().first().map_or(&[], Part::raw_body)
+    }
+
+    /// The header fields in order.
+    #[must_use]
+    pub fn headers(&self) -> &[HeaderField] {
+        self.parts().first().map_or(&[], Part::headers)
+    }
+
+    /// The first header field called `name`, which is the one that counts where there are several.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&HeaderField> {
+        self.headers().iter().find(|field| field.is(name))
+    }
+
+    /// All header fields called `name`, in order.
+    pub fn headers_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a HeaderField> {
+        self.headers().iter().filter(move |field| field.is(name))
+    }
+
+    /// All parts in the order of the message; the first is the message itself.
+    #[must_use]
+    pub fn parts(&self) -> &[Part] {
+        &self.0.parts
+    }
+
+    /// The parts directly within part `index`.
+    pub fn children(&self, index: usize) -> impl Iterator<Item = &Part> {
+        self.parts().iter().skip(index + 1).filter(move |part| part.parent() == Some(index))
+    }
+
+    /// What was found wrong while parsing: octets, header, structure. Defects of the bodies come with
+    /// [`Message::all_defects`].
+    #[must_use]
+    pub fn defects(&self) -> &Defects {
+        &self.0.defects
+    }
+
+    /// All that is wrong. Decodes every header field and body.
+    #[must_use]
+    pub fn all_defects(&self) -> Defects {
+        let mut defects = self.0.defects.clone();
+        defects.merge(&self.correspondents().defects);
+        for part in self.parts() {
+            let bad_words = part.headers().iter().map(HeaderField::bad_words).sum();
+            defects.add_many(Defect::BadEncodedWord, part.index(), bad_words);
+            let is_leaf = !part.is_multipart() && !part.is_message();
+            if is_leaf {
+                defects.merge(&part.body_defects());
+            }
+        }
+        defects
+    }
+
+    /// The mailboxes of the first `From` field. Several fields are [`Defect::DuplicateFrom`].
+    #[must_use]
+    pub fn from(&self) -> &[Mailbox] {
+        &self.correspondents().from
+    }
+
+    /// The author: the first mailbox of `From` that has an address.
+    #[must_use]
+    pub fn author(&self) -> Option<&Mailbox> {
+        self.from().iter().find(|mailbox| mailbox.address.is_some())
+    }
+
+    /// The mailboxes of the first `Sender` field; there should be one.
+    #[must_use]
+    pub fn sender(&self) -> &[Mailbox] {
+        &self.correspondents().sender
+    }
+
+    /// The mailboxes of the first `Reply-To` field.
+    #[must_use]
+    pub fn reply_to(&self) -> &[Mailbox] {
+        &self.correspondents().reply_to
+    }
+
+    /// The mailboxes of all `To` fields.
+    #[must_use]
+    pub fn to(&self) -> &[Mailbox] {
+        &self.correspondents().to
+    }
+
+    /// The mailboxes of all `Cc` fields.
+    #[must_use]
+    pub fn cc(&self) -> &[Mailbox] {
+        &self.correspondents().cc
+    }
+
+    /// The decoded `Subject`.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.header("Subject").map(HeaderField::decoded)
+    }
+
+    /// The first `Message-ID` without angles, as written otherwise.
+    #[must_use]
+    pub fn message_id(&self) -> Option<String> {
+        self.header("Message-ID").map(|field| in_angles(&field.unfolded()))
+    }
+
+    /// The first `Date` in seconds since 1970.
+    #[must_use]
+    pub fn date(&self) -> Option<i64> {
+        self.header("Date").and_then(date_of)
+    }
+
+    /// The identifier of the mailing list (RFC 2919), without angles and description.
+    #[must_use]
+    pub fn list_id(&self) -> Option<String> {
+        self.header("List-Id").map(|field| in_angles(&field.unfolded()))
+    }
+
+    /// The URIs of `List-Unsubscribe` (RFC 2369), in order.
+    #[must_use]
+    pub fn list_unsubscribe(&self) -> Vec<String> {
+        let value = self.header("List-Unsubscribe").map(HeaderField::unfolded).unwrap_or_default();
+        value
+            .split(|&b| b == b'<')
+            .skip(1)
+            .filter_map(|piece| piece.split(|&b| b == b'>').next())
+            .map(|uri| crate::charset::decode_undeclared(crate::header::trim(uri)))
+            .collect()
+    }
+
+    /// Whether one click unsubscribes (RFC 8058).
+    #[must_use]
+    pub fn has_one_click_unsubscribe(&self) -> bool {
+        self.header("List-Unsubscribe-Post")
+            .is_some_and(|field| field.unfolded().eq_ignore_ascii_case(b"List-Unsubscribe=One-Click"))
+    }
+
+    fn correspondents(&self) -> &Correspondents {
+        self.0.correspondents.get_or_init(|| {
+            let mut defects = Defects::default();
+            Correspondents {
+                from: self.mailboxes("From", 1, &mut defects),
+                sender: self.mailboxes("Sender", 1, &mut defects),
+                reply_to: self.mailboxes("Reply-To", 1, &mut defects),
+                to: self.mailboxes("To", usize::MAX, &mut defects),
+                cc: self.mailboxes("Cc", usize::MAX, &mut defects),
+                defects,
+            }
+            .checked()
+        })
+    }
+
+    fn mailboxes(&self, name: &str, fields: usize, defects: &mut Defects) -> Vec<Mailbox> {
+        let mut mailboxes = Vec::new();
+        for field in self.headers_named(name).take(fields) {
+            let left = self.0.limits.mailboxes_max.saturating_sub(mailboxes.len());
+            let (found, is_more) = parse_mailboxes(&field.unfolded(), left);
+            defects.add_many(Defect::TooManyMailboxes, 0, usize::from(is_more));
+            mailboxes.extend(found);
+        }
+        mailboxes
+    }
+}
+
+impl Correspondents {
+    fn checked(mut self) -> Correspondents {
+        let authors = self.from.iter().filter(|mailbox| mailbox.address.is_some()).count();
+        if authors == 0 {
+            self.defects.add(Defect::FromWithoutAddress, 0);
+        }
+        if authors > 1 && self.sender.is_empty() {
+            self.defects.add(Defect::SeveralAuthorsWithoutSender, 0);
+        }
+        self
+    }
+}
+
+fn check_fields(fields: &[HeaderField], defects: &mut Defects) {
+    let count = |name: &str| fields.iter().filter(|field| field.is(name)).count();
+    for (name, defect) in SINGLETONS {
+        defects.add_many(*defect, 0, count(name).saturating_sub(1));
+    }
+    for (name, defect) in
+        [("From", Defect::MissingFrom), ("Date", Defect::MissingDate), ("Message-ID", Defect::MissingMessageId)]
+    {
+        defects.add_many(defect, 0, usize::from(count(name) == 0));
+    }
+    if fields.iter().any(|field| field.is("Date") && date_of(field).is_none()) {
+        defects.add(Defect::BadDate, 0);
+    }
+    let is_mime = ["Content-Type", "Content-Transfer-Encoding"].iter().any(|name| count(name) > 0);
+    if is_mime && count("MIME-Version") == 0 {
+        defects.add(Defect::MissingMimeVersion, 0);
+    }
+}
+
+fn date_of(field: &HeaderField) -> Option<i64> {
+    parse_date(&String::from_utf8_lossy(&field.unfolded()))
+}
+
+/// What stands in the last pair of angles, else everything.
+fn in_angles(value: &[u8]) -> String {
+    let text = crate::charset::decode_undeclared(value);
+    match text.rsplit_once('<') {
+        Some((_, inner)) => inner.split('>').next().unwrap_or(inner).trim().to_owned(),
+        None => text,
+    }
+}
