@@ -1,6 +1,7 @@
 //! A message as it was sent (RFC 5322, RFC 2045): the one value that everything else is read from.
 //! The structure is read when the message is parsed; bodies are decoded and text is rendered when first asked for.
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use crate::date::parse_date;
@@ -8,6 +9,7 @@ use crate::header::{HeaderField, mbox_line};
 use crate::mailbox::{Mailbox, parse_mailboxes};
 use crate::octets::Survey;
 use crate::part::Part;
+use crate::received::{Received, first_foreign};
 use crate::{Defect, Defects, Limits, structure};
 
 /// A parsed message. Cheap to clone.
@@ -22,6 +24,7 @@ struct Parsed {
     parts: Vec<Part>,
     defects: Defects,
     correspondents: OnceLock<Correspondents>,
+    received: OnceLock<Vec<Received>>,
 }
 
 /// The mailboxes of the address fields.
@@ -63,10 +66,18 @@ impl Message {
         }
         let parts = structure::read(&raw, start, limits, &mut defects);
         if let Some(root) = parts.first() {
-            check_fields(root.headers(), &mut defects);
+            check_fields(root.headers(), limits, &mut defects);
         }
         let limits = limits.clone();
-        Message(Arc::new(Parsed { raw, limits, survey, parts, defects, correspondents: OnceLock::new() }))
+        Message(Arc::new(Parsed {
+            raw,
+            limits,
+            survey,
+            parts,
+            defects,
+            correspondents: OnceLock::new(),
+            received: OnceLock::new(),
+        }))
     }
 
     /// The octets as they came.
@@ -229,6 +240,20 @@ impl Message {
             .is_some_and(|field| field.unfolded().eq_ignore_ascii_case(b"List-Unsubscribe=One-Click"))
     }
 
+    /// The `Received` chain, newest first.
+    #[must_use]
+    pub fn received(&self) -> &[Received] {
+        self.0.received.get_or_init(|| {
+            let fields = self.headers().iter().enumerate().filter(|(_, field)| field.is("Received"));
+            fields.take(self.limits().received_max).map(|(index, field)| Received::read(index, field)).collect()
+        })
+    }
+
+    /// The newest hop whose address `is_ours` denies: who handed the message to us.
+    pub fn first_foreign_hop(&self, is_ours: impl Fn(IpAddr) -> bool) -> Option<&Received> {
+        first_foreign(self.received(), is_ours)
+    }
+
     fn correspondents(&self) -> &Correspondents {
         self.0.correspondents.get_or_init(|| {
             let mut defects = Defects::default();
@@ -269,7 +294,7 @@ impl Correspondents {
     }
 }
 
-fn check_fields(fields: &[HeaderField], defects: &mut Defects) {
+fn check_fields(fields: &[HeaderField], limits: &Limits, defects: &mut Defects) {
     let count = |name: &str| fields.iter().filter(|field| field.is(name)).count();
     for (name, defect) in SINGLETONS {
         defects.add_many(*defect, 0, count(name).saturating_sub(1));
@@ -279,6 +304,7 @@ fn check_fields(fields: &[HeaderField], defects: &mut Defects) {
     {
         defects.add_many(defect, 0, usize::from(count(name) == 0));
     }
+    defects.add_many(Defect::TooManyReceived, 0, count("Received").saturating_sub(limits.received_max));
     if fields.iter().any(|field| field.is("Date") && date_of(field).is_none()) {
         defects.add(Defect::BadDate, 0);
     }

@@ -1,5 +1,5 @@
 //! Reads the shared test material. A test that does not find it says so and passes.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests read their material from disk")]
+#![allow(dead_code, clippy::disallowed_methods, clippy::unwrap_used, reason = "tests read their material from disk")]
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -30,4 +30,9 @@ pub(crate) fn unpack(archive: &PathBuf) -> Vec<(String, Vec<u8>)> {
         }
     }
     files
+}
+
+/// The content of a file.
+pub(crate) fn read(path: &PathBuf) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
