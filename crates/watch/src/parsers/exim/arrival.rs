@@ -1,0 +1,240 @@
+//! `<= sender R=… H=… P=… X=… A=… S=… id=… T="…" from <…> for …`: a message came in.
+//!
+//! Login, ident, SNI and message-id are not quoted. Each ends at the first blank behind which the rest of the line still
+//! reads as fields, each field at most once; only a subject, the raw sender and recipients may follow the message-id.
+
+use super::Grammar;
+use super::peer;
+use crate::event::{Arrival, Auth, Recipients};
+use crate::scan;
+
+/// How many places at which unquoted text could end are tried in one line. Exim cuts lines at 8192 octets, so one field
+/// of blanks alone stays below.
+const READINGS_MAX: u32 = 20_000;
+
+/// Reads what follows `<=` or, with `is_fake_reject`, `(=`.
+pub(super) fn read(grammar: Grammar, is_fake_reject: bool, text: &str) -> Option<Arrival<'_>> {
+    let (sender, rest) = scan::address(text);
+    let (sender, rest) = if sender == "<" { ("", text.strip_prefix("<>")?) } else { (sender, rest) };
+    let arrival = Arrival { sender, is_fake_reject, ..Arrival::default() };
+    let mut walk = Walk { grammar, budget: READINGS_MAX };
+    match walk.fields(rest, arrival.clone(), 0) {
+        Some(arrival) => Some(arrival),
+        // A line that fits nothing still tells what stands in front of the text that does not fit.
+        None if rest.is_empty() || rest.starts_with(' ') => Some(leading_fields(rest, arrival)),
+        None => None,
+    }
+}
+
+/// The fields in front of the first one that a sender can write at will.
+fn leading_fields<'a>(mut rest: &'a str, mut arrival: Arrival<'a>) -> Arrival<'a> {
+    arrival.is_doubtful = true;
+    while let Some(text) = rest.strip_prefix(' ') {
+        let (token, after) = scan::token(text);
+        let Some((key, value)) = token.split_once('=') else { break };
+        match bit_of(key) {
+            0 | field::HOST | field::IDENT | field::SNI | field::DN | field::AUTH | field::ID => break,
+            bit => set(&mut arrival, bit, value),
+        }
+        rest = after;
+    }
+    arrival
+}
+
+/// One bit for each field, so that none is taken twice.
+mod field {
+    pub(super) const BOUNCE_OF: u32 = 1;
+    pub(super) const HOST: u32 = 1 << 1;
+    pub(super) const INTERFACE: u32 = 1 << 2;
+    pub(super) const IDENT: u32 = 1 << 3;
+    pub(super) const PROTOCOL: u32 = 1 << 4;
+    pub(super) const TLS: u32 = 1 << 5;
+    pub(super) const DN: u32 = 1 << 6;
+    pub(super) const SNI: u32 = 1 << 7;
+    pub(super) const AUTH: u32 = 1 << 8;
+    pub(super) const SIZE: u32 = 1 << 9;
+    pub(super) const DKIM: u32 = 1 << 10;
+    pub(super) const QUEUE: u32 = 1 << 11;
+    pub(super) const ID: u32 = 1 << 12;
+    /// Everything up to and with the message-id.
+    pub(super) const UP_TO_ID: u32 = (1 << 13) - 1;
+}
+
+struct Walk {
+    grammar: Grammar,
+    budget: u32,
+}
+
+impl Walk {
+    /// Takes fields until the line ends; `None` if something is no field. `rest` is empty or begins with a blank.
+    fn fields<'a>(&mut self, mut rest: &'a str, mut arrival: Arrival<'a>, mut seen: u32) -> Option<Arrival<'a>> {
+        loop {
+            if rest.is_empty() {
+                return Some(arrival);
+            }
+            let text = rest.strip_prefix(' ')?;
+            let (token, after) = scan::token(text);
+            let Some((key, value)) = token.split_once('=') else {
+                if matches!(token, "for" | "from") {
+                    return envelope(text, arrival);
+                }
+                if !is_flag(token) || seen & field::ID != 0 {
+                    return None;
+                }
+                rest = after;
+                continue;
+            };
+            if key == "T" {
+                let (subject, after) = scan::quoted(text.strip_prefix("T=")?)?;
+                arrival.subject = Some(subject);
+                return if after.is_empty() { Some(arrival) } else { envelope(after.strip_prefix(' ')?, arrival) };
+            }
+            let bit = bit_of(key);
+            if seen & bit != 0 || (bit == 0 && (seen & field::ID != 0 || !is_key(key))) {
+                return None;
+            }
+            seen |= bit;
+            match bit {
+                field::HOST => return self.host(text.strip_prefix("H=")?, arrival, seen),
+                field::ID => {
+                    let value = text.split_once('=').map(|(_, value)| value)?;
+                    return self.unquoted(value, arrival, field::UP_TO_ID, |arrival, id| arrival.message_id = Some(id));
+                }
+                field::AUTH => {
+                    let value = text.strip_prefix("A=")?;
+                    return self.unquoted(value, arrival, seen, |arrival, value| arrival.auth = Some(auth(value)));
+                }
+                field::IDENT => {
+                    let value = text.strip_prefix("U=")?;
+                    return self.unquoted(value, arrival, seen, |arrival, value| arrival.peer.ident = Some(value));
+                }
+                field::SNI => return self.unquoted(text.strip_prefix("SNI=")?, arrival, seen, |_, _| ()),
+                field::DN => return self.name(text.strip_prefix("DN=\"")?, arrival, seen),
+                _ => set(&mut arrival, bit, value),
+            }
+            rest = after;
+        }
+    }
+
+    fn host<'a>(&mut self, text: &'a str, arrival: Arrival<'a>, seen: u32) -> Option<Arrival<'a>> {
+        let grammar = self.grammar;
+        let (mut arrival, is_doubtful) = peer::with_peer(grammar, text, |peer, rest| {
+            let arrival = Arrival { peer, ..arrival.clone() };
+            self.fields(rest, arrival, seen)
+        })?;
+        if is_doubtful {
+            arrival.is_doubtful = true;
+            arrival.peer.ip = None;
+        }
+        Some(arrival)
+    }
+
+    /// Text that may hold blanks: tries each blank as its end, from left to right.
+    fn unquoted<'a>(
+        &mut self,
+        text: &'a str,
+        arrival: Arrival<'a>,
+        seen: u32,
+        set: impl Fn(&mut Arrival<'a>, &'a str),
+    ) -> Option<Arrival<'a>> {
+        let ends = memchr::memchr_iter(b' ', text.as_bytes()).chain([text.len()]);
+        for end in ends {
+            self.budget = self.budget.checked_sub(1)?;
+            let (value, after) = text.split_at_checked(end)?;
+            let mut trial = arrival.clone();
+            set(&mut trial, value);
+            if let Some(arrival) = self.fields(after, trial, seen) {
+                return Some(arrival);
+            }
+        }
+        None
+    }
+
+    /// A certificate's name, in quotes that the certificate may hold as well.
+    fn name<'a>(&mut self, text: &'a str, arrival: Arrival<'a>, seen: u32) -> Option<Arrival<'a>> {
+        for (_, after) in scan::splits(text, "\"") {
+            self.budget = self.budget.checked_sub(1)?;
+            if let Some(arrival) = self.fields(after, arrival.clone(), seen) {
+                return Some(arrival);
+            }
+        }
+        None
+    }
+}
+
+/// `from <raw sender>` and `for recipients`, which end a line.
+fn envelope<'a>(mut text: &'a str, mut arrival: Arrival<'a>) -> Option<Arrival<'a>> {
+    if let Some(raw) = text.strip_prefix("from ") {
+        let (raw, rest) = scan::bracketed(raw)?;
+        arrival.raw_sender = Some(raw);
+        if rest.is_empty() {
+            return Some(arrival);
+        }
+        text = rest.strip_prefix(' ')?;
+    }
+    let recipients = Recipients(text.strip_prefix("for ")?);
+    let mut length = 0;
+    for address in recipients.iter() {
+        // Exim completes every recipient with a domain, so what has none is no recipient.
+        if !scan::is_address(address) || !address.contains('@') {
+            return None;
+        }
+        length += address.len() + 1;
+    }
+    arrival.recipients = recipients;
+    (length >= recipients.0.trim_end_matches(' ').len()).then_some(arrival)
+}
+
+fn bit_of(key: &str) -> u32 {
+    match key {
+        "R" => field::BOUNCE_OF,
+        "H" => field::HOST,
+        "I" => field::INTERFACE,
+        "U" => field::IDENT,
+        "P" => field::PROTOCOL,
+        "X" => field::TLS,
+        "DN" => field::DN,
+        "SNI" => field::SNI,
+        "A" => field::AUTH,
+        "S" => field::SIZE,
+        "DKIM" => field::DKIM,
+        "Q" => field::QUEUE,
+        "id" | "id*" => field::ID,
+        _ => 0,
+    }
+}
+
+fn set<'a>(arrival: &mut Arrival<'a>, bit: u32, value: &'a str) {
+    match bit {
+        field::BOUNCE_OF => arrival.bounce_of = Some(value),
+        field::INTERFACE => arrival.peer.interface = Some(value),
+        field::PROTOCOL => arrival.protocol = Some(value),
+        field::TLS => arrival.tls = Some(value),
+        field::SIZE => arrival.size = value.parse().ok(),
+        field::DKIM => arrival.dkim = Some(value),
+        field::QUEUE => arrival.queue = Some(value),
+        _ => {}
+    }
+}
+
+/// `name:id` or `name:id:sender`. A panel's login holds no colon, so an address behind a second one is the sender.
+pub(super) fn auth(value: &str) -> Auth<'_> {
+    let Some((mechanism, id)) = value.split_once(':') else { return Auth { mechanism: value, id: None, sender: None } };
+    match id.rsplit_once(':') {
+        Some((id, sender)) if !id.is_empty() && !sender.is_empty() && !id.contains(':') => {
+            Auth { mechanism, id: Some(id), sender: Some(sender) }
+        }
+        _ => Auth { mechanism, id: Some(id), sender: None },
+    }
+}
+
+/// A field of a newer Exim: capitals and digits.
+fn is_key(key: &str) -> bool {
+    !key.is_empty() && key.len() <= 8 && key.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'i')
+}
+
+/// A flag without a value: `K`, `L*`, `PRDR`, `TFO`, `ARC`.
+fn is_flag(token: &str) -> bool {
+    let name = token.trim_end_matches(['*', '.', '-']);
+    !name.is_empty() && name.len() <= 8 && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+}

@@ -1,0 +1,243 @@
+//! `=> address <original> F=<…> R=… T=… H=… C="…"` and its kin: what became of a recipient.
+//!
+//! A forwarding file can name any command (`|…`), so an address may hold blanks; it ends at the first one behind which the
+//! rest of the line fits. What a remote server answered comes last and is never read for fields.
+
+use super::Grammar;
+use super::peer;
+use crate::event::{Delivery, Outcome, Peer, Reply};
+use crate::scan;
+
+/// How many blanks at which an address could end are tried.
+const READINGS_MAX: usize = 512;
+
+/// Reads what follows the `mark`.
+pub(super) fn read<'a>(grammar: Grammar, mark: &str, text: &'a str) -> Option<Delivery<'a>> {
+    let outcome = match mark {
+        "**" => Outcome::Failed,
+        "==" => Outcome::Deferred,
+        _ => Outcome::Delivered,
+    };
+    if let Some(reason) = text.strip_prefix("blackhole (").or_else(|| text.strip_prefix("discarded")) {
+        return Some(empty(Outcome::Discarded, "", Some(reason)));
+    }
+    let walk = Walk { grammar, outcome };
+    let (address, rest) = scan::address(text);
+    // `** a@example.org: retry timeout exceeded`: the colon ends the address.
+    let (address, rest) = match address.strip_suffix(':') {
+        Some(stripped) if outcome != Outcome::Delivered => (stripped, text.get(stripped.len()..).unwrap_or(rest)),
+        _ => (address, rest),
+    };
+    if let Some(delivery) = walk.tail(rest, empty(outcome, address, None)) {
+        return Some(delivery);
+    }
+    for at in memchr::memchr_iter(b' ', text.as_bytes()).take(READINGS_MAX) {
+        let (address, rest) = text.split_at_checked(at)?;
+        if let Some(delivery) = walk.tail(rest, empty(outcome, address, None)) {
+            return Some(delivery);
+        }
+    }
+    // Some failures are told in words without a colon: `** a@example.org routing yielded a local delivery`.
+    let words = rest.strip_prefix(' ')?;
+    (outcome == Outcome::Failed).then(|| empty(outcome, address, Some(words)))
+}
+
+fn empty<'a>(outcome: Outcome, address: &'a str, text: Option<&'a str>) -> Delivery<'a> {
+    let outcome = if address.starts_with(":blackhole:") { Outcome::Discarded } else { outcome };
+    Delivery {
+        outcome,
+        address,
+        original: None,
+        sender: None,
+        router: None,
+        transport: None,
+        host: Peer::default(),
+        tls: None,
+        size: None,
+        text,
+        reply: None,
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Walk {
+    grammar: Grammar,
+    outcome: Outcome,
+}
+
+impl Walk {
+    /// Takes everything behind the address; `None` if something does not fit.
+    fn tail<'a>(self, mut rest: &'a str, mut delivery: Delivery<'a>) -> Option<Delivery<'a>> {
+        while let Some(after) = rest.strip_prefix(" (") {
+            // Parents, with `all_parents`.
+            let (parent, after) = after.split_once(')')?;
+            if parent.contains('=') {
+                return None;
+            }
+            rest = after;
+        }
+        if let Some((original, after)) = rest.strip_prefix(' ').and_then(scan::bracketed) {
+            (delivery.original, rest) = (Some(original), after);
+        }
+        self.fields(rest, delivery, 0)
+    }
+
+    fn fields<'a>(self, mut rest: &'a str, mut delivery: Delivery<'a>, mut seen: u16) -> Option<Delivery<'a>> {
+        loop {
+            if rest.is_empty() {
+                return Some(delivery);
+            }
+            if self.outcome != Outcome::Delivered
+                && let Some(words) = rest.strip_prefix(": ").or_else(|| rest.strip_prefix(" : "))
+            {
+                return Some(with_words(delivery, words));
+            }
+            let text = rest.strip_prefix(' ')?;
+            if self.outcome == Outcome::Deferred && (text.starts_with("defer (") || text.starts_with("routing defer ("))
+            {
+                return Some(self.deferral(text, delivery));
+            }
+            if let Some(confirmation) = text.strip_prefix("C=\"") {
+                return confirmation_end(confirmation).map(|words| {
+                    delivery.reply = reply(words);
+                    Delivery { text: Some(words), ..delivery }
+                });
+            }
+            if let Some(name) = text.strip_prefix("DN=\"") {
+                return scan::splits(name, "\"").find_map(|(_, after)| self.fields(after, delivery.clone(), seen));
+            }
+            if let Some(host) = text.strip_prefix("H=") {
+                return self.host(host, delivery, seen);
+            }
+            let (token, after) = scan::token(text);
+            let Some((key, value)) = token.split_once('=') else {
+                if !is_flag(token) {
+                    return None;
+                }
+                rest = after;
+                continue;
+            };
+            if let Some((address, after)) = scan::bracketed(text.get(key.len() + 1..)?) {
+                if !matches!(key, "F" | "P" | "SRS") {
+                    return None;
+                }
+                delivery.sender = Some(address);
+                rest = after;
+                continue;
+            }
+            let bit = bit_of(key)?;
+            if seen & bit != 0 {
+                return None;
+            }
+            seen |= bit;
+            match key {
+                "R" => delivery.router = Some(value),
+                // A failure's colon may follow the transport directly.
+                "T" => delivery.transport = Some(value.strip_suffix(':').unwrap_or(value)),
+                "X" => delivery.tls = Some(value),
+                "S" => delivery.size = value.parse().ok(),
+                _ => {}
+            }
+            rest = if token.ends_with(':') { text.get(token.len() - 1..)? } else { after };
+        }
+    }
+
+    fn host<'a>(self, text: &'a str, delivery: Delivery<'a>, seen: u16) -> Option<Delivery<'a>> {
+        let reading = peer::with_peer(self.grammar, text, |host, rest| {
+            self.fields(rest, Delivery { host, ..delivery.clone() }, seen)
+        });
+        let Some((delivery, is_doubtful)) = reading else {
+            // A transport that opens no connection of its own logs the name alone.
+            let (name, rest) = scan::token(text);
+            let host = Peer { name: Some(name), ..Peer::default() };
+            return self.fields(rest, Delivery { host, ..delivery }, seen);
+        };
+        let host = if is_doubtful { Peer { ip: None, ..delivery.host } } else { delivery.host };
+        Some(Delivery { host, ..delivery })
+    }
+
+    /// `defer (errno): words` or `defer (errno)[: words] H=host [ip]: words`.
+    fn deferral<'a>(self, text: &'a str, delivery: Delivery<'a>) -> Delivery<'a> {
+        let Some((_, rest)) = text.split_once(')') else { return with_words(delivery, text) };
+        let host = rest
+            .strip_prefix(" H=")
+            .and_then(|host| peer::with_peer(self.grammar, host, |host, rest| Some((host, rest.split_once(": ")?.1))));
+        match host {
+            Some(((host, words), _)) => with_words(Delivery { host, ..delivery }, words),
+            None => with_words(delivery, rest.strip_prefix(':').unwrap_or(rest).trim_start_matches(' ')),
+        }
+    }
+}
+
+fn with_words<'a>(delivery: Delivery<'a>, words: &'a str) -> Delivery<'a> {
+    Delivery { text: Some(words), reply: reply_within(words), ..delivery }
+}
+
+/// The last quote behind which only times stand closes what the other server said: it may hold quotes itself.
+fn confirmation_end(text: &str) -> Option<&str> {
+    let mut end = text.len();
+    while let Some(at) = memchr::memrchr(b'"', text.as_bytes().get(..end)?) {
+        let (words, after) = text.split_at_checked(at)?;
+        let is_times = |token: &str| ["QT=", "DT=", "RT="].iter().any(|key| token.starts_with(key));
+        if after.strip_prefix('"')?.split(' ').all(|token| token.is_empty() || is_times(token)) {
+            return Some(words);
+        }
+        end = at;
+    }
+    None
+}
+
+fn bit_of(key: &str) -> Option<u16> {
+    const KEYS: [&str; 16] =
+        ["R", "T", "S", "I", "X", "CV", "A", "DKIM", "Q", "QT", "DT", "RT", "PRX", "SNI", "M8S", "Ci"];
+    let at = KEYS.iter().position(|known| *known == key)?;
+    Some(1 << at)
+}
+
+/// A flag without a value: `L`, `K`, `PRDR`, `TFO*`, `DS`.
+fn is_flag(token: &str) -> bool {
+    let name = token.trim_end_matches(['*', '.', '-']);
+    !name.is_empty() && name.len() <= 5 && name.bytes().all(|b| b.is_ascii_uppercase())
+}
+
+/// The code within words such as `SMTP error from remote mail server after RCPT TO:<a@example.org>: 550 5.1.1 no such user`.
+fn reply_within(words: &str) -> Option<Reply<'_>> {
+    if let Some(found) = reply(words) {
+        return Some(found);
+    }
+    // An address of ours stands in front of the answer and may imitate one, so it is stepped over as a whole.
+    let answer = match words.find('<').and_then(|at| words.get(at..)).and_then(scan::bracketed) {
+        Some((_, after)) => after,
+        None => words,
+    };
+    scan::splits(answer, ": ").find_map(|(_, after)| reply(after))
+}
+
+/// A reply code at the start of `text`.
+pub(in crate::parsers) fn reply(text: &str) -> Option<Reply<'_>> {
+    let (code, rest) = text.split_at_checked(3)?;
+    if !code.starts_with(['2', '3', '4', '5']) || !code.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    if !rest.is_empty() && !rest.starts_with([' ', '-']) {
+        return None;
+    }
+    let text = rest.trim_start_matches([' ', '-']);
+    let (enhanced, text) = match enhanced_code(text) {
+        Some((enhanced, rest)) => (Some(enhanced), rest),
+        None => (None, text),
+    };
+    Some(Reply { code: code.parse().ok()?, enhanced, text })
+}
+
+/// `5.1.1` at the start of `text` (RFC 3463).
+pub(in crate::parsers) fn enhanced_code(text: &str) -> Option<((u8, u16, u16), &str)> {
+    let (class, rest) = scan::number(text)?;
+    let (subject, rest) = scan::number(rest.strip_prefix('.')?)?;
+    let (detail, rest) = scan::number(rest.strip_prefix('.')?)?;
+    if !matches!(class, 2 | 4 | 5) || rest.starts_with('.') {
+        return None;
+    }
+    let code = (u8::try_from(class).ok()?, u16::try_from(subject).ok()?, u16::try_from(detail).ok()?);
+    Some((code, rest.trim_start_matches(' ')))
+}
