@@ -8,10 +8,21 @@ use pcre2::bytes::{Regex, RegexBuilder};
 /// Backtracking steps that one match may take. Ordinary rules need some hundred on an ordinary paragraph.
 const MATCH_STEPS_MAX: u32 = 1_000_000;
 
+/// Memory that the automaton of one pattern may take which is too large for PCRE2.
+const AUTOMATON_OCTETS_MAX: usize = 64 << 20;
+
 /// A compiled pattern.
 #[derive(Clone, Debug)]
 pub struct Pattern {
-    regex: Regex,
+    engine: Engine,
+}
+
+#[derive(Clone, Debug)]
+enum Engine {
+    /// Nearly all.
+    Backtracking(Regex),
+    /// Patterns beyond the 64 KB that PCRE2 has for one: long texts in look-alike letters. They have no look-around.
+    Linear(regex::bytes::Regex),
 }
 
 /// Modifiers of a pattern (`/…/imsx`).
@@ -54,16 +65,23 @@ impl Pattern {
     /// # Errors
     /// [`PatternError::Syntax`] with the engine's words.
     pub fn compile(source: &[u8], modifiers: Modifiers) -> Result<Pattern, PatternError> {
-        let text = format!("(*LIMIT_MATCH={MATCH_STEPS_MAX}){}", escape_octets(source));
-        let regex = RegexBuilder::new()
-            .caseless(modifiers.caseless)
-            .multi_line(modifiers.multi_line)
-            .dotall(modifiers.dot_all)
-            .extended(modifiers.extended)
-            .jit_if_available(true)
-            .build(&text)
-            .map_err(|error| PatternError::Syntax(error.to_string()))?;
-        Ok(Pattern { regex })
+        let text = escape_octets(source);
+        let build = |text: &str| {
+            RegexBuilder::new()
+                .caseless(modifiers.caseless)
+                .multi_line(modifiers.multi_line)
+                .dotall(modifiers.dot_all)
+                .extended(modifiers.extended)
+                .jit_if_available(true)
+                .build(&format!("(*LIMIT_MATCH={MATCH_STEPS_MAX})(?J){text}"))
+        };
+        match build(&text).or_else(|error| build(&wrap_assertions(&text)).map_err(|_| error)) {
+            Ok(regex) => Ok(Pattern { engine: Engine::Backtracking(regex) }),
+            Err(error) => match linear(&text, modifiers) {
+                Some(regex) => Ok(Pattern { engine: Engine::Linear(regex) }),
+                None => Err(PatternError::Syntax(error.to_string())),
+            },
+        }
     }
 
     /// Compiles a pattern with its delimiters and modifiers, as `/cheap/i` or `m{://cheap}i`.
@@ -75,12 +93,24 @@ impl Pattern {
         Pattern::compile(source, modifiers)
     }
 
+    /// The names of its groups.
+    pub fn group_names(&self) -> impl Iterator<Item = &str> {
+        let names = match &self.engine {
+            Engine::Backtracking(regex) => regex.capture_names(),
+            Engine::Linear(_) => &[],
+        };
+        names.iter().filter_map(Option::as_deref)
+    }
+
     /// Whether the pattern matches somewhere in `text`.
     ///
     /// # Errors
     /// [`Limit`] when the answer would cost too much.
     pub fn is_match(&self, text: &[u8]) -> Result<bool, Limit> {
-        self.regex.is_match(text).map_err(|_| Limit)
+        match &self.engine {
+            Engine::Backtracking(regex) => regex.is_match(text).map_err(|_| Limit),
+            Engine::Linear(regex) => Ok(regex.is_match(text)),
+        }
     }
 
     /// The leftmost match that begins at or after `start`.
@@ -91,8 +121,13 @@ impl Pattern {
         if start > text.len() {
             return Ok(None);
         }
-        let found = self.regex.find_at(text, start).map_err(|_| Limit)?;
-        Ok(found.map(|found| (found.start(), found.end())))
+        match &self.engine {
+            Engine::Backtracking(regex) => {
+                let found = regex.find_at(text, start).map_err(|_| Limit)?;
+                Ok(found.map(|found| (found.start(), found.end())))
+            }
+            Engine::Linear(regex) => Ok(regex.find_at(text, start).map(|found| (found.start(), found.end()))),
+        }
     }
 
     /// The groups of the leftmost match: the whole match first, then each group, `None` where it took no part.
@@ -100,14 +135,72 @@ impl Pattern {
     /// # Errors
     /// [`Limit`] when the answer would cost too much.
     pub fn captures<'t>(&self, text: &'t [u8]) -> Result<Option<Vec<Option<&'t [u8]>>>, Limit> {
-        let mut locations = self.regex.capture_locations();
-        let found = self.regex.captures_read(&mut locations, text).map_err(|_| Limit)?;
-        if found.is_none() {
-            return Ok(None);
+        match &self.engine {
+            Engine::Backtracking(regex) => {
+                let mut locations = regex.capture_locations();
+                if regex.captures_read(&mut locations, text).map_err(|_| Limit)?.is_none() {
+                    return Ok(None);
+                }
+                let group = |index| locations.get(index).and_then(|(start, end)| text.get(start..end));
+                Ok(Some((0..locations.len()).map(group).collect()))
+            }
+            Engine::Linear(regex) => Ok(regex
+                .captures(text)
+                .map(|groups| groups.iter().map(|group| group.map(|group| group.as_bytes())).collect())),
         }
-        let group = |index| locations.get(index).and_then(|(start, end)| text.get(start..end));
-        Ok(Some((0..locations.len()).map(group).collect()))
     }
+
+    /// The named groups of the leftmost match that took part in it.
+    ///
+    /// # Errors
+    /// [`Limit`] when the answer would cost too much.
+    pub fn named_captures<'p, 't>(&'p self, text: &'t [u8]) -> Result<Vec<(&'p str, &'t [u8])>, Limit> {
+        let Engine::Backtracking(regex) = &self.engine else {
+            return Ok(Vec::new());
+        };
+        let groups = self.captures(text)?.unwrap_or_default();
+        let named = regex.capture_names().iter().zip(groups);
+        Ok(named.filter_map(|(name, group)| Some((name.as_deref()?, group?))).collect())
+    }
+}
+
+fn linear(text: &str, modifiers: Modifiers) -> Option<regex::bytes::Regex> {
+    regex::bytes::RegexBuilder::new(text)
+        .unicode(false)
+        .case_insensitive(modifiers.caseless)
+        .multi_line(modifiers.multi_line)
+        .dot_matches_new_line(modifiers.dot_all)
+        .ignore_whitespace(modifiers.extended)
+        .size_limit(AUTOMATON_OCTETS_MAX)
+        .build()
+        .ok()
+}
+
+/// Perl lets `^` and `$` be repeated (`$?`), PCRE2 wants a group around them.
+fn wrap_assertions(text: &str) -> String {
+    let mut wrapped = String::with_capacity(text.len() + 16);
+    let mut is_class = false;
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\\' => {
+                wrapped.push(c);
+                wrapped.extend(rest.next());
+                continue;
+            }
+            '[' => is_class = true,
+            ']' => is_class = false,
+            '^' | '$' if !is_class && matches!(rest.peek(), Some('?' | '*' | '+')) => {
+                wrapped.push_str("(?:");
+                wrapped.push(c);
+                wrapped.push(')');
+                continue;
+            }
+            _ => {}
+        }
+        wrapped.push(c);
+    }
+    wrapped
 }
 
 /// The engine takes text, rules are octets: what is not ASCII is written as `\xHH`, which means the same inside and outside a class.
@@ -191,6 +284,9 @@ mod tests {
             ("/^b$/m", b"a\nb\nc", true),
             ("/a.c/", b"a\nc", false),
             ("/a.c/s", b"a\nc", true),
+            ("/^a{,3}b$/", b"aab", true),
+            ("/save $?[\\d]+/", b"save 3", true),
+            ("/(?<A>x)|(?<A>y)/", b"y", true),
         ] {
             assert_eq!(Pattern::parse(pattern.as_bytes()).unwrap().is_match(text), Ok(expected), "{pattern}");
         }

@@ -271,20 +271,29 @@ impl<N> Expr<N> {
         }
     }
 
-    /// The same expression over other names.
-    pub fn map<M>(&self, to: &mut impl FnMut(&N) -> M) -> Expr<M> {
+    /// The same expression with each name replaced.
+    pub fn replace<M>(&self, to: &mut impl FnMut(&N) -> Expr<M>) -> Expr<M> {
         match self {
             Expr::Number(number) => Expr::Number(*number),
-            Expr::Name(name) => Expr::Name(to(name)),
-            Expr::Not(inner) => Expr::Not(Box::new(inner.map(to))),
-            Expr::Minus(inner) => Expr::Minus(Box::new(inner.map(to))),
+            Expr::Name(name) => to(name),
+            Expr::Not(inner) => Expr::Not(Box::new(inner.replace(to))),
+            Expr::Minus(inner) => Expr::Minus(Box::new(inner.replace(to))),
             Expr::Choice(condition, yes, no) => {
-                Expr::Choice(Box::new(condition.map(to)), Box::new(yes.map(to)), Box::new(no.map(to)))
+                Expr::Choice(Box::new(condition.replace(to)), Box::new(yes.replace(to)), Box::new(no.replace(to)))
             }
             Expr::Chain(first, rest) => {
-                let first = Box::new(first.map(to));
-                Expr::Chain(first, rest.iter().map(|(operator, operand)| (*operator, operand.map(to))).collect())
+                let first = Box::new(first.replace(to));
+                Expr::Chain(first, rest.iter().map(|(operator, operand)| (*operator, operand.replace(to))).collect())
             }
+        }
+    }
+
+    /// The sum of `names`; 0 for none.
+    pub fn sum(names: impl IntoIterator<Item = N>) -> Expr<N> {
+        let mut names = names.into_iter().map(Expr::Name);
+        match names.next() {
+            Some(first) => Expr::Chain(Box::new(first), names.map(|name| (Operator::Add, name)).collect()),
+            None => Expr::Number(0.0),
         }
     }
 

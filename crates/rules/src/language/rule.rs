@@ -371,11 +371,13 @@ fn name_globs(text: &[u8]) -> Vec<u8> {
 }
 
 fn decode_globs(expression: &Expr<String>) -> Expr<String> {
-    expression.map(&mut |name: &String| {
-        if matching_glob(name).is_none() {
-            return name.clone();
-        }
-        GLOB_MARKS.iter().fold(name.clone(), |name, (mark, code)| name.replace(code, &char::from(*mark).to_string()))
+    expression.replace(&mut |name: &String| match matching_glob(name) {
+        None => Expr::Name(name.clone()),
+        Some(_) => Expr::Name(
+            GLOB_MARKS
+                .iter()
+                .fold(name.clone(), |name, (mark, code)| name.replace(code, &char::from(*mark).to_string())),
+        ),
     })
 }
 

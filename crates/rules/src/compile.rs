@@ -1,0 +1,533 @@
+//! From what rule files say to a [`RuleSet`]: patterns compiled, names looked up, metas put in order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use tidegate_mail::Score;
+
+use crate::evals::{self, Arg, EvalState, EvalTarget};
+use crate::field::FieldRequest;
+use crate::language::expression::Expr;
+use crate::language::rule::{self, PatternText, Test};
+use crate::language::source::{Diagnostic, Place, Severity};
+use crate::language::{Definition, Parsed};
+use crate::pattern::{Modifiers, Pattern};
+use crate::replace::replace_tags;
+use crate::ruleset::{Flags, Matcher, Rule, RuleId, RuleSet, Subtest, TagTemplate, Template};
+
+/// Which of the four scores of a rule counts, and which rules run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CompileOptions {
+    /// DNS is asked: rules that need it run.
+    pub network: bool,
+    /// A trained classifier gives a probability: rules that need it run.
+    pub classifier: bool,
+}
+
+/// Compiles what was read. Remarks are on rules that were left out, or cannot hit.
+#[must_use]
+pub fn compile(parsed: Parsed, options: CompileOptions) -> (RuleSet, Vec<Diagnostic>) {
+    let names: Vec<Arc<str>> = parsed.rules.keys().map(|name| name.as_str().into()).collect();
+    let by_name = (0..).zip(&names).map(|(index, name)| (name.clone(), RuleId(index))).collect();
+    let mut compiler = Compiler {
+        parsed: &parsed,
+        options,
+        by_name,
+        fields: Vec::new(),
+        field_ids: HashMap::new(),
+        remarks: Vec::new(),
+    };
+    let rules: Vec<Rule> =
+        names.iter().zip(parsed.rules.values()).map(|(name, definition)| compiler.rule(name, definition)).collect();
+    let Compiler { by_name, fields, mut remarks, .. } = compiler;
+    let mut set = RuleSet {
+        rules,
+        by_name,
+        fields,
+        order: Vec::new(),
+        metas: Vec::new(),
+        settings: Arc::new(parsed.settings.clone()),
+    };
+    set.order = order_tests(&set, &parsed.priorities);
+    order_metas(&mut set, &mut remarks);
+    (set, remarks)
+}
+
+struct Compiler<'a> {
+    parsed: &'a Parsed,
+    options: CompileOptions,
+    by_name: HashMap<Arc<str>, RuleId>,
+    fields: Vec<FieldRequest>,
+    field_ids: HashMap<FieldRequest, usize>,
+    remarks: Vec<Diagnostic>,
+}
+
+impl Compiler<'_> {
+    fn rule(&mut self, name: &Arc<str>, definition: &Definition) -> Rule {
+        let flags = read_flags(self.parsed.flags.get(&**name).map_or("", String::as_str));
+        let points = self.points(name, &flags);
+        let is_off = points == 0.0
+            || (flags.net
+                && !self.options.network
+                && !matches!(definition.test, Test::Meta(_))
+                && needs_service(&definition.test))
+            || (flags.learn && !self.options.classifier && matches!(definition.test, Test::Eval { .. }));
+        let matcher = if is_off && !matches!(definition.test, Test::Meta(_)) {
+            Matcher::Never
+        } else {
+            self.matcher(name, definition).unwrap_or_else(|message| {
+                self.remark(&definition.place, Severity::Error, format!("rule {name}: {message}"));
+                Matcher::Never
+            })
+        };
+        Rule {
+            name: name.clone(),
+            score: Score::from_points(points),
+            description: self.parsed.descriptions.get(&**name).cloned(),
+            place: definition.place.clone(),
+            flags,
+            matcher,
+        }
+    }
+
+    /// A rule without a score has 1 point, -1 if it is nice, 0.01 if its name begins with `T_`.
+    fn points(&self, name: &str, flags: &Flags) -> f64 {
+        let set = usize::from(self.options.network) + 2 * usize::from(self.options.classifier);
+        match self.parsed.scores.get(name) {
+            Some(points) => points.get(set).copied().unwrap_or_default(),
+            None => {
+                let points = if name.starts_with("T_") { 0.01 } else { 1.0 };
+                if flags.nice { -points } else { points }
+            }
+        }
+    }
+
+    fn matcher(&mut self, name: &str, definition: &Definition) -> Result<Matcher, String> {
+        Ok(match &definition.test {
+            Test::Header { request, pattern, is_negated, unset } => Matcher::Header {
+                field: self.field(request),
+                pattern: self.template(name, pattern)?,
+                is_negated: *is_negated,
+                unset: unset.clone(),
+            },
+            Test::HeaderExists(request) => Matcher::HeaderExists { field: self.field(request) },
+            Test::Text(kind, pattern) => Matcher::Text { kind: *kind, pattern: self.template(name, pattern)? },
+            Test::MimeHeader { field, is_raw, pattern, is_negated, unset } => Matcher::MimeHeader {
+                field: field.clone(),
+                is_raw: *is_raw,
+                pattern: self.template(name, pattern)?,
+                is_negated: *is_negated,
+                unset: unset.clone(),
+            },
+            Test::UriDetail(clauses) => {
+                let mut compiled = Vec::new();
+                for clause in clauses {
+                    compiled.push((clause.key, clause.is_negated, compile_pattern(&clause.pattern)?));
+                }
+                Matcher::UriDetail(compiled)
+            }
+            Test::Eval { target, function, arguments } => {
+                self.eval(name, &definition.place, *target, function, arguments)?
+            }
+            Test::Meta(expression) => Matcher::Meta(self.meta(name, expression)),
+            Test::AskDns { template, record, subtest } => match record {
+                Some(record) => {
+                    let subtest = subtest.as_deref().map(read_subtest).transpose()?;
+                    Matcher::AskDns { template: template.clone(), record: *record, subtest }
+                }
+                None => return Err("this record type is never asked".to_owned()),
+            },
+            Test::Empty => Matcher::Never,
+        })
+    }
+
+    fn field(&mut self, request: &FieldRequest) -> usize {
+        let fields = &mut self.fields;
+        *self.field_ids.entry(request.clone()).or_insert_with(|| {
+            fields.push(request.clone());
+            fields.len() - 1
+        })
+    }
+
+    fn template(&self, name: &str, pattern: &PatternText) -> Result<Template, String> {
+        let replaced = self.parsed.replacements.rules.contains_key(name);
+        let pattern = if replaced { replace_tags(pattern, &self.parsed.replacements) } else { pattern.clone() };
+        let (source, names) = find_tags(&pattern.source);
+        let compiled = compile_pattern(&PatternText { source: source.clone(), modifiers: pattern.modifiers })?;
+        let captures = compiled.group_names().any(is_tag_name);
+        let tags = (!names.is_empty()).then(|| Box::new(TagTemplate { source, modifiers: pattern.modifiers, names }));
+        Ok(Template { pattern: compiled, tags, captures })
+    }
+
+    fn eval(
+        &mut self,
+        name: &str,
+        place: &Place,
+        target: EvalTarget,
+        function: &str,
+        arguments: &[String],
+    ) -> Result<Matcher, String> {
+        let Some(found) = evals::lookup(function) else {
+            let message = format!("rule {name}: the eval test {function} is not known here; the rule never hits");
+            self.remark(place, Severity::Warning, message);
+            return Ok(Matcher::Never);
+        };
+        if !found.plugin.is_empty() && !self.parsed.features.is_loaded(found.plugin) {
+            let message = format!(
+                "rule {name}: {function} is of the plugin {}, which is not loaded; the rule never hits",
+                found.plugin
+            );
+            self.remark(place, Severity::Warning, message);
+            return Ok(Matcher::Never);
+        }
+        if found.state == EvalState::NoService {
+            self.remark(
+                place,
+                Severity::Note,
+                format!("rule {name}: the service behind {function} is not asked; the rule never hits"),
+            );
+        }
+        let mut compiled = Vec::new();
+        for (index, text) in arguments.iter().enumerate() {
+            let pattern = if found.pattern_args.contains(&index) { Some(argument_pattern(text)?) } else { None };
+            compiled.push(Arg { text: text.clone(), pattern });
+        }
+        Ok(Matcher::Eval { target, function: found, arguments: compiled })
+    }
+
+    /// The expression over ids. Names of no rule are 0; globs become sums.
+    fn meta(&self, name: &str, expression: &Expr<String>) -> Expr<RuleId> {
+        expression.replace(&mut |text: &String| match rule::matching_glob(text) {
+            Some(glob) => {
+                let is_meant =
+                    |candidate: &str| candidate != name && matches_glob(glob.as_bytes(), candidate.as_bytes());
+                let mut ids: Vec<RuleId> =
+                    self.by_name.iter().filter(|(other, _)| is_meant(other)).map(|(_, id)| *id).collect();
+                ids.sort_unstable();
+                Expr::sum(ids)
+            }
+            None => self.by_name.get(text.as_str()).map_or(Expr::Number(0.0), |id| Expr::Name(*id)),
+        })
+    }
+
+    fn remark(&mut self, place: &Place, severity: Severity, message: String) {
+        self.remarks.push(Diagnostic { place: place.clone(), severity, message });
+    }
+}
+
+/// Whether a rule marked `net` is left out without a network: SpamAssassin runs pattern rules all the same.
+fn needs_service(test: &Test) -> bool {
+    matches!(test, Test::Eval { .. } | Test::AskDns { .. } | Test::MimeHeader { .. } | Test::UriDetail(_))
+}
+
+fn read_flags(text: &str) -> Flags {
+    let mut flags = Flags { text: text.to_owned(), ..Flags::default() };
+    for word in text.split([' ', '\t', ',']) {
+        match word {
+            "multiple" => flags.multiple = true,
+            "nosubject" => flags.no_subject = true,
+            "net" => flags.net = true,
+            "nice" => flags.nice = true,
+            "learn" => flags.learn = true,
+            "concat" => flags.concat = true,
+            _ => {
+                if let Some(count) = word.strip_prefix("maxhits=") {
+                    flags.hits_max = count.parse().ok();
+                } else if let Some(range) = word.strip_prefix("range=") {
+                    flags.parts = read_range(range);
+                }
+            }
+        }
+    }
+    flags
+}
+
+/// `3`, `3-`, `-3`, `2-4`.
+fn read_range(text: &str) -> Option<(u32, u32)> {
+    let (low, high) = text.split_once('-').unwrap_or((text, text));
+    let low = if low.is_empty() { 0 } else { low.parse().ok()? };
+    let high = if high.is_empty() { u32::MAX } else { high.parse().ok()? };
+    Some((low, high))
+}
+
+fn compile_pattern(pattern: &PatternText) -> Result<Pattern, String> {
+    Pattern::compile(&pattern.source, pattern.modifiers).map_err(|error| error.to_string())
+}
+
+fn argument_pattern(text: &str) -> Result<Pattern, String> {
+    let is_delimited = text.starts_with('/') || text.starts_with("m{") || text.starts_with("qr{");
+    let pattern = if is_delimited {
+        Pattern::parse(text.as_bytes())
+    } else {
+        Pattern::compile(text.as_bytes(), Modifiers::default())
+    };
+    pattern.map_err(|error| error.to_string())
+}
+
+/// Escapes each `%{NAME}` so that the pattern compiles, and lists the names.
+fn find_tags(source: &[u8]) -> (Vec<u8>, Vec<String>) {
+    let mut escaped = Vec::with_capacity(source.len());
+    let mut names = Vec::new();
+    let mut rest = source;
+    while let Some(at) = memchr::memmem::find(rest, b"%{") {
+        let (before, after) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        escaped.extend_from_slice(before);
+        let inner = after.get(2..).unwrap_or_default();
+        let end = memchr::memchr(b'}', inner).unwrap_or(inner.len());
+        let name = std::str::from_utf8(inner.get(..end).unwrap_or_default()).unwrap_or_default();
+        let plain = name.split('(').next().unwrap_or_default();
+        if before.last() == Some(&b'\\') || !is_tag_name(plain) || end == inner.len() {
+            escaped.extend_from_slice(b"%{");
+            rest = inner;
+            continue;
+        }
+        escaped.extend_from_slice(format!("%\\{{{name}\\}}").as_bytes());
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+        rest = inner.get(end + 1..).unwrap_or_default();
+    }
+    escaped.extend_from_slice(rest);
+    (escaped, names)
+}
+
+/// `A`, `AB_C2`: what a capture must be called to fill a tag.
+pub(crate) fn is_tag_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_uppercase())
+        && !name.ends_with('_')
+        && !name.contains("__")
+        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// `*` is any text, `?` one character.
+fn matches_glob(glob: &[u8], name: &[u8]) -> bool {
+    let (mut at_glob, mut at_name) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while at_name < name.len() {
+        match (glob.get(at_glob), name.get(at_name)) {
+            (Some(b'*'), _) => {
+                star = Some((at_glob + 1, at_name));
+                at_glob += 1;
+            }
+            (Some(wanted), Some(found)) if *wanted == b'?' || wanted == found => {
+                at_glob += 1;
+                at_name += 1;
+            }
+            _ => match star {
+                Some((after, from)) => {
+                    star = Some((after, from + 1));
+                    (at_glob, at_name) = (after, from + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    glob.get(at_glob..).is_some_and(|rest| rest.iter().all(|b| *b == b'*'))
+}
+
+/// `127.0.0.2`, `4-8`, `127.0.0.1/0x02`, `/pattern/i`, or any other text.
+fn read_subtest(text: &str) -> Result<Subtest, String> {
+    if text.starts_with('/') || text.starts_with("m{") {
+        return Pattern::parse(text.as_bytes()).map(Subtest::Pattern).map_err(|error| error.to_string());
+    }
+    let (range, mask) = text.split_once('/').map_or((text, None), |(range, mask)| (range, Some(mask)));
+    let (low, high) = range.split_once('-').unwrap_or((range, range));
+    match (read_number(low), read_number(high), mask.map(read_number)) {
+        (Some(low), Some(high), Some(Some(mask))) => Ok(Subtest::Bits { mask, low, high }),
+        (Some(low), Some(high), None) if low == high && !low_is_dotted(range) => {
+            Ok(Subtest::Bits { mask: low, low, high })
+        }
+        (Some(low), Some(high), None) => Ok(Subtest::Bits { mask: u32::MAX, low, high }),
+        _ => Ok(Subtest::Text(text.to_owned())),
+    }
+}
+
+fn low_is_dotted(text: &str) -> bool {
+    text.contains('.')
+}
+
+fn read_number(text: &str) -> Option<u32> {
+    if let Some(hex) = text.strip_prefix("0x") {
+        return u32::from_str_radix(hex, 16).ok();
+    }
+    text.parse().ok().or_else(|| text.parse::<std::net::Ipv4Addr>().ok().map(u32::from))
+}
+
+/// Rules that are no metas, by priority; those that fill tags run before all others.
+fn order_tests(set: &RuleSet, priorities: &BTreeMap<String, i32>) -> Vec<RuleId> {
+    let ids = (0..).zip(&set.rules).filter(|(_, rule)| !matches!(rule.matcher, Matcher::Meta(_) | Matcher::Never));
+    let mut keyed: Vec<((bool, i32), RuleId)> = ids
+        .map(|(index, rule)| {
+            let captures = template_of(&rule.matcher).is_some_and(|template| template.captures);
+            ((!captures, priorities.get(&*rule.name).copied().unwrap_or(0)), RuleId(index))
+        })
+        .collect();
+    keyed.sort();
+    keyed.into_iter().map(|(_, id)| id).collect()
+}
+
+pub(crate) fn template_of(matcher: &Matcher) -> Option<&Template> {
+    match matcher {
+        Matcher::Header { pattern, .. } | Matcher::Text { pattern, .. } | Matcher::MimeHeader { pattern, .. } => {
+            Some(pattern)
+        }
+        _ => None,
+    }
+}
+
+/// How far the order of one meta is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    New,
+    Open,
+    Done,
+}
+
+/// Puts metas in order. SpamAssassin leaves out a meta that depends on itself, and never comes to one that depends on a meta without
+/// points.
+fn order_metas(set: &mut RuleSet, remarks: &mut Vec<Diagnostic>) {
+    let dependencies: Vec<Vec<usize>> = set
+        .rules
+        .iter()
+        .map(|rule| {
+            let mut ids = Vec::new();
+            if let Matcher::Meta(expression) = &rule.matcher {
+                expression.names(&mut |id| ids.push(id.index()));
+            }
+            ids
+        })
+        .collect();
+    let is_meta: Vec<bool> = set.rules.iter().map(|rule| matches!(rule.matcher, Matcher::Meta(_))).collect();
+    let mut marks = vec![Mark::New; set.rules.len()];
+    let mut is_circular = vec![false; set.rules.len()];
+    let mut order = Vec::new();
+    for start in 0..set.rules.len() {
+        visit(start, &dependencies, &is_meta, &mut marks, &mut is_circular, &mut order);
+    }
+    let mut is_never = vec![false; set.rules.len()];
+    for &index in &order {
+        let Some(rule) = set.rules.get_mut(index) else { continue };
+        let of = |table: &[bool], index: usize| table.get(index).copied().unwrap_or_default();
+        let needs = dependencies.get(index).map_or(&[][..], Vec::as_slice);
+        let circular = of(&is_circular, index) || needs.iter().any(|need| of(&is_circular, *need));
+        let never = rule.score == Score::ZERO || (!circular && needs.iter().any(|need| of(&is_never, *need)));
+        if circular {
+            let message = format!("rule {}: it depends on itself; it never hits", rule.name);
+            remarks.push(Diagnostic { place: rule.place.clone(), severity: Severity::Warning, message });
+        } else if never && rule.score != Score::ZERO {
+            let message = format!("rule {}: it depends on a meta rule with score 0; it never hits", rule.name);
+            remarks.push(Diagnostic { place: rule.place.clone(), severity: Severity::Warning, message });
+        }
+        if let Some(flag) = is_circular.get_mut(index) {
+            *flag = circular;
+        }
+        if let Some(flag) = is_never.get_mut(index) {
+            *flag = never;
+        }
+        if circular || never {
+            rule.matcher = Matcher::Never;
+        }
+    }
+    let is_alive = |index: &usize| set.rules.get(*index).is_some_and(|rule| matches!(rule.matcher, Matcher::Meta(_)));
+    set.metas = order
+        .iter()
+        .filter(|index| is_alive(index))
+        .filter_map(|index| u32::try_from(*index).ok().map(RuleId))
+        .collect();
+}
+
+/// Depth-first, without recursion: a chain of metas may be long. A way back to an open rule makes the rule circular.
+fn visit(
+    start: usize,
+    dependencies: &[Vec<usize>],
+    is_meta: &[bool],
+    marks: &mut [Mark],
+    is_circular: &mut [bool],
+    order: &mut Vec<usize>,
+) {
+    let mut path = vec![(start, 0)];
+    while let Some((index, next)) = path.last_mut() {
+        let index = *index;
+        if !is_meta.get(index).copied().unwrap_or_default() || (*next == 0 && marks.get(index) != Some(&Mark::New)) {
+            path.pop();
+            continue;
+        }
+        if let Some(mark) = marks.get_mut(index) {
+            *mark = Mark::Open;
+        }
+        let Some(&need) = dependencies.get(index).and_then(|needs| needs.get(*next)) else {
+            if let Some(mark) = marks.get_mut(index) {
+                *mark = Mark::Done;
+            }
+            order.push(index);
+            path.pop();
+            continue;
+        };
+        *next += 1;
+        match marks.get(need) {
+            Some(Mark::Open) => {
+                if let Some(flag) = is_circular.get_mut(need) {
+                    *flag = true;
+                }
+            }
+            Some(Mark::New) => path.push((need, 0)),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::source::SourceFile;
+    use crate::language::{ParseOptions, parse};
+
+    fn compiled(text: &str) -> (RuleSet, Vec<Diagnostic>) {
+        let file = SourceFile { name: "t.cf".to_owned(), text: text.as_bytes().to_vec() };
+        let parsed = parse(&[file], &ParseOptions::default(), &|_, _| None);
+        assert_eq!(parsed.diagnostics, []);
+        compile(parsed, CompileOptions::default())
+    }
+
+    fn is_alive(set: &RuleSet, name: &str) -> bool {
+        !matches!(set.rule(name).unwrap().matcher, Matcher::Never)
+    }
+
+    #[test]
+    fn metas_that_can_never_be_known() {
+        let (set, remarks) = compiled(
+            "body A /a/\nmeta ZERO A\nscore ZERO 0\nmeta ON_ZERO ZERO || A\nmeta LOOP1 LOOP2\nmeta LOOP2 LOOP1\nmeta GOOD A && MISSING\n\
+             meta LATE EARLY\nmeta EARLY A",
+        );
+        for (name, expected) in [("ON_ZERO", false), ("LOOP1", false), ("LOOP2", false), ("GOOD", true), ("LATE", true)]
+        {
+            assert_eq!(is_alive(&set, name), expected, "{name}");
+        }
+        assert_eq!(remarks.len(), 3, "{remarks:?}");
+        let order: Vec<&str> = set.metas.iter().map(|id| &*set.rules[id.index()].name).collect();
+        assert_eq!(order, ["EARLY", "GOOD", "LATE"]);
+    }
+
+    #[test]
+    fn scores_by_default() {
+        let (set, _) =
+            compiled("body A /a/\nbody T_B /b/\nbody C /c/\ntflags C nice\nbody D /d/\nscore D 1 2 3 4\nscore D (0.5)");
+        for (name, milli) in [("A", 1000), ("T_B", 10), ("C", -1000), ("D", 1500)] {
+            assert_eq!(set.rule(name).unwrap().score, Score::milli(milli), "{name}");
+        }
+    }
+
+    #[test]
+    fn globs_of_rule_names() {
+        for (glob, name, expected) in [
+            ("A*", "AB", true),
+            ("A*C", "ABBC", true),
+            ("A?", "A", false),
+            ("*B?", "AABC", true),
+            ("A", "AB", false),
+            ("**", "", true),
+        ] {
+            assert_eq!(matches_glob(glob.as_bytes(), name.as_bytes()), expected, "{glob} {name}");
+        }
+    }
+}

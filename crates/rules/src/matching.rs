@@ -1,0 +1,668 @@
+//! Two steps over one message: which DNS questions the rules have ([`RuleSet::wanted`]), and which rules hit ([`RuleSet::matches`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidegate_mail::Score;
+
+use crate::dns::{Answer, Answers, DnsQuestion};
+use crate::evals::{Arg, EvalContext, EvalFn, EvalResult, EvalTarget};
+use crate::input::{Input, Part, Uri, UriSource};
+use crate::language::rule::{TextKind, UriKey};
+use crate::pattern::{Limit, Pattern};
+use crate::ruleset::{Flags, Matcher, Rule, RuleId, RuleSet, Subtest, Template};
+
+/// How much of a match is kept to be shown.
+const EVIDENCE_OCTETS_MAX: usize = 200;
+/// How often one rule may hit in a message; SpamAssassin has no limit but for `mimeheader`, where it is the same.
+const HITS_MAX: u32 = 1000;
+/// How many MIME parts `mimeheader` rules look at, as in SpamAssassin.
+const PARTS_MAX: u32 = 1000;
+/// How many values one tag holds.
+const TAG_VALUES_MAX: usize = 100;
+
+/// A rule that hit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Which rule.
+    pub rule: RuleId,
+    /// How often; more than once only for rules with the flag `multiple`.
+    pub count: u32,
+    /// Points of all its hits; zero for subtests.
+    pub score: Score,
+    /// The octets that the first match covered, or what an eval saw; empty when there is nothing to show.
+    pub evidence: Vec<u8>,
+}
+
+/// What the rules say of one message.
+#[derive(Clone, Debug, Default)]
+pub struct Matches {
+    /// Rules with points, in the order of their names.
+    pub hits: Vec<Hit>,
+    /// Rules without (`__NAME`), in the order of their names.
+    pub subtests: Vec<Hit>,
+    /// Rules whose pattern reached its limit in this message: whether they match is unknown.
+    pub limits: Vec<RuleId>,
+    /// Eval tests that could not know, and why.
+    pub unavailable: Vec<(RuleId, &'static str)>,
+}
+
+impl Matches {
+    /// The sum of the points.
+    #[must_use]
+    pub fn score(&self) -> Score {
+        self.hits.iter().map(|hit| hit.score).sum()
+    }
+}
+
+impl RuleSet {
+    /// The DNS questions that rules have about this message, sorted, without repeats. Ask them all, then call [`RuleSet::matches`].
+    #[must_use]
+    pub fn wanted(&self, input: &Input<'_>) -> Vec<DnsQuestion> {
+        let answers = Answers::default();
+        let run = Run::new(self, input, &answers);
+        let mut questions = BTreeSet::new();
+        for &id in &self.order {
+            let Some(rule) = self.rules.get(id.index()).filter(|rule| rule.flags.net) else {
+                continue;
+            };
+            match &rule.matcher {
+                Matcher::Eval { target, function, arguments } => {
+                    if let EvalResult::Ask(asked) = run.call(rule, *target, function, arguments) {
+                        questions.extend(asked);
+                    }
+                }
+                Matcher::AskDns { template, record, .. } => {
+                    let names = run.fill(template).into_iter();
+                    questions.extend(names.map(|name| DnsQuestion { name, record: *record }));
+                }
+                _ => {}
+            }
+        }
+        questions.into_iter().collect()
+    }
+
+    /// Which rules hit. The same input and answers give the same result.
+    #[must_use]
+    pub fn matches(&self, input: &Input<'_>, answers: &Answers) -> Matches {
+        let mut run = Run::new(self, input, answers);
+        for &id in &self.order {
+            run.test(id);
+        }
+        for &id in &self.metas {
+            run.meta(id);
+        }
+        run.finish()
+    }
+}
+
+/// One message on its way through a set.
+struct Run<'a> {
+    set: &'a RuleSet,
+    input: &'a Input<'a>,
+    answers: &'a Answers,
+    /// The value of each rule in meta expressions: 0 for no hit.
+    values: Vec<f64>,
+    found: Vec<Found>,
+    /// The joined values of each header asked for, once they are.
+    fields: Vec<Option<Option<Vec<u8>>>>,
+    /// What captures hold.
+    tags: BTreeMap<String, Vec<Vec<u8>>>,
+    limits: Vec<RuleId>,
+    unavailable: Vec<(RuleId, &'static str)>,
+}
+
+struct Found {
+    rule: RuleId,
+    count: u32,
+    evidence: Vec<u8>,
+}
+
+/// Matches of one rule so far.
+#[derive(Default)]
+struct Tally {
+    count: u32,
+    evidence: Vec<u8>,
+    is_limited: bool,
+}
+
+impl<'a> Run<'a> {
+    fn new(set: &'a RuleSet, input: &'a Input<'a>, answers: &'a Answers) -> Run<'a> {
+        Run {
+            set,
+            input,
+            answers,
+            values: vec![0.0; set.rules.len()],
+            found: Vec::new(),
+            fields: vec![None; set.fields.len()],
+            tags: BTreeMap::new(),
+            limits: Vec::new(),
+            unavailable: Vec::new(),
+        }
+    }
+
+    fn test(&mut self, id: RuleId) {
+        let Some(rule) = self.set.rules.get(id.index()) else {
+            return;
+        };
+        let mut tally = Tally::default();
+        match &rule.matcher {
+            Matcher::Header { field, pattern, is_negated, unset } => {
+                self.header(rule, *field, pattern, *is_negated, unset.as_deref(), &mut tally);
+            }
+            Matcher::HeaderExists { field } => tally.count = u32::from(self.field(*field).is_some()),
+            Matcher::Text { kind, pattern } => self.text(rule, *kind, pattern, &mut tally),
+            Matcher::MimeHeader { .. } => self.mime_header(rule, &mut tally),
+            Matcher::UriDetail(clauses) => self.uri_detail(clauses, &mut tally),
+            Matcher::Eval { target, function, arguments } => return self.eval(id, rule, *target, function, arguments),
+            Matcher::AskDns { template, record, subtest } => {
+                let questions = self.fill(template).into_iter().map(|name| DnsQuestion { name, record: *record });
+                self.ask_dns(questions.collect(), subtest.as_ref(), &mut tally);
+            }
+            Matcher::Meta(_) | Matcher::Never => {}
+        }
+        if tally.is_limited && tally.count == 0 {
+            self.limits.push(id);
+        }
+        self.hit(id, tally.count, f64::from(tally.count), tally.evidence);
+    }
+
+    fn hit(&mut self, id: RuleId, count: u32, value: f64, evidence: Vec<u8>) {
+        if count == 0 {
+            return;
+        }
+        if let Some(slot) = self.values.get_mut(id.index()) {
+            *slot = if value > 0.0 { value } else { 1.0 };
+        }
+        self.found.push(Found { rule: id, count, evidence });
+    }
+
+    fn meta(&mut self, id: RuleId) {
+        let Some(Matcher::Meta(expression)) = self.set.rules.get(id.index()).map(|rule| &rule.matcher) else {
+            return;
+        };
+        let values = &self.values;
+        let value = expression.eval(&mut |id: &RuleId| values.get(id.index()).copied().unwrap_or_default());
+        if value != 0.0 {
+            self.hit(id, 1, value, Vec::new());
+        }
+    }
+
+    /// A header's values as one text: SpamAssassin joins them with line ends unless they have some.
+    fn field(&mut self, field: usize) -> Option<&Vec<u8>> {
+        let (set, input) = (self.set, self.input);
+        let slot = self.fields.get_mut(field)?;
+        let joined = slot.get_or_insert_with(|| {
+            let values = input.get(set.fields.get(field)?, &set.settings);
+            let first = values.first()?;
+            let separator: &[u8] = if first.ends_with(b"\n") { b"" } else { b"\n" };
+            Some(values.join(separator))
+        });
+        joined.as_ref()
+    }
+
+    fn header(
+        &mut self,
+        rule: &Rule,
+        field: usize,
+        template: &Template,
+        is_negated: bool,
+        unset: Option<&[u8]>,
+        tally: &mut Tally,
+    ) {
+        let Some(pattern) = self.filled(template) else {
+            return;
+        };
+        let value = self.field(field).map(Vec::as_slice).or(unset).unwrap_or_default();
+        if is_negated {
+            match pattern.is_match(value) {
+                Ok(is_match) => tally.count = u32::from(!is_match),
+                Err(Limit) => tally.is_limited = true,
+            }
+            return;
+        }
+        let limit = hits_max(&rule.flags);
+        count(&pattern, value, limit, tally);
+        if template.captures && tally.count > 0 {
+            let value = value.to_vec();
+            self.keep_captures(&pattern, &value);
+        }
+    }
+
+    fn text(&mut self, rule: &Rule, kind: TextKind, template: &Template, tally: &mut Tally) {
+        let Some(pattern) = self.filled(template) else {
+            return;
+        };
+        let limit = hits_max(&rule.flags);
+        let input = self.input;
+        let skipped = usize::from(kind == TextKind::Body && rule.flags.no_subject);
+        let texts: Vec<&[u8]> = match kind {
+            TextKind::Body => input.body.iter().skip(skipped).map(Vec::as_slice).collect(),
+            TextKind::RawBody => input.rawbody.iter().map(Vec::as_slice).collect(),
+            TextKind::Full => vec![&input.pristine],
+            TextKind::Uri => distinct_uris(&input.uris),
+        };
+        for text in texts {
+            count(&pattern, text, limit, tally);
+            if template.captures {
+                self.keep_captures(&pattern, text);
+            }
+            if tally.count >= limit {
+                break;
+            }
+        }
+    }
+
+    fn mime_header(&mut self, rule: &Rule, tally: &mut Tally) {
+        let Matcher::MimeHeader { field, is_raw, pattern: template, is_negated, unset } = &rule.matcher else {
+            return;
+        };
+        let Some(pattern) = self.filled(template) else {
+            return;
+        };
+        let limit = hits_max(&rule.flags);
+        let (first, last) = rule.flags.parts.unwrap_or((0, PARTS_MAX));
+        let mut joined = Vec::new();
+        for (number, part) in (1..).zip(&self.input.parts) {
+            if number > last {
+                break;
+            }
+            if number < first {
+                continue;
+            }
+            let value = part_value(part, field, *is_raw).unwrap_or_else(|| unset.clone());
+            if rule.flags.concat {
+                joined.extend_from_slice(&value);
+                if !value.ends_with(b"\n") {
+                    joined.push(b'\n');
+                }
+                continue;
+            }
+            if self.mime_value(&pattern, template, &value, *is_negated, limit, tally) {
+                return;
+            }
+        }
+        if rule.flags.concat && self.mime_value(&pattern, template, &joined, *is_negated, limit, tally) {
+            return;
+        }
+        tally.count = u32::from(*is_negated && !tally.is_limited);
+    }
+
+    /// Whether the value decides: a match does, for rules and for negated rules (which it makes miss).
+    fn mime_value(
+        &mut self,
+        pattern: &Pattern,
+        template: &Template,
+        value: &[u8],
+        is_negated: bool,
+        limit: u32,
+        tally: &mut Tally,
+    ) -> bool {
+        if is_negated {
+            // A negated rule counts no matches in SpamAssassin, so that no part can make it miss.
+            return false;
+        }
+        count(pattern, value, limit, tally);
+        if template.captures && tally.count > 0 {
+            self.keep_captures(pattern, value);
+        }
+        tally.count > 0
+    }
+
+    fn uri_detail(&mut self, clauses: &[(UriKey, bool, Pattern)], tally: &mut Tally) {
+        for uri in &self.input.uris {
+            let mut fulfils = true;
+            for (key, is_negated, pattern) in clauses {
+                let mut is_any = false;
+                for text in uri_texts(uri, *key) {
+                    match pattern.is_match(text) {
+                        Ok(is_match) => is_any |= is_match != *is_negated,
+                        Err(Limit) => tally.is_limited = true,
+                    }
+                }
+                fulfils &= is_any;
+            }
+            if fulfils {
+                tally.count = 1;
+                tally.evidence = shorten(&uri.raw);
+                return;
+            }
+        }
+    }
+
+    fn call(&self, rule: &'a Rule, target: EvalTarget, function: &EvalFn, arguments: &[Arg]) -> EvalResult {
+        let context = EvalContext {
+            input: self.input,
+            settings: &self.set.settings,
+            answers: self.answers,
+            target,
+            rule: &rule.name,
+        };
+        (function.run)(&context, arguments)
+    }
+
+    fn eval(&mut self, id: RuleId, rule: &'a Rule, target: EvalTarget, function: &EvalFn, arguments: &[Arg]) {
+        match self.call(rule, target, function, arguments) {
+            EvalResult::Miss => {}
+            EvalResult::Hit { count, evidence } => self.hit(id, 1, f64::from(count), shorten(evidence.as_bytes())),
+            EvalResult::Ask(_) => self.unavailable.push((id, "its DNS questions were not answered")),
+            EvalResult::Unavailable(why) => self.unavailable.push((id, why)),
+        }
+    }
+
+    fn ask_dns(&mut self, questions: Vec<DnsQuestion>, subtest: Option<&Subtest>, tally: &mut Tally) {
+        for question in questions {
+            let Some(Answer::Records(records)) = self.answers.get(&question) else {
+                continue;
+            };
+            for record in records {
+                if subtest.is_none_or(|subtest| fulfils(subtest, record)) {
+                    tally.count = 1;
+                    tally.evidence = shorten(format!("{} {record}", question.name).as_bytes());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The names that a template with tags (`_dmarc._AUTHORDOMAIN_`) gives; none when a tag has no value.
+    fn fill(&self, template: &str) -> Vec<String> {
+        let mut names = vec![template.to_owned()];
+        for tag in template_tags(template) {
+            let values = self.tag_values(tag);
+            let marked = format!("_{tag}_");
+            names = names
+                .iter()
+                .flat_map(|name| values.iter().map(|value| name.replace(&marked, &String::from_utf8_lossy(value))))
+                .take(TAG_VALUES_MAX)
+                .collect();
+        }
+        names
+            .into_iter()
+            .map(|name| name.trim_end_matches('.').to_ascii_lowercase())
+            .filter(|name| !name.is_empty())
+            .collect()
+    }
+
+    fn tag_values(&self, tag: &str) -> Vec<Vec<u8>> {
+        match self.tags.get(tag) {
+            Some(values) => values.clone(),
+            None => self.input.tag(tag, &self.set.settings).into_iter().map(String::into_bytes).collect(),
+        }
+    }
+
+    /// The pattern to match with: tags filled with alternatives. `None` when a tag has no value; the rule does not run then.
+    fn filled<'t>(&self, template: &'t Template) -> Option<std::borrow::Cow<'t, Pattern>> {
+        let Some(tags) = &template.tags else {
+            return Some(std::borrow::Cow::Borrowed(&template.pattern));
+        };
+        let mut source = tags.source.clone();
+        for name in &tags.names {
+            let values: Vec<Vec<u8>> = self.tag_values(name).into_iter().filter(|value| !value.is_empty()).collect();
+            if values.is_empty() {
+                return None;
+            }
+            let quoted: Vec<Vec<u8>> = values.iter().map(|value| quote(value)).collect();
+            let alternatives = [b"(?:".as_slice(), &quoted.join(&b'|'), b")"].concat();
+            let mark = format!("%\\{{{name}\\}}");
+            source = replace_all(&source, mark.as_bytes(), &alternatives);
+        }
+        Pattern::compile(&source, tags.modifiers).ok().map(std::borrow::Cow::Owned)
+    }
+
+    /// Keeps what named groups matched, for the tags of other rules.
+    fn keep_captures(&mut self, pattern: &Pattern, text: &[u8]) {
+        for (name, value) in pattern.named_captures(text).unwrap_or_default() {
+            if !crate::compile::is_tag_name(name) || value.is_empty() {
+                continue;
+            }
+            let values = self.tags.entry(name.to_owned()).or_default();
+            if values.len() < TAG_VALUES_MAX && !values.iter().any(|known| known == value) {
+                values.push(value.to_vec());
+            }
+        }
+    }
+
+    fn finish(mut self) -> Matches {
+        self.found.sort_by_key(|found| found.rule);
+        let mut matches = Matches { limits: self.limits, unavailable: self.unavailable, ..Matches::default() };
+        for Found { rule: id, count, evidence } in self.found {
+            let Some(rule) = self.set.rules.get(id.index()) else {
+                continue;
+            };
+            if rule.is_subtest() {
+                matches.subtests.push(Hit { rule: id, count, score: Score::ZERO, evidence });
+            } else {
+                let score = (0..count).map(|_| rule.score).sum();
+                matches.hits.push(Hit { rule: id, count, score, evidence });
+            }
+        }
+        matches
+    }
+}
+
+fn hits_max(flags: &Flags) -> u32 {
+    if flags.multiple { flags.hits_max.unwrap_or(HITS_MAX).min(HITS_MAX) } else { 1 }
+}
+
+/// Counts matches of `pattern` in `text`, up to `limit` in all.
+fn count(pattern: &Pattern, text: &[u8], limit: u32, tally: &mut Tally) {
+    let mut at = 0;
+    while tally.count < limit {
+        match pattern.find_at(text, at) {
+            Ok(Some((start, end))) => {
+                if tally.count == 0 {
+                    tally.evidence = shorten(text.get(start..end).unwrap_or_default());
+                }
+                tally.count += 1;
+                at = if end > start { end } else { end + 1 };
+            }
+            Ok(None) => return,
+            Err(Limit) => {
+                tally.is_limited = true;
+                return;
+            }
+        }
+    }
+}
+
+fn shorten(evidence: &[u8]) -> Vec<u8> {
+    evidence.get(..EVIDENCE_OCTETS_MAX).unwrap_or(evidence).to_vec()
+}
+
+/// The cleaned forms of all links, each once.
+fn distinct_uris(uris: &[Uri]) -> Vec<&[u8]> {
+    let mut seen = BTreeSet::new();
+    uris.iter().flat_map(|uri| &uri.cleaned).map(Vec::as_slice).filter(|uri| seen.insert(*uri)).collect()
+}
+
+fn uri_texts(uri: &Uri, key: UriKey) -> Vec<&[u8]> {
+    match key {
+        UriKey::Raw => vec![&uri.raw],
+        UriKey::Type => uri.sources.iter().map(|source| source_name(*source)).collect(),
+        UriKey::Cleaned => uri.cleaned.iter().map(Vec::as_slice).collect(),
+        UriKey::Text => uri.anchor_texts.iter().map(Vec::as_slice).collect(),
+        UriKey::Domain => uri.domains.iter().map(String::as_bytes).collect(),
+        UriKey::Host => uri.hosts.iter().map(String::as_bytes).collect(),
+    }
+}
+
+fn source_name(source: UriSource) -> &'static [u8] {
+    match source {
+        UriSource::Parsed => b"parsed",
+        UriSource::A => b"a",
+        UriSource::Area => b"area",
+        UriSource::Img => b"img",
+        UriSource::Form => b"form",
+        UriSource::Link => b"link",
+        UriSource::Iframe => b"iframe",
+        UriSource::Base => b"base",
+        UriSource::Dkim => b"domainkeys",
+        UriSource::Other => b"other",
+    }
+}
+
+/// The last header of this name in a part, or all of them as text.
+fn part_value(part: &Part<'_>, field: &str, is_raw: bool) -> Option<Vec<u8>> {
+    let value = |field: &crate::input::Field<'_>| {
+        if is_raw { field.raw.to_vec() } else { [field.decoded.as_slice(), b"\n"].concat() }
+    };
+    if field == "ALL" {
+        return Some(
+            part.headers.iter().flat_map(|field| [&field.name, b": ".as_slice(), &value(field)].concat()).collect(),
+        );
+    }
+    part.headers.iter().rev().find(|other| other.name.eq_ignore_ascii_case(field.as_bytes())).map(value)
+}
+
+fn fulfils(subtest: &Subtest, record: &str) -> bool {
+    match subtest {
+        Subtest::Text(text) => record == text,
+        Subtest::Pattern(pattern) => pattern.is_match(record.as_bytes()).unwrap_or(false),
+        Subtest::Bits { mask, low, high } => {
+            let number = record.parse::<std::net::Ipv4Addr>().map(u32::from).or_else(|_| record.parse());
+            number.is_ok_and(|number| {
+                let masked = number & mask;
+                if mask == low && low == high { masked != 0 } else { (*low..=*high).contains(&masked) }
+            })
+        }
+    }
+}
+
+/// The tags of a DNS template: `AUTHORDOMAIN` of `_dmarc._AUTHORDOMAIN_`.
+fn template_tags(template: &str) -> Vec<&str> {
+    let mut tags: Vec<&str> = template.split('_').filter(|piece| crate::compile::is_tag_name(piece)).collect();
+    // A tag may hold underscores itself: the longest run between two marks counts.
+    for label in template.split('.') {
+        let inner = label.strip_prefix('_').and_then(|label| label.strip_suffix('_'));
+        if let Some(inner) = inner.filter(|inner| inner.contains('_') && crate::compile::is_tag_name(inner)) {
+            tags.retain(|tag| !inner.split('_').any(|piece| piece == *tag));
+            tags.push(inner);
+        }
+    }
+    tags
+}
+
+/// As Perl's `quotemeta` over octets.
+fn quote(text: &[u8]) -> Vec<u8> {
+    let mut quoted = Vec::with_capacity(text.len() * 2);
+    for &octet in text {
+        if !octet.is_ascii_alphanumeric() && octet != b'_' && octet.is_ascii() {
+            quoted.push(b'\\');
+        }
+        quoted.push(octet);
+    }
+    quoted
+}
+
+fn replace_all(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut replaced = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = memchr::memmem::find(rest, from) {
+        let (before, after) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        replaced.extend_from_slice(before);
+        replaced.extend_from_slice(to);
+        rest = after.get(from.len()..).unwrap_or_default();
+    }
+    replaced.extend_from_slice(rest);
+    replaced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::{CompileOptions, compile};
+    use crate::input::Field;
+    use crate::language::source::SourceFile;
+    use crate::language::{ParseOptions, parse};
+    use std::borrow::Cow;
+
+    fn set(text: &str) -> RuleSet {
+        let file = SourceFile { name: "t.cf".to_owned(), text: text.as_bytes().to_vec() };
+        let parsed = parse(&[file], &ParseOptions::default(), &|_, _| None);
+        assert_eq!(parsed.diagnostics, []);
+        let (set, remarks) = compile(parsed, CompileOptions { network: true, classifier: false });
+        assert_eq!(remarks, []);
+        set
+    }
+
+    fn input() -> Input<'static> {
+        let field = |name: &'static str, value: &str| Field {
+            name: Cow::Borrowed(name.as_bytes()),
+            raw: Cow::Owned(format!(" {value}\n").into_bytes()),
+            decoded: value.as_bytes().to_vec(),
+        };
+        Input {
+            headers: vec![field("Subject", "cheap cheap"), field("X-A", "1"), field("x-a", "2")],
+            body: ["cheap cheap", "buy cheap pills", "at CHEAP.example"].map(|text| text.as_bytes().to_vec()).to_vec(),
+            uris: vec![Uri {
+                raw: b"u".to_vec(),
+                cleaned: vec![b"http://u/".to_vec(), b"http://u/".to_vec()],
+                ..Uri::default()
+            }],
+            ..Input::default()
+        }
+    }
+
+    fn hits(text: &str) -> Vec<String> {
+        let set = set(text);
+        let matches = set.matches(&input(), &Answers::default());
+        let show = |hit: &Hit| format!("{}={}", set.rules()[hit.rule.index()].name, hit.count);
+        matches.hits.iter().chain(&matches.subtests).map(show).collect()
+    }
+
+    #[test]
+    fn counts_follow_the_flags() {
+        assert_eq!(hits("body A /cheap/i"), ["A=1"]);
+        assert_eq!(hits("body A /cheap/i\ntflags A multiple"), ["A=4"]);
+        assert_eq!(hits("body A /cheap/i\ntflags A multiple maxhits=3"), ["A=3"]);
+        assert_eq!(hits("body A /cheap/i\ntflags A multiple nosubject"), ["A=2"]);
+        assert_eq!(hits("uri A /u/\ntflags A multiple"), ["A=1"]);
+    }
+
+    #[test]
+    fn an_absent_header_is_empty_text() {
+        assert_eq!(hits("header A X-None =~ /^$/"), ["A=1"]);
+        assert_eq!(hits("header A X-None !~ /x/"), ["A=1"]);
+        assert_eq!(hits("header A X-None =~ /y/ [if-unset: y]"), ["A=1"]);
+        assert_eq!(hits("header A exists:X-None\nheader B exists:X-A"), ["B=1"]);
+    }
+
+    #[test]
+    fn values_of_one_name_are_joined() {
+        assert_eq!(hits("header A X-A =~ /1\\s+2/"), ["A=1"]);
+    }
+
+    #[test]
+    fn metas_count_and_subtests_have_no_points() {
+        let rules = "body __A /cheap/i\ntflags __A multiple\nmeta B __A > 3\nmeta C __A - 4\nscore B 2.5";
+        assert_eq!(hits(rules), ["B=1", "__A=4"]);
+        let set = set(rules);
+        assert_eq!(set.matches(&input(), &Answers::default()).score(), Score::milli(2500));
+    }
+
+    #[test]
+    fn captures_fill_tags() {
+        assert_eq!(
+            hits("header __S Subject =~ /^(?<WORD>\\w+)/\nbody B /buy %{WORD} pills/\nbody C /%{OTHER}/"),
+            ["B=1", "__S=1"]
+        );
+    }
+
+    #[test]
+    fn askdns_asks_then_hits() {
+        let set = set("askdns A x.example TXT /^v=1/\ntflags A net");
+        let question = DnsQuestion { name: "x.example".to_owned(), record: crate::dns::RecordType::Txt };
+        assert_eq!(set.wanted(&input()), std::slice::from_ref(&question));
+        let mut answers = Answers::default();
+        answers.insert(question, Answer::Records(vec!["v=1 a".to_owned()]));
+        assert_eq!(set.matches(&input(), &answers).hits.len(), 1);
+    }
+
+    #[test]
+    fn a_limit_is_no_miss() {
+        let set = set("body A /^(?:a|aa)+$/");
+        let text = [vec![b'a'; 200], b"!".to_vec()].concat();
+        let input = Input { body: vec![text], ..Input::default() };
+        assert_eq!(set.matches(&input, &Answers::default()).limits, [RuleId(0)]);
+    }
+}
