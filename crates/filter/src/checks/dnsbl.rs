@@ -1,0 +1,57 @@
+//! DNS blocklists of client addresses (RFC 5782). Asks every enabled list of kind `block` in the catalogue and reports each
+//! code it knows. Whether a list can be relied on is `blocklists`' concern; whether a listing refuses is policy.
+
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+
+use crate::blocklists::{Kind, List, ask_address};
+use crate::check::{Ask, Finding, OnConnect, Outcome, SymbolRef};
+use crate::engine::{ConfigError, Parts};
+use crate::session::Connect;
+use crate::world::Answer;
+
+/// `[checks.dnsbl]`: nothing to set; the lists themselves are in `[blocklists]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {}
+
+/// The check.
+pub struct Check {
+    lists: Vec<List>,
+}
+
+impl Check {
+    /// Builds the check from the catalogue of lists.
+    ///
+    /// # Errors
+    /// A list whose zone cannot be asked.
+    pub fn build(_config: &Config, parts: &Parts<'_>) -> Result<Check, ConfigError> {
+        Ok(Check { lists: List::of_kind(parts.blocklists, Kind::Block, "dnsbl")? })
+    }
+
+    /// Every symbol it can find.
+    pub fn symbols(&self) -> Vec<SymbolRef> {
+        self.lists.iter().flat_map(List::symbols).map(SymbolRef::Loaded).collect()
+    }
+}
+
+impl OnConnect for Check {
+    fn connect<'a>(&'a self, ask: &'a Ask<'a, Connect>) -> Answer<'a, Outcome> {
+        Box::pin(async move {
+            let Some(ip) = ask.facts.client.ip().filter(|_| !ask.facts.trusted) else {
+                return Outcome::nothing();
+            };
+            let answers = join_all(self.lists.iter().map(|list| ask_address(list, ip, ask))).await;
+            let mut outcome = Outcome::nothing();
+            for (list, answer) in self.lists.iter().zip(answers) {
+                let found = answer.listings.iter().map(|listing| {
+                    Finding::loaded(&listing.symbol, format!("{} {}", list.zone, listing.code))
+                });
+                outcome.findings.extend(found);
+                outcome.unavailable.extend(answer.gap);
+                outcome.remember.extend(answer.remember);
+            }
+            outcome
+        })
+    }
+}

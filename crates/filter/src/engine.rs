@@ -1,0 +1,176 @@
+//! Built once from the configuration, never changed, swapped whole on reload. Opens sessions and runs their stages: facts,
+//! then all checks of the stage at once, then the policy. The straight line itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use tidegate_mail::{Domain, Score};
+
+use crate::blocklists;
+use crate::check::Symbol;
+use crate::checks::{self, ByStage, Name};
+use crate::policy::{self, OnUnavailable};
+use crate::session::{Client, Stage};
+use crate::verdict::Judgement;
+use crate::world::World;
+
+mod run;
+mod session;
+
+pub use session::Session;
+
+/// What the engine is built from. Each module owns its part; this only composes them.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[server]`: who we are.
+    pub identity: ServerIdentity,
+    /// `[deadlines]`
+    pub deadlines: Deadlines,
+    /// `[policy]`
+    pub policy: policy::Config,
+    /// `[checks]`
+    pub checks: checks::Config,
+    /// `[weights]`: points of single symbols, over the declared ones.
+    pub weights: BTreeMap<String, Score>,
+    /// Entries of the own allow and block lists.
+    pub lists: Vec<checks::lists::Entry>,
+    /// The catalogue of DNS lists.
+    pub blocklists: blocklists::Catalogue,
+}
+
+/// Who we are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerIdentity {
+    /// Our host name; also the authserv-id of Authentication-Results (RFC 8601 section 2.5).
+    pub hostname: Domain,
+    /// Relays whose mail counts as submitted here.
+    #[serde(default)]
+    pub trusted_relays: Vec<IpNet>,
+}
+
+/// How long a stage may take before what is missing counts as unavailable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Deadlines {
+    /// CONNECT to RCPT, in milliseconds.
+    pub envelope_ms: u64,
+    /// DATA, in milliseconds.
+    pub data_ms: u64,
+}
+
+impl Default for Deadlines {
+    fn default() -> Deadlines {
+        // Exim's ACL waits 2 s and 20 s; an answer has to be written within that.
+        Deadlines { envelope_ms: 1500, data_ms: 15_000 }
+    }
+}
+
+impl Deadlines {
+    fn of(&self, stage: Stage) -> Duration {
+        Duration::from_millis(if stage == Stage::Data { self.data_ms } else { self.envelope_ms })
+    }
+}
+
+/// What a check may read of the configuration, besides its own table, when it is built.
+pub struct Parts<'a> {
+    /// Who we are.
+    pub identity: &'a ServerIdentity,
+    /// Entries of the own allow and block lists.
+    pub lists: &'a [checks::lists::Entry],
+    /// The catalogue of DNS lists.
+    pub blocklists: &'a blocklists::Catalogue,
+}
+
+/// Why an engine cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Two checks, rules or tables declare the same symbol.
+    #[error("symbol {0} is declared twice ({1} and {2}); give one of them another name")]
+    DuplicateSymbol(String, &'static str, &'static str),
+    /// `[weights]` names a symbol that nothing declares.
+    #[error("[weights] names {0}, which no check declares; `tidegate config symbols` lists those there are")]
+    UnknownSymbol(String),
+    /// Evidence could decide alone.
+    #[error(transparent)]
+    Unsafe(#[from] policy::LintError),
+    /// A check cannot work with its configuration.
+    #[error("[checks.{check}] {problem}")]
+    Check {
+        /// The check.
+        check: &'static str,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+}
+
+/// The judgement, ready to run.
+pub struct Engine {
+    identity: ServerIdentity,
+    deadlines: Deadlines,
+    policy: policy::Config,
+    on_unavailable: BTreeMap<Name, OnUnavailable>,
+    weights: BTreeMap<String, Score>,
+    checks: ByStage,
+}
+
+impl Engine {
+    /// Builds all checks and proves that no evidence alone refuses.
+    ///
+    /// # Errors
+    /// All problems of the configuration at once, so that they can be mended in one go.
+    pub fn new(config: Config) -> Result<Engine, Vec<ConfigError>> {
+        let parts = Parts { identity: &config.identity, lists: &config.lists, blocklists: &config.blocklists };
+        let checks = ByStage::build(&config.checks, &parts).map_err(|error| vec![error])?;
+        let engine = Engine {
+            on_unavailable: config.checks.on_unavailable.clone(),
+            identity: config.identity,
+            deadlines: config.deadlines,
+            policy: config.policy,
+            weights: config.weights,
+            checks,
+        };
+        match engine.problems() {
+            problems if problems.is_empty() => Ok(engine),
+            problems => Err(problems),
+        }
+    }
+
+    fn problems(&self) -> Vec<ConfigError> {
+        let mut declared: BTreeMap<&str, &'static str> = BTreeMap::new();
+        let mut problems = Vec::new();
+        for (check, symbol) in self.symbols() {
+            if let Some(first) = declared.insert(&symbol.name, check.as_str()) {
+                problems.push(ConfigError::DuplicateSymbol(symbol.name.to_string(), first, check.as_str()));
+            }
+        }
+        let unknown = self.weights.keys().filter(|name| !declared.contains_key(name.as_str()));
+        problems.extend(unknown.map(|name| ConfigError::UnknownSymbol(name.clone())));
+        let weighed = self.symbols().map(|(_, symbol)| (symbol, self.weight(symbol)));
+        problems.extend(policy::lint(&self.policy, weighed).into_iter().map(ConfigError::Unsafe));
+        problems
+    }
+
+    /// Every symbol that can be found, with the check it belongs to.
+    pub fn symbols(&self) -> impl Iterator<Item = (Name, &Symbol)> + Clone {
+        self.checks.symbols.iter().map(|(check, symbol)| (*check, symbol.symbol()))
+    }
+
+    /// The points of `symbol` that apply.
+    pub fn weight(&self, symbol: &Symbol) -> Score {
+        self.weights.get(symbol.name.as_ref()).copied().unwrap_or(symbol.weight)
+    }
+
+    /// Begins a session with `client` and judges the connection.
+    pub async fn open(self: &Arc<Self>, client: Client, world: World) -> (Session, Judgement) {
+        Session::open(Arc::clone(self), client, world).await
+    }
+
+    fn is_trusted(&self, client: &Client) -> bool {
+        let of_ip = |ip| self.identity.trusted_relays.iter().any(|net| net.contains(&ip));
+        client.ip().is_some_and(of_ip)
+    }
+}

@@ -1,0 +1,80 @@
+//! Runs all checks of one stage at once, each under the stage's deadline and with its panics caught. Findings stand in
+//! registry order, never in order of completion; silence, delay and panic become one thing: a gap.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+
+use super::Engine;
+use crate::check::{Finding, Outcome, Remember};
+use crate::checks::{Listed, Name};
+use crate::policy::{Gap, Weighed};
+use crate::session::Stage;
+use crate::world::{Answer, Known, Service, Unavailable};
+
+/// What all checks of a stage said.
+#[derive(Default)]
+pub(super) struct StageOutcome {
+    pub(super) findings: Vec<(Name, Finding)>,
+    pub(super) gaps: Vec<Gap>,
+    pub(super) remember: Vec<Remember>,
+}
+
+impl Engine {
+    /// Runs `checks`, each started by `start`.
+    pub(super) async fn run<'a, C: ?Sized>(
+        &self,
+        stage: Stage,
+        checks: &'a [Listed<C>],
+        start: impl Fn(&'a C) -> Answer<'a, Outcome>,
+    ) -> StageOutcome {
+        let deadline = self.deadlines.of(stage);
+        let answers = checks.iter().map(|listed| guarded(deadline, start(&listed.check)));
+        let outcomes = join_all(answers).await;
+        let mut all = StageOutcome::default();
+        for (listed, outcome) in checks.iter().zip(outcomes) {
+            all.findings.extend(outcome.findings.into_iter().map(|finding| (listed.name, finding)));
+            all.gaps.extend(outcome.unavailable.into_iter().map(|gap| self.gap(listed.name, stage, gap)));
+            all.remember.extend(outcome.remember);
+        }
+        all
+    }
+
+    /// A finding as the policy reads it.
+    pub(super) fn weigh(&self, check: Name, stage: Stage, finding: &Finding) -> Weighed {
+        Weighed::new(check.as_str(), stage, finding, self.weight(finding.symbol()))
+    }
+
+    fn gap(&self, check: Name, stage: Stage, gap: Unavailable) -> Gap {
+        Gap {
+            check: check.as_str().to_owned(),
+            stage,
+            service: gap.service,
+            cause: gap.cause,
+            on_unavailable: self.on_unavailable.get(&check).copied().unwrap_or_default(),
+        }
+    }
+
+    /// A fact, or a gap if it was not known within the stage's deadline.
+    pub(super) async fn fact<T>(&self, stage: Stage, fact: impl Future<Output = Known<T>>) -> Known<T> {
+        match tokio::time::timeout(self.deadlines.of(stage), fact).await {
+            Ok(known) => known,
+            Err(_elapsed) => Err(overrun(self.deadlines.of(stage))),
+        }
+    }
+}
+
+async fn guarded(deadline: Duration, answer: Answer<'_, Outcome>) -> Outcome {
+    // A check keeps no state that a panic could leave half changed: it only reads.
+    match tokio::time::timeout(deadline, AssertUnwindSafe(answer).catch_unwind()).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_panic)) => Outcome::unavailable(Unavailable::new(Service::Check, "the check panicked")),
+        Err(_elapsed) => Outcome::unavailable(overrun(deadline)),
+    }
+}
+
+fn overrun(deadline: Duration) -> Unavailable {
+    Unavailable::new(Service::Check, format!("no answer within {} ms", deadline.as_millis()))
+}

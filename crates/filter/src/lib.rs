@@ -1,0 +1,20 @@
+//! The judgement: facts of an SMTP session in, findings and a verdict out.
+//!
+//! The straight line: [`engine`] opens a [`Session`](engine::Session) and computes the facts of each stage
+//! ([`session`], [`identity`]); the [`checks`] conclude findings from facts; the [`policy`] alone decides. Deterministic,
+//! given a [`World`](world::World): the same engine and the same answers give the same verdict, bit for bit.
+
+pub mod blocklists;
+pub mod check;
+pub mod checks;
+pub mod dns;
+pub mod engine;
+mod headers;
+pub mod identity;
+pub mod panel;
+pub mod policy;
+pub mod session;
+pub mod store;
+pub mod tables;
+pub mod verdict;
+pub mod world;

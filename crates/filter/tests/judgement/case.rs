@@ -1,0 +1,259 @@
+//! One case: read, judged stage by stage, compared. The only place of the tests that touches the engine's API.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tidegate_filter::blocklists::Catalogue;
+use tidegate_filter::checks;
+use tidegate_filter::engine::{Config, Deadlines, Engine, ServerIdentity};
+use tidegate_filter::policy;
+use tidegate_filter::session::{Client, Helo, Local, Login, Remote, Stage};
+use tidegate_filter::verdict::{HeaderEdit, Judgement};
+use tidegate_mail::{Address, Limits, Message, ReversePath, Score};
+
+use crate::world::{Panel, TestWorld};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    /// What the case shows, as a sentence.
+    why: String,
+    #[serde(default)]
+    client: ClientFacts,
+    #[serde(default)]
+    envelope: EnvelopeFacts,
+    now: Timestamp,
+    #[serde(default)]
+    config: CaseConfig,
+    #[serde(default)]
+    dns: BTreeMap<String, toml::Value>,
+    #[serde(default)]
+    panel: Panel,
+    /// Messages from the same client before this one, each so many seconds earlier; their verdicts are not compared.
+    #[serde(default)]
+    before: Vec<Before>,
+    expect: Expect,
+}
+
+#[derive(Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
+struct Before {
+    seconds: i64,
+    #[serde(default = "once")]
+    times: u32,
+}
+
+fn once() -> u32 {
+    1
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClientFacts {
+    ip: Option<std::net::IpAddr>,
+    helo: Option<String>,
+    login: Option<String>,
+    uid: Option<u32>,
+    #[serde(default)]
+    open_sessions: Option<u32>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EnvelopeFacts {
+    #[serde(default)]
+    from: String,
+    #[serde(default)]
+    to: Vec<Address>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct CaseConfig {
+    lists: Vec<String>,
+    blocklists: Catalogue,
+    checks: checks::Config,
+    policy: policy::Config,
+    weights: BTreeMap<String, Score>,
+    trusted_relays: Vec<ipnet::IpNet>,
+}
+
+#[derive(Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Expect {
+    stage: Stage,
+    action: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reply: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    score: Option<Score>,
+    /// The whole set: a finding too many fails as well.
+    #[serde(default)]
+    symbols: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unavailable: Vec<String>,
+    /// Action per recipient, where they differ or matter.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    recipients: BTreeMap<String, String>,
+    /// Lines that the header gets (`Name: value`) or loses (`-Name`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    headers: Vec<String>,
+}
+
+/// Judges the case at `path` and compares; `Err` is what to show.
+pub(crate) fn check_case(path: &Path) -> Result<(), String> {
+    let shown = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap_or(path).display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{shown}: {e}"))?;
+    let case: Case = toml::from_str(&text).map_err(|e| format!("{shown}: {e}"))?;
+    let message = std::fs::read(path.with_extension("eml")).ok();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let (judgement, unasked) = runtime.block_on(judge(&case, message)).map_err(|e| format!("{shown}: {e}"))?;
+    if !unasked.is_empty() {
+        return Err(format!("{shown}: asked DNS for names that the case does not give:\n  {}", unasked.join("\n  ")));
+    }
+    let found = found(&case.expect, &judgement);
+    let again = policy::decide(&judgement.brief);
+    assert_eq!(again, judgement.verdict, "{shown}: the verdict must follow from its brief");
+    if found == case.expect {
+        return Ok(());
+    }
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        let kept = text.split_once("[expect]").map_or(text.as_str(), |(kept, _)| kept);
+        let table = BTreeMap::from([("expect", &found)]);
+        let written = format!("{kept}{}", toml::to_string(&table).unwrap());
+        std::fs::write(path, written).unwrap();
+        return Ok(());
+    }
+    Err(format!("{shown}\n  why: {}\n  expected: {:?}\n  found:    {found:?}", case.why, case.expect))
+}
+
+async fn judge(case: &Case, message: Option<Vec<u8>>) -> Result<(Judgement, Vec<String>), String> {
+    let outside = TestWorld::new(case.now, &case.dns, case.panel.clone())?;
+    let engine = Arc::new(engine(case)?);
+    for before in &case.before {
+        for _ in 0..before.times {
+            outside.set_clock(case.now - jiff::SignedDuration::from_secs(before.seconds));
+            let judgement = session(case, &engine, &outside, message.clone()).await?;
+            let now = outside.world.clock.now();
+            outside.world.store.write(&judgement.writes, now).await.map_err(|e| e.to_string())?;
+        }
+    }
+    outside.set_clock(case.now);
+    let judgement = session(case, &engine, &outside, message).await?;
+    Ok((judgement, outside.unknown_names()))
+}
+
+/// One session to the stage that the case looks at, or to the first refusal.
+async fn session(
+    case: &Case,
+    engine: &Arc<Engine>,
+    outside: &TestWorld,
+    message: Option<Vec<u8>>,
+) -> Result<Judgement, String> {
+    let mut writes = Vec::new();
+    let last = |mut judgement: Judgement, writes: Vec<_>| {
+        judgement.writes = writes;
+        Ok(judgement)
+    };
+    let (mut session, judgement) = engine.open(client(&case.client), outside.world.clone()).await;
+    writes.extend(judgement.writes.clone());
+    if case.expect.stage == Stage::Connect || judgement.verdict.action.is_refusal() {
+        return last(judgement, writes);
+    }
+    if let Some(helo) = &case.client.helo {
+        let judgement = session.helo(Some(Helo::new(helo.clone())), None).await;
+        writes.extend(judgement.writes.clone());
+        if case.expect.stage == Stage::Helo || judgement.verdict.action.is_refusal() {
+            return last(judgement, writes);
+        }
+    }
+    let path = ReversePath::parse(&case.envelope.from).map_err(|e| e.to_string())?;
+    let login = case.client.login.clone().map(|id| Login { id, authenticator: "plain".into(), account: None });
+    let judgement = session.mail(path, login).await;
+    writes.extend(judgement.writes.clone());
+    if case.expect.stage == Stage::Mail || judgement.verdict.action.is_refusal() {
+        return last(judgement, writes);
+    }
+    let mut of_rcpt = None;
+    for recipient in &case.envelope.to {
+        let judgement = session.rcpt(recipient.clone()).await.map_err(|e| e.to_string())?;
+        writes.extend(judgement.writes.clone());
+        of_rcpt = Some(judgement);
+    }
+    let of_rcpt = of_rcpt.ok_or("a case beyond MAIL needs a recipient")?;
+    if case.expect.stage == Stage::Rcpt || session.accepted() == 0 {
+        return last(of_rcpt, writes);
+    }
+    let raw = message.ok_or("a case at DATA needs an .eml")?;
+    let message = Arc::new(Message::parse(raw, &Limits::default()));
+    let judgement = session.data(message).await.map_err(|e| e.to_string())?;
+    writes.extend(judgement.writes.clone());
+    last(judgement, writes)
+}
+
+fn engine(case: &Case) -> Result<Engine, String> {
+    let mut lists = Vec::new();
+    for line in &case.config.lists {
+        lists.push(line.parse().map_err(|e| format!("{line}: {e}"))?);
+    }
+    let config = Config {
+        identity: ServerIdentity {
+            hostname: "mx.test".parse().unwrap(),
+            trusted_relays: case.config.trusted_relays.clone(),
+        },
+        deadlines: Deadlines::default(),
+        policy: case.config.policy.clone(),
+        checks: case.config.checks.clone(),
+        weights: case.config.weights.clone(),
+        lists,
+        blocklists: case.config.blocklists.clone(),
+    };
+    Engine::new(config).map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+}
+
+fn client(facts: &ClientFacts) -> Client {
+    match facts.ip {
+        Some(ip) => Client::Remote(Remote {
+            ip,
+            port: 40_000,
+            interface: None,
+            open_sessions: facts.open_sessions.unwrap_or(1),
+        }),
+        None => Client::Local(Local { uid: facts.uid, user: "user".into(), cwd: "/home/user".into() }),
+    }
+}
+
+/// What the judgement gave, in the form of `[expect]`, with the optional parts that `expect` names.
+fn found(expect: &Expect, judgement: &Judgement) -> Expect {
+    let verdict = &judgement.verdict;
+    let brief = &judgement.brief;
+    let all = brief.findings.iter().chain(brief.recipients.iter().flat_map(|r| &r.findings));
+    let mut symbols: BTreeMap<String, String> = BTreeMap::new();
+    for finding in all {
+        let evidence = symbols.entry(finding.symbol.clone()).or_default();
+        if !evidence.is_empty() && evidence != finding.evidence.as_str() {
+            evidence.push_str("; ");
+        }
+        if evidence != finding.evidence.as_str() {
+            evidence.push_str(finding.evidence.as_str());
+        }
+    }
+    let by_recipient = verdict.recipients.iter().map(|r| (r.address.to_string(), r.action.to_string()));
+    let edits = judgement.edits.iter().map(|edit| match edit {
+        HeaderEdit::Add { name, value } => format!("{name}: {value}"),
+        HeaderEdit::RemoveAll { name } => format!("-{name}"),
+    });
+    Expect {
+        stage: verdict.stage,
+        action: verdict.action.to_string(),
+        reply: expect.reply.as_ref().map(|_| verdict.reply.to_string()),
+        score: expect.score.map(|_| verdict.recipients.iter().map(|r| r.score).max().unwrap_or_default()),
+        symbols,
+        unavailable: brief.gaps.iter().map(|gap| format!("{}: {}", gap.check, gap.cause)).collect(),
+        recipients: if expect.recipients.is_empty() { BTreeMap::new() } else { by_recipient.collect() },
+        headers: if expect.headers.is_empty() { Vec::new() } else { edits.collect() },
+    }
+}

@@ -1,0 +1,43 @@
+//! Every case in `cases/<check>/` is judged and compared. A case is a `.toml` (and an `.eml` of the same name, where the
+//! message matters); its world is complete: a DNS name that is asked but not given fails the case.
+//!
+//! `UPDATE_EXPECT=1 cargo test -p tidegate-filter` writes what was found into `[expect]`.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+
+mod case;
+mod world;
+
+use std::path::{Path, PathBuf};
+
+#[test]
+fn every_case_gives_what_it_expects() {
+    let mut cases = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases"), &mut cases);
+    cases.sort();
+    assert!(!cases.is_empty(), "there must be cases");
+    let failures: Vec<String> = cases.iter().filter_map(|path| case::check_case(path).err()).collect();
+    assert!(failures.is_empty(), "{} of {} cases failed:\n\n{}", failures.len(), cases.len(), failures.join("\n\n"));
+}
+
+/// Each check in the registry has a folder of cases, and each folder belongs to a check (or to the engine itself).
+#[test]
+fn every_check_has_cases() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    for entry in tidegate_filter::checks::ALL {
+        let own = folder.join(entry.name.as_str());
+        let has_case = std::fs::read_dir(&own).is_ok_and(|mut files| files.next().is_some());
+        assert!(has_case, "check {} has no case in {}", entry.name.as_str(), own.display());
+        assert!(!entry.page.trim().is_empty(), "check {} has an empty page", entry.name.as_str());
+    }
+}
+
+fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, into);
+        } else if path.extension().is_some_and(|e| e == "toml") {
+            into.push(path);
+        }
+    }
+}
