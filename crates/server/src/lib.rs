@@ -1,0 +1,6 @@
+//! All sockets, disk and processes of the product: front-ends, stores, journal, quarantine, panels, and the command line.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "time, files, environment and sockets are this crate's job; everything below gets them as values"
+)]
