@@ -1,7 +1,7 @@
 //! The line protocol between the ACLs that Tidegate puts into Exim (`packaging/exim/`) and the daemon.
 //!
 //! One request a connection: one line of `word=value` pairs ended by LF, written by one `${readsocket}` of Exim. The
-//! daemon answers with one line and closes. Values are bare (letters, digits, `_-.` and what an address needs) or quoted
+//! daemon answers with one line without LF and closes. Values are bare (letters, digits, `_-.` and what an address needs) or quoted
 //! by Exim's `${quote:}`; lists and header blocks travel in base64. Order is free and unknown words are ignored, so an
 //! ACL may be newer or older than its daemon.
 //!

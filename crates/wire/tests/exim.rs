@@ -320,9 +320,8 @@ proptest! {
                 delay_s,
             };
             let line = answer.encode();
-            let line = line.strip_suffix(b"\n").unwrap();
-            prop_assert!(check.is_match(line), "{}", String::from_utf8_lossy(line));
-            let read = Answer::decode(line).unwrap();
+            prop_assert!(check.is_match(&line), "{}", String::from_utf8_lossy(&line));
+            let read = Answer::decode(&line).unwrap();
             prop_assert_eq!(read.action, action);
             prop_assert_eq!(&read.add, &answer.add);
             prop_assert_eq!(read.quarantine.len(), answer.quarantine.len());

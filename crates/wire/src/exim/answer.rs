@@ -169,7 +169,7 @@ impl Answer {
         }
     }
 
-    /// Writes the one line, LF included. Hostile text in the reply is made harmless; names of fields that no header can
+    /// Writes the one line, without LF, which Exim would keep: the end of the connection ends it. Hostile text in the reply is made harmless; names of fields that no header can
     /// have are left out.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -194,7 +194,6 @@ impl Answer {
         if self.delay_s > 0 {
             push(&mut line, "t", &self.delay_s.to_string());
         }
-        line.push(b'\n');
         line
     }
 

@@ -403,13 +403,14 @@ struct Reader {
     part: Option<u16>,
     parts: Option<u16>,
     why: Option<String>,
+    mechanism: Option<String>,
     defects: Vec<Defect>,
 }
 
 /// Every word of a request. An unknown one is for a newer daemon and no defect.
-const KEYS: [&str; 35] = [
+const KEYS: [&str; 36] = [
     "am", "auth", "authfail", "blen", "cut", "cwd", "eml", "from", "gid", "hdr", "helo", "hlen", "host", "id", "ident",
-    "if", "ip", "part", "parts", "proto", "queue", "rc", "rcpt", "rcpts", "rd", "rf", "rn", "s", "size", "sni",
+    "if", "ip", "mech", "part", "parts", "proto", "queue", "rc", "rcpt", "rcpts", "rd", "rf", "rn", "s", "size", "sni",
     "spool", "st", "tls", "uid", "why",
 ];
 
@@ -441,11 +442,12 @@ impl Reader {
             "helo" => self.helo = self.text(key, value),
             "auth" => self.login.account = self.text(key, value),
             "am" => self.login.mechanism = self.text(key, value),
-            "authfail" => self.login.failed_account = self.text(key, value),
+            "authfail" => self.login.failed_account = self.text(key, value).map(bare_account),
             "from" => self.sender = Some(self.exact_text(key, value)),
             "part" => self.part = self.number(key, &value),
             "parts" => self.parts = self.number(key, &value),
             "why" => self.why = self.text(key, value),
+            "mech" => self.mechanism = self.text(key, value),
             _ => self.take_message(key, value),
         }
     }
@@ -520,6 +522,8 @@ impl Reader {
         let origin = self.finish_origin();
         self.transaction.sender = self.sender.filter(|_| stage.has_sender()).map(ExactAddress::new);
         let sni = self.sni;
+        // At stage auth nobody is logged in by this mechanism yet, so Exim's own word for it is empty.
+        self.login.mechanism = self.login.mechanism.or(self.mechanism);
         Ok(Ask {
             stage,
             part,
@@ -563,6 +567,12 @@ impl Reader {
         let interface = self.interface.take().and_then(|text| socket_address(&text));
         Origin::Remote { client, interface, host: self.host.take(), ident: self.ident.take() }
     }
+}
+
+/// Exim 4.96 keeps a failed account as it will stand in the log: ` (set_id=ACCOUNT)`.
+fn bare_account(text: String) -> String {
+    let bare = text.strip_prefix(" (set_id=").and_then(|t| t.strip_suffix(')'));
+    bare.map_or_else(|| text.clone(), str::to_owned)
 }
 
 /// Reads `address:port` as Exim joins them; IPv6 comes without brackets, so the last colon splits.
