@@ -12,6 +12,7 @@ use crate::dns::{Dns, Zone};
 use crate::exim::Exim;
 use crate::namespace::Namespace;
 use crate::smtp::{Client, Reply};
+use crate::stub::Stub;
 
 /// Where Exim listens, over both protocols.
 const SERVERS: [&str; 2] = ["192.0.2.25:25", "[2001:db8::25]:25"];
@@ -58,6 +59,20 @@ pub fn why_not() -> Option<&'static str> {
 }
 
 impl Lab {
+    /// A lab whose daemon is a [`Stub`], for the test of this name; `None` where no lab can be, and then a line says why.
+    ///
+    /// # Errors
+    /// As [`Lab::start`].
+    pub fn with_stub(test: &str, plan: &Plan) -> anyhow::Result<Option<(Lab, Stub)>> {
+        if let Some(reason) = why_not() {
+            println!("skipped: {test}: {reason}");
+            return Ok(None);
+        }
+        let lab = Lab::start(plan)?;
+        let stub = Stub::serve(&lab.socket())?;
+        Ok(Some((lab, stub)))
+    }
+
     /// Brings up network, DNS and Exim. Nobody listens at [`Lab::socket`] yet.
     ///
     /// # Errors

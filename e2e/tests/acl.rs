@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use tidegate_e2e::stub::{Reaction, Seen, Stub};
-use tidegate_e2e::{Lab, Plan, why_not};
+use tidegate_e2e::{Lab, Plan};
 use tidegate_wire::exim::{Action, Answer, Counts, ExactAddress, HeaderLine, Origin, Position, Stage};
 
 const DNS: &str = "
@@ -16,15 +16,8 @@ mail.good.test A 203.0.113.10
 const MESSAGE: &[u8] =
     b"From: a@good.test\nTo: b@exim.test\nSubject: t\nX-Gone: one\nX-Gone: two\n\nfirst line\n.second\n";
 
-/// A lab with a stub, or `None` and a line that says why this test is skipped.
 fn lab(test: &str, settings: &str) -> Option<(Lab, Stub)> {
-    if let Some(reason) = why_not() {
-        println!("skipped: {test}: {reason}");
-        return None;
-    }
-    let lab = Lab::start(&Plan { dns: DNS.to_owned(), exim: settings.to_owned() }).unwrap();
-    let stub = Stub::serve(&lab.socket()).unwrap();
-    Some((lab, stub))
+    Lab::with_stub(test, &Plan { dns: DNS.to_owned(), exim: settings.to_owned() }).unwrap()
 }
 
 fn at(stage: Stage, action: Action) -> impl FnMut(&Seen) -> Reaction + Send + 'static {
