@@ -4,6 +4,7 @@
 //! Text that a sender can write (HELO, subject, login name, message-id, addresses) is never taken for a field: every
 //! parser walks a line from left to right and accepts a reading only if the whole line fits it.
 
+pub mod api;
 mod event;
 mod failing;
 mod offence;

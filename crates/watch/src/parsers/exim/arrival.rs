@@ -1,6 +1,6 @@
 //! `<= sender R=… H=… P=… X=… A=… S=… id=… T="…" from <…> for …`: a message came in.
 //!
-//! Login, ident, SNI and message-id are not quoted. Each ends at the first blank behind which the rest of the line still
+//! Login, ident and message-id are not quoted (blanks in SNI are escaped). Each ends at the first blank behind which the rest of the line still
 //! reads as fields, each field at most once; only a subject, the raw sender and recipients may follow the message-id.
 
 use super::Grammar;
@@ -33,7 +33,7 @@ fn leading_fields<'a>(mut rest: &'a str, mut arrival: Arrival<'a>) -> Arrival<'a
         let (token, after) = scan::token(text);
         let Some((key, value)) = token.split_once('=') else { break };
         match bit_of(key) {
-            0 | field::HOST | field::IDENT | field::SNI | field::DN | field::AUTH | field::ID => break,
+            0 | field::HOST | field::IDENT | field::DN | field::AUTH | field::ID => break,
             bit => set(&mut arrival, bit, value),
         }
         rest = after;
@@ -41,7 +41,7 @@ fn leading_fields<'a>(mut rest: &'a str, mut arrival: Arrival<'a>) -> Arrival<'a
     arrival
 }
 
-/// One bit for each field, so that none is taken twice.
+/// One bit for each field in Exim's order, so that none is taken twice or out of place.
 mod field {
     pub(super) const BOUNCE_OF: u32 = 1;
     pub(super) const HOST: u32 = 1 << 1;
@@ -50,7 +50,6 @@ mod field {
     pub(super) const PROTOCOL: u32 = 1 << 4;
     pub(super) const TLS: u32 = 1 << 5;
     pub(super) const DN: u32 = 1 << 6;
-    pub(super) const SNI: u32 = 1 << 7;
     pub(super) const AUTH: u32 = 1 << 8;
     pub(super) const SIZE: u32 = 1 << 9;
     pub(super) const DKIM: u32 = 1 << 10;
@@ -70,12 +69,12 @@ impl Walk {
     fn fields<'a>(&mut self, mut rest: &'a str, mut arrival: Arrival<'a>, mut seen: u32) -> Option<Arrival<'a>> {
         loop {
             if rest.is_empty() {
-                return Some(arrival);
+                return is_complete(&arrival, seen).then_some(arrival);
             }
             let text = rest.strip_prefix(' ')?;
             let (token, after) = scan::token(text);
             let Some((key, value)) = token.split_once('=') else {
-                if matches!(token, "for" | "from") {
+                if matches!(token, "for" | "from") && is_complete(&arrival, seen) {
                     return envelope(text, arrival);
                 }
                 if !is_flag(token) || seen & field::ID != 0 {
@@ -84,19 +83,23 @@ impl Walk {
                 rest = after;
                 continue;
             };
-            if key == "T" {
+            if key == "T" && is_complete(&arrival, seen) {
                 let (subject, after) = scan::quoted(text.strip_prefix("T=")?)?;
                 arrival.subject = Some(subject);
                 return if after.is_empty() { Some(arrival) } else { envelope(after.strip_prefix(' ')?, arrival) };
             }
             let bit = bit_of(key);
-            if seen & bit != 0 || (bit == 0 && (seen & field::ID != 0 || !is_key(key))) {
+            // The bits stand in Exim's order of the fields, so a known field may only follow lower ones.
+            if (bit != 0 && seen >= bit) || (bit == 0 && (seen & field::ID != 0 || !is_key(key))) {
                 return None;
             }
             seen |= bit;
             match bit {
                 field::HOST => return self.host(text.strip_prefix("H=")?, arrival, seen),
                 field::ID => {
+                    if !is_complete(&arrival, seen) {
+                        return None;
+                    }
                     let value = text.split_once('=').map(|(_, value)| value)?;
                     return self.unquoted(value, arrival, field::UP_TO_ID, |arrival, id| arrival.message_id = Some(id));
                 }
@@ -105,10 +108,8 @@ impl Walk {
                     return self.unquoted(value, arrival, seen, |arrival, value| arrival.auth = Some(auth(value)));
                 }
                 field::IDENT => {
-                    let value = text.strip_prefix("U=")?;
-                    return self.unquoted(value, arrival, seen, |arrival, value| arrival.peer.ident = Some(value));
+                    return self.ident(text.strip_prefix("U=")?, arrival, seen);
                 }
-                field::SNI => return self.unquoted(text.strip_prefix("SNI=")?, arrival, seen, |_, _| ()),
                 field::DN => return self.name(text.strip_prefix("DN=\"")?, arrival, seen),
                 _ => set(&mut arrival, bit, value),
             }
@@ -118,15 +119,11 @@ impl Walk {
 
     fn host<'a>(&mut self, text: &'a str, arrival: Arrival<'a>, seen: u32) -> Option<Arrival<'a>> {
         let grammar = self.grammar;
-        let (mut arrival, is_doubtful) = peer::with_peer(grammar, text, |peer, rest| {
+        let reading = peer::with_peer(grammar, text, |peer, rest| {
             let arrival = Arrival { peer, ..arrival.clone() };
             self.fields(rest, arrival, seen)
         })?;
-        if is_doubtful {
-            arrival.is_doubtful = true;
-            arrival.peer.ip = None;
-        }
-        Some(arrival)
+        Some(reading.merged(common))
     }
 
     /// Text that may hold blanks: tries each blank as its end, from left to right.
@@ -150,16 +147,73 @@ impl Walk {
         None
     }
 
+    /// What an ident server said is any text, blanks included; of a local caller it is a login name.
+    fn ident<'a>(&mut self, text: &'a str, arrival: Arrival<'a>, seen: u32) -> Option<Arrival<'a>> {
+        let mut found = None;
+        let ends = memchr::memchr_iter(b' ', text.as_bytes());
+        for end in ends {
+            self.budget = self.budget.checked_sub(1)?;
+            let (value, after) = text.split_at_checked(end)?;
+            if !after.starts_with(" P=") {
+                continue;
+            }
+            // The number of the connection may stand between the two.
+            let ident = match value.rsplit_once(' ') {
+                Some((ident, last)) if last.starts_with("Ci=") => ident,
+                _ => value,
+            };
+            let mut trial = arrival.clone();
+            trial.peer.ident = Some(ident);
+            let Some(reading) = self.fields(after, trial, seen) else { continue };
+            if let Some(first) = found {
+                return Some(common(first, reading));
+            }
+            found = Some(reading);
+        }
+        found
+    }
+
     /// A certificate's name, in quotes that the certificate may hold as well.
     fn name<'a>(&mut self, text: &'a str, arrival: Arrival<'a>, seen: u32) -> Option<Arrival<'a>> {
+        let mut found = None;
         for (_, after) in scan::splits(text, "\"") {
             self.budget = self.budget.checked_sub(1)?;
-            if let Some(arrival) = self.fields(after, arrival.clone(), seen) {
-                return Some(arrival);
+            let Some(reading) = self.fields(after, arrival.clone(), seen) else { continue };
+            if let Some(first) = found {
+                return Some(common(first, reading));
             }
+            found = Some(reading);
         }
-        None
+        found
     }
+}
+
+/// What two readings of a line have in common.
+fn common<'a>(one: Arrival<'a>, other: Arrival<'a>) -> Arrival<'a> {
+    Arrival {
+        sender: one.sender,
+        is_fake_reject: one.is_fake_reject,
+        bounce_of: one.bounce_of,
+        peer: peer::common(one.peer, other.peer),
+        protocol: peer::same(one.protocol, other.protocol),
+        auth: peer::same(one.auth, other.auth),
+        tls: peer::same(one.tls, other.tls),
+        size: peer::same(one.size, other.size),
+        dkim: peer::same(one.dkim, other.dkim),
+        queue: peer::same(one.queue, other.queue),
+        message_id: peer::same(one.message_id, other.message_id),
+        subject: peer::same(one.subject, other.subject),
+        raw_sender: peer::same(one.raw_sender, other.raw_sender),
+        recipients: if one.recipients == other.recipients { one.recipients } else { Recipients::default() },
+        recipient_count: None,
+        uid: None,
+        is_doubtful: true,
+    }
+}
+
+/// Whether protocol and size were seen, which no line lacks: a reading without them has lost them in another field's text.
+fn is_complete(arrival: &Arrival<'_>, seen: u32) -> bool {
+    arrival.protocol.is_some() && seen & field::SIZE != 0
 }
 
 /// `from <raw sender>` and `for recipients`, which end a line.
@@ -175,8 +229,8 @@ fn envelope<'a>(mut text: &'a str, mut arrival: Arrival<'a>) -> Option<Arrival<'
     let recipients = Recipients(text.strip_prefix("for ")?);
     let mut length = 0;
     for address in recipients.iter() {
-        // Exim completes every recipient with a domain, so what has none is no recipient.
-        if !scan::is_address(address) || !address.contains('@') {
+        // A second `for` is what shows that the first one stood in a message-id.
+        if !scan::is_address(address) || address == "for" {
             return None;
         }
         length += address.len() + 1;
@@ -194,7 +248,6 @@ fn bit_of(key: &str) -> u32 {
         "P" => field::PROTOCOL,
         "X" => field::TLS,
         "DN" => field::DN,
-        "SNI" => field::SNI,
         "A" => field::AUTH,
         "S" => field::SIZE,
         "DKIM" => field::DKIM,

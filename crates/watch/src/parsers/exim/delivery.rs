@@ -146,14 +146,14 @@ impl Walk {
         let reading = peer::with_peer(self.grammar, text, |host, rest| {
             self.fields(rest, Delivery { host, ..delivery.clone() }, seen)
         });
-        let Some((delivery, is_doubtful)) = reading else {
+        let Some(reading) = reading else {
             // A transport that opens no connection of its own logs the name alone.
             let (name, rest) = scan::token(text);
             let host = Peer { name: Some(name), ..Peer::default() };
             return self.fields(rest, Delivery { host, ..delivery }, seen);
         };
-        let host = if is_doubtful { Peer { ip: None, ..delivery.host } } else { delivery.host };
-        Some(Delivery { host, ..delivery })
+        // A host has no HELO here, so two readings differ in the host alone.
+        Some(reading.merged(|one, other| Delivery { host: peer::common(one.host, other.host), ..one }))
     }
 
     /// `defer (errno): words` or `defer (errno)[: words] H=host [ip]: words`.
@@ -163,7 +163,7 @@ impl Walk {
             .strip_prefix(" H=")
             .and_then(|host| peer::with_peer(self.grammar, host, |host, rest| Some((host, rest.split_once(": ")?.1))));
         match host {
-            Some(((host, words), _)) => with_words(Delivery { host, ..delivery }, words),
+            Some(peer::Reading { value: (host, words), .. }) => with_words(Delivery { host, ..delivery }, words),
             None => with_words(delivery, rest.strip_prefix(':').unwrap_or(rest).trim_start_matches(' ')),
         }
     }

@@ -12,13 +12,48 @@ use crate::scan;
 /// How many places at which a HELO could end are tried.
 const READINGS_MAX: usize = 16;
 
+/// What a line says, read in one way or, if a sender imitates fields, in two.
+pub(super) struct Reading<T> {
+    /// The first reading from the left.
+    pub(super) value: T,
+    /// Another one that fits as well.
+    pub(super) other: Option<T>,
+}
+
+impl<T> Reading<T> {
+    /// The only reading, or what `merge` makes of two: it leaves out whatever differs.
+    pub(super) fn merged(self, merge: impl FnOnce(T, T) -> T) -> T {
+        match self.other {
+            Some(other) => merge(self.value, other),
+            None => self.value,
+        }
+    }
+}
+
+/// What two readings of a client have in common.
+pub(super) fn common<'a>(one: Peer<'a>, other: Peer<'a>) -> Peer<'a> {
+    Peer {
+        name: same(one.name, other.name),
+        helo: same(one.helo, other.helo),
+        ip: same(one.ip, other.ip),
+        port: same(one.port, other.port),
+        interface: same(one.interface, other.interface),
+        ident: same(one.ident, other.ident),
+    }
+}
+
+/// The value that two readings share.
+pub(super) fn same<T: PartialEq>(one: Option<T>, other: Option<T>) -> Option<T> {
+    one.filter(|value| other.as_ref() == Some(value))
+}
+
 /// Reads the client at the start of `text` and gives it, with what follows, to `accept`, which says whether the rest of the
-/// line fits. Returns the first reading that fits and whether another one does; then the address is withheld.
+/// line fits. `None` if no reading fits.
 pub(super) fn with_peer<'a, T>(
     grammar: Grammar,
     text: &'a str,
     mut accept: impl FnMut(Peer<'a>, &'a str) -> Option<T>,
-) -> Option<(T, bool)> {
+) -> Option<Reading<T>> {
     let (name, rest) = if text.starts_with(['(', '[']) {
         (None, text)
     } else {
@@ -27,7 +62,7 @@ pub(super) fn with_peer<'a, T>(
     };
     if rest.starts_with('[') {
         let (peer, rest) = address(Peer { name, ..Peer::default() }, rest)?;
-        return accept(peer, rest).map(|value| (value, false));
+        return accept(peer, rest).map(|value| Reading { value, other: None });
     }
     let inside = rest.strip_prefix('(')?;
     let mut found = None;
@@ -38,15 +73,13 @@ pub(super) fn with_peer<'a, T>(
         // The bracket is part of what was split at, so it is taken back.
         let Some(after) = inside.get(inside.len() - after.len() - 1..) else { continue };
         let Some((peer, after)) = address(Peer { name, helo: Some(helo), ..Peer::default() }, after) else { continue };
-        if found.is_some() {
-            if accept(peer, after).is_some() {
-                return found.map(|value| (value, true));
-            }
-            continue;
+        let Some(value) = accept(peer, after) else { continue };
+        if let Some(first) = found {
+            return Some(Reading { value: first, other: Some(value) });
         }
-        found = accept(peer, after);
+        found = Some(value);
     }
-    found.map(|value| (value, false))
+    found.map(|value| Reading { value, other: None })
 }
 
 /// `[ip]` or `[ip]:port`.

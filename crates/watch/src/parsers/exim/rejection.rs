@@ -3,7 +3,7 @@
 
 use super::Grammar;
 use super::arrival;
-use super::peer;
+use super::peer::{self, Reading};
 use crate::event::{Auth, Failing, Kind, Peer, Rejection, Reputation, Stage};
 use crate::scan;
 
@@ -19,8 +19,7 @@ struct Head<'a> {
 pub(super) fn read(grammar: Grammar, text: &str) -> Option<Kind<'_>> {
     let is_headed = ["H=", "U=", "F="].iter().any(|key| text.starts_with(key));
     if is_headed {
-        let (kind, is_doubtful) = headed(grammar, text)?;
-        return Some(if is_doubtful { doubtful(kind) } else { kind });
+        return headed(grammar, text).map(|reading| reading.merged(common));
     }
     let (is_temporary, rest) = match text.strip_prefix("temporarily ") {
         Some(rest) => (true, rest),
@@ -32,23 +31,34 @@ pub(super) fn read(grammar: Grammar, text: &str) -> Option<Kind<'_>> {
     too_many_recipients(grammar, text)
 }
 
-/// The same refusal when the line can be read in two ways: the client is not named.
-fn doubtful(kind: Kind<'_>) -> Kind<'_> {
-    match kind {
-        Kind::Rejection(mut rejection) => {
-            rejection.is_doubtful = true;
-            rejection.peer.ip = None;
-            Kind::Rejection(rejection)
+/// What two readings of a line have in common. If they are not of one kind, the line says nothing for certain.
+fn common<'a>(one: Kind<'a>, other: Kind<'a>) -> Kind<'a> {
+    match (one, other) {
+        (Kind::Rejection(one), Kind::Rejection(other)) => Kind::Rejection(Box::new(Rejection {
+            peer: peer::common(one.peer, other.peer),
+            auth: peer::same(one.auth, other.auth),
+            sender: peer::same(one.sender, other.sender),
+            recipient: peer::same(one.recipient, other.recipient),
+            is_doubtful: true,
+            ..*other
+        })),
+        (Kind::Reputation(one), Kind::Reputation(other)) => {
+            Kind::Reputation(Reputation { peer: peer::common(one.peer, other.peer), ..other })
         }
-        Kind::Reputation(mut reputation) => {
-            reputation.peer.ip = None;
-            Kind::Reputation(reputation)
-        }
-        kind => kind,
+        (_, Kind::Rejection(other)) => Kind::Rejection(Box::new(Rejection {
+            peer: Peer::default(),
+            auth: None,
+            sender: None,
+            recipient: None,
+            is_doubtful: true,
+            ..*other
+        })),
+        (_, Kind::Reputation(other)) => Kind::Reputation(Reputation { peer: Peer::default(), ..other }),
+        (_, other) => other,
     }
 }
 
-fn headed(grammar: Grammar, text: &str) -> Option<(Kind<'_>, bool)> {
+fn headed(grammar: Grammar, text: &str) -> Option<Reading<Kind<'_>>> {
     if let Some(host) = text.strip_prefix("H=") {
         return peer::with_peer(grammar, host, |peer, rest| {
             behind_head(grammar, Head { peer, ..Head::default() }, rest)
@@ -72,7 +82,7 @@ fn headed(grammar: Grammar, text: &str) -> Option<(Kind<'_>, bool)> {
         head.peer.ident = Some(ident);
         rest
     };
-    behind_head(grammar, head, rest).map(|kind| (kind, false))
+    behind_head(grammar, head, rest).map(|value| Reading { value, other: None })
 }
 
 /// Fields between the client and the verb, then the verb.
@@ -241,8 +251,10 @@ fn bare(grammar: Grammar, text: &str, is_temporary: bool) -> Option<Kind<'_>> {
             Some((peer, words))
         });
         let (peer, words, is_doubtful) = match reading {
-            Some(((peer, words), is_doubtful)) => {
-                (if is_doubtful { Peer { ip: None, ..peer } } else { peer }, words, is_doubtful)
+            Some(reading) => {
+                let is_doubtful = reading.other.is_some();
+                let (peer, words) = reading.merged(|one, other| (peer::common(one.0, other.0), other.1));
+                (peer, words, is_doubtful)
             }
             // A local caller: `rejected HELO from user: …`.
             None => {
@@ -263,11 +275,12 @@ fn bare(grammar: Grammar, text: &str, is_temporary: bool) -> Option<Kind<'_>> {
     let head = if is_recipient { Head::default() } else { Head { sender: Some(address), ..Head::default() } };
     let stage = if is_recipient { Stage::Rcpt } else { Stage::Mail };
     let mut result = if let Some(host) = rest.strip_prefix(" H=") {
-        let ((peer, words), is_doubtful) = peer::with_peer(grammar, host, |mut peer, rest| {
+        let reading = peer::with_peer(grammar, host, |mut peer, rest| {
             let words = peer::details(&mut peer, rest).strip_prefix(": ")?;
             Some((peer, words))
         })?;
-        let peer = if is_doubtful { Peer { ip: None, ..peer } } else { peer };
+        let is_doubtful = reading.other.is_some();
+        let (peer, words) = reading.merged(|one, other| (peer::common(one.0, other.0), other.1));
         Rejection { is_doubtful, ..rejection(Head { peer, ..head }, stage, is_temporary, words) }
     } else {
         let (before, words) = rest.split_once(": ")?;
@@ -284,7 +297,11 @@ fn too_many_recipients(grammar: Grammar, text: &str) -> Option<Kind<'_>> {
     let (words, rest) = rest.split_once("sender=")?;
     let (sender, rest) = scan::bracketed(rest)?;
     let peer = match rest.strip_prefix(" H=") {
-        Some(host) => peer::with_peer(grammar, host, |peer, _| Some(peer)).map(|(peer, _)| peer).unwrap_or_default(),
+        Some(host) => {
+            peer::with_peer(grammar, host, |mut peer, rest| peer::details(&mut peer, rest).is_empty().then_some(peer))
+                .map(|reading| reading.merged(peer::common))
+                .unwrap_or_default()
+        }
         None => Peer { ident: rest.strip_prefix(" U="), ..Peer::default() },
     };
     let head = Head { peer, sender: Some(sender), auth: None };

@@ -2,7 +2,7 @@
 //! `TLS error on connection from …`, `no MAIL in SMTP connection from …` and their kin.
 
 use super::Grammar;
-use super::peer;
+use super::peer::{self, Reading};
 use crate::event::{AuthFailure, Connection, Kind, Peer, Session};
 use crate::scan;
 
@@ -71,16 +71,27 @@ fn auth_failure<'a>(grammar: Grammar, mechanism: &'a str, text: &'a str) -> Opti
         let code = words.get(..3)?;
         code.bytes().all(|b| b.is_ascii_digit()).then_some((peer, words))
     };
-    let (peer, words, is_doubtful) = match peer::with_peer(grammar, text, client) {
-        Some(((peer, words), is_doubtful)) => (peer, words, is_doubtful),
+    let user =
+        |words: &'a str| words.split_once("(set_id=").and_then(|(_, user)| user.rsplit_once(')')).map(|(user, _)| user);
+    let (peer, user, words, is_doubtful) = match peer::with_peer(grammar, text, client) {
+        Some(reading) => {
+            let is_doubtful = reading.other.is_some();
+            let reading = Reading {
+                value: (reading.value.0, user(reading.value.1), reading.value.1),
+                other: reading.other.map(|(peer, words)| (peer, user(words), words)),
+            };
+            let (peer, user, words) =
+                reading.merged(|one, other| (peer::common(one.0, other.0), peer::same(one.1, other.1), other.2));
+            (peer, user, words, is_doubtful)
+        }
         None => {
             let (ident, words) = text.split_once(": ")?;
-            (Peer { ident: ident.strip_prefix("U=").or(Some(ident)), ..Peer::default() }, words, false)
+            let peer = Peer { ident: ident.strip_prefix("U=").or(Some(ident)), ..Peer::default() };
+            (peer, user(words), words, false)
         }
     };
-    let user = words.split_once("(set_id=").and_then(|(_, user)| user.rsplit_once(')')).map(|(user, _)| user);
     Some(AuthFailure {
-        peer: if is_doubtful { Peer { ip: None, ..peer } } else { peer },
+        peer,
         user: user.filter(|user| !user.is_empty()),
         mechanism: Some(mechanism),
         service: "smtp",
@@ -97,12 +108,13 @@ fn from<'a>(grammar: Grammar, what: Connection, text: &'a str) -> Session<'a> {
         let rest = peer::details(&mut peer, rest);
         (rest.is_empty() || rest.starts_with([' ', ':', ','])).then_some((peer, rest))
     };
-    let Some(((peer, rest), is_doubtful)) = peer::with_peer(grammar, text, fits) else {
+    let Some(reading) = peer::with_peer(grammar, text, fits) else {
         let (ident, rest) = scan::token(text);
         let peer = Peer { ident: Some(ident), ..Peer::default() };
         return Session { what: fate(what, rest), peer, text: rest, is_doubtful: false };
     };
-    let peer = if is_doubtful { Peer { ip: None, ..peer } } else { peer };
+    let is_doubtful = reading.other.is_some();
+    let (peer, rest) = reading.merged(|one, other| (peer::common(one.0, other.0), other.1));
     Session { what: fate(what, rest), peer, text: rest.trim_start_matches([' ', ':']), is_doubtful }
 }
 
@@ -118,56 +130,70 @@ fn fate(what: Connection, rest: &str) -> Connection {
     }
 }
 
-/// `"<command>" H=… AUTH command used when not advertised`. The command is not escaped and may imitate the client, so the
-/// last `" H=` behind which nothing but a client and known words stand is taken.
+/// `"<command>" H=… AUTH command used when not advertised`. The command is not escaped and may imitate the client; each
+/// place where it could end is tried.
 fn protocol_error(grammar: Grammar, text: &str) -> Session<'_> {
-    let mut found = None;
-    for (_, client) in scan::splits(text, "\" H=") {
-        let reading = peer::with_peer(grammar, client, |mut peer, rest| {
-            let words = peer::details(&mut peer, rest).strip_prefix(' ')?;
-            (!words.contains("\" H=")).then_some((peer, words))
-        });
-        found = reading.or(found);
-    }
-    let Some(((peer, words), is_doubtful)) = found else {
-        let what = if text.contains("AUTH command used when not") {
-            Connection::AuthNotOffered
-        } else {
-            Connection::ProtocolError
-        };
+    let found = behind_command(grammar, text, |rest| {
+        // What Exim says of the command names no address.
+        rest.strip_prefix(' ').filter(|words| !words.contains('[') && !words.contains('"'))
+    });
+    let Some(reading) = found else {
+        let is_auth = text.contains("AUTH command used when not");
+        let what = if is_auth { Connection::AuthNotOffered } else { Connection::ProtocolError };
         return Session { what, peer: Peer::default(), text, is_doubtful: false };
     };
+    let is_doubtful = reading.other.is_some();
+    let (peer, words) = reading.merged(|one, other| (peer::common(one.0, other.0), other.1));
     let is_auth = words.starts_with("AUTH command used when not advertised")
         || words.ends_with("authentication mechanism not supported");
     let what = if is_auth { Connection::AuthNotOffered } else { Connection::ProtocolError };
-    Session { what, peer: if is_doubtful { Peer { ip: None, ..peer } } else { peer }, text: words, is_doubtful }
+    Session { what, peer, text: words, is_doubtful }
 }
 
 /// `(input sent without waiting for greeting): rejected connection from H=… input="…"` or
 /// `(next input sent too soon: …): rejected "RSET" H=… next input="…"`.
 fn sync_error(grammar: Grammar, text: &str) -> Session<'_> {
     let nobody = Session { what: Connection::SyncError, peer: Peer::default(), text, is_doubtful: false };
-    // What the client sent ahead stands last, in quotes that nothing escapes: the first client is the true one, unless the
-    // rejected command itself imitates one.
     let Some((before, after)) = text.split_once("): rejected ") else { return nobody };
-    let client = match after.strip_prefix("connection from ") {
-        Some(client) => client.strip_prefix("H=").unwrap_or(client),
-        None => {
-            let input = after.find(" next input=").or_else(|| after.find(" input=")).unwrap_or(after.len());
-            let Some(command) = after.get(..input) else { return nobody };
-            let Some((_, client)) = scan::splits(command, "\" H=").last() else { return nobody };
-            client
+    let is_input = |rest: &str| rest.is_empty() || rest.starts_with(" input=\"") || rest.starts_with(" next input=\"");
+    let reading = match after.strip_prefix("connection from ") {
+        Some(client) => {
+            let client = client.strip_prefix("H=").unwrap_or(client);
+            peer::with_peer(grammar, client, |mut peer, rest| {
+                let rest = peer::details(&mut peer, rest);
+                is_input(rest).then_some((peer, rest))
+            })
         }
+        // The rejected command and what was sent ahead can both imitate a client.
+        None => behind_command(grammar, after, |rest| is_input(rest).then_some(rest)),
     };
-    let reading = peer::with_peer(grammar, client, |mut peer, rest| {
-        let rest = peer::details(&mut peer, rest);
-        (rest.is_empty() || rest.starts_with(" input=") || rest.starts_with(" next input=")).then_some(peer)
-    });
-    match reading {
-        Some((peer, false)) => Session { peer, text: before, ..nobody },
-        Some((peer, true)) => Session { peer: Peer { ip: None, ..peer }, text: before, is_doubtful: true, ..nobody },
-        None => nobody,
+    let Some(reading) = reading else { return nobody };
+    let is_doubtful = reading.other.is_some();
+    let (peer, _) = reading.merged(|one, other| (peer::common(one.0, other.0), other.1));
+    Session { peer, text: before, is_doubtful, ..nobody }
+}
+
+/// The client behind a command in quotes that nothing escapes: every `" H=` is tried, and `fits` says whether the rest of the
+/// line does.
+fn behind_command<'a>(
+    grammar: Grammar,
+    text: &'a str,
+    fits: impl Fn(&'a str) -> Option<&'a str>,
+) -> Option<Reading<(Peer<'a>, &'a str)>> {
+    let mut found: Option<(Peer<'a>, &'a str)> = None;
+    for (_, client) in scan::splits(text, "\" H=") {
+        let reading = peer::with_peer(grammar, client, |mut peer, rest| {
+            let words = fits(peer::details(&mut peer, rest))?;
+            Some((peer, words))
+        });
+        let Some(reading) = reading else { continue };
+        let other = reading.other.or(found.filter(|found| found.0.ip != reading.value.0.ip));
+        if other.is_some() {
+            return Some(Reading { value: reading.value, other });
+        }
+        found = Some(reading.value);
     }
+    found.map(|value| Reading { value, other: None })
 }
 
 /// Lines about the client's name.
