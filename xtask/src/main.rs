@@ -1,5 +1,83 @@
-//! The only automation of this repository. `cargo xtask help` lists what it can do.
+//! The only automation of this repository. `cargo xtask` lists what it can do.
 
-fn main() -> anyhow::Result<()> {
-    anyhow::bail!("no task yet")
+#![allow(clippy::disallowed_methods, reason = "automation runs programs and reads files")]
+
+mod demo;
+mod setup;
+mod test;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, bail, ensure};
+
+type Task = fn(&[String]) -> anyhow::Result<()>;
+
+/// What there is to do: name, what it does, how.
+const TASKS: [(&str, &str, Task); 4] = [
+    ("setup", "install what tests and demo need from Debian (as root)", setup::run),
+    ("test", "format, lints, tidy, unit tests, conformance, a real Exim; prints what was skipped and why", test::run),
+    ("demo", "a real Exim with Tidegate beside it, and some messages through it; --keep leaves it up", demo::run),
+    ("tidy", "what no compiler checks: floors, lengths of files, a page and a case for each check", tidy::run),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.split_first() {
+        None => help(),
+        Some((name, rest)) => match TASKS.iter().find(|(task, ..)| task == name) {
+            Some((_, _, run)) => run(rest),
+            None => help().and_then(|()| bail!("there is no task `{name}`")),
+        },
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn help() -> anyhow::Result<()> {
+    println!("cargo xtask TASK");
+    for (name, what, _) in TASKS {
+        println!("  {name:8} {what}");
+    }
+    Ok(())
+}
+
+/// The top of the repository.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
+}
+
+/// The shared test material, if it is at hand: `$TIDEGATE_SHARED`, else `../shared`.
+fn shared() -> Option<PathBuf> {
+    let path = std::env::var_os("TIDEGATE_SHARED").map_or_else(|| root().join("../shared"), PathBuf::from);
+    path.join("material").is_dir().then_some(path)
+}
+
+/// The cargo that runs us, in the top folder.
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// Runs a command to its end, with its output shown.
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let shown = format!("{command:?}");
+    let status = command.status().with_context(|| format!("running {shown}"))?;
+    ensure!(status.success(), "{shown} failed: {status}");
+    Ok(())
+}
+
+/// Refuses arguments where a task takes none.
+fn no_arguments(arguments: &[String]) -> anyhow::Result<()> {
+    match arguments.first() {
+        Some(argument) => bail!("`{argument}` is one argument too many"),
+        None => Ok(()),
+    }
 }
