@@ -8,26 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
+use crate::layout::Layout;
 use crate::namespace::{Namespace, run};
 
 /// The user and group that Debian's Exim runs as.
 const EXIM_USER: &str = "Debian-exim";
-/// The pieces of configuration that a server with Tidegate gets.
-const PIECES: [(&str, &str); 12] = [
-    ("main.conf", include_str!("../../packaging/exim/main.conf")),
-    ("acls.conf", include_str!("../../packaging/exim/acls.conf")),
-    ("connect.conf", include_str!("../../packaging/exim/connect.conf")),
-    ("helo.conf", include_str!("../../packaging/exim/helo.conf")),
-    ("auth.conf", include_str!("../../packaging/exim/auth.conf")),
-    ("mail.conf", include_str!("../../packaging/exim/mail.conf")),
-    ("rcpt.conf", include_str!("../../packaging/exim/rcpt.conf")),
-    ("data.conf", include_str!("../../packaging/exim/data.conf")),
-    ("not_smtp.conf", include_str!("../../packaging/exim/not_smtp.conf")),
-    ("quit.conf", include_str!("../../packaging/exim/quit.conf")),
-    ("notquit.conf", include_str!("../../packaging/exim/notquit.conf")),
-    ("router.conf", include_str!("../../packaging/exim/router.conf")),
-];
-
 /// A message that Exim delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {
@@ -61,19 +46,12 @@ impl Exim {
     ///
     /// # Errors
     /// When Exim does not like its configuration, or does not come up in time.
-    pub fn start(namespace: &Namespace, folder: &Path, socket: &Path, settings: &str) -> anyhow::Result<Exim> {
-        let pieces = folder.join("pieces");
+    pub fn start(namespace: &Namespace, folder: &Path, layout: Layout, settings: &str) -> anyhow::Result<Exim> {
         for made in ["spool", "log", "mail"] {
             fs::create_dir_all(folder.join(made))?;
             run("chown", &[&format!("{EXIM_USER}:{EXIM_USER}"), &folder.join(made).to_string_lossy()])?;
         }
-        fs::create_dir_all(&pieces)?;
-        for (name, text) in PIECES {
-            fs::write(pieces.join(name), text)?;
-        }
-        let etc = format!("{}/exim4", namespace.etc());
-        fs::create_dir_all(&etc)?;
-        fs::write(format!("{etc}/exim4.conf"), configuration(folder, &pieces, socket, settings))?;
+        layout.write(namespace, folder, settings)?;
         let checked = namespace.command("exim4").arg("-bV").output()?;
         let said = [checked.stdout, checked.stderr].concat();
         ensure!(checked.status.success(), "exim4 -bV: {}", String::from_utf8_lossy(&said));
@@ -188,15 +166,4 @@ impl Drop for Exim {
             let _ = daemon.wait();
         }
     }
-}
-
-fn configuration(folder: &Path, pieces: &Path, socket: &Path, settings: &str) -> String {
-    let main = include_str!("../../packaging/exim/layouts/include/main.conf");
-    let own = format!("TIDEGATE_SOCKET = {}\nTIDEGATE_NEXT_RCPT = panel_rcpt\n{settings}\n", socket.display());
-    include_str!("exim.conf")
-        .replace("@MAIN@", &format!("{own}{main}"))
-        .replace("@ACL@", ".include TIDEGATE_DIR/acls.conf")
-        .replace("@ROUTERS@", ".include TIDEGATE_DIR/router.conf")
-        .replace("@DIR@", &pieces.to_string_lossy())
-        .replace("@LAB@", &folder.to_string_lossy())
 }

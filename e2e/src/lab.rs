@@ -10,6 +10,7 @@ use anyhow::Context;
 
 use crate::dns::{Dns, Zone};
 use crate::exim::Exim;
+use crate::layout::Layout;
 use crate::namespace::Namespace;
 use crate::smtp::{Client, Reply};
 use crate::stub::Stub;
@@ -24,6 +25,8 @@ pub struct Plan {
     pub dns: String,
     /// Lines for the main section of Exim's configuration.
     pub exim: String,
+    /// Whose configuration it is.
+    pub layout: Layout,
 }
 
 /// A mail server of its own. The thread that starts it, and all threads started from there, live in its network.
@@ -83,7 +86,7 @@ impl Lab {
         fs::create_dir_all(&folder.path).context("making the lab's folder")?;
         fs::set_permissions(&folder.path, fs::Permissions::from_mode(0o755))?;
         let dns = Dns::serve(Zone::parse(&plan.dns)?)?;
-        let exim = Exim::start(&namespace, &folder.path, &folder.path.join("exim.sock"), &plan.exim)?;
+        let exim = Exim::start(&namespace, &folder.path, plan.layout, &plan.exim)?;
         Ok(Lab { exim, dns, namespace, folder })
     }
 

@@ -9,9 +9,11 @@
 pub mod dns;
 pub mod exim;
 mod lab;
+mod layout;
 mod namespace;
 pub mod smtp;
 pub mod stub;
 
 pub use lab::{Lab, Plan, why_not};
+pub use layout::Layout;
 pub use namespace::Namespace;

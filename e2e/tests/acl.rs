@@ -17,7 +17,7 @@ const MESSAGE: &[u8] =
     b"From: a@good.test\nTo: b@exim.test\nSubject: t\nX-Gone: one\nX-Gone: two\n\nfirst line\n.second\n";
 
 fn lab(test: &str, settings: &str) -> Option<(Lab, Stub)> {
-    Lab::with_stub(test, &Plan { dns: DNS.to_owned(), exim: settings.to_owned() }).unwrap()
+    Lab::with_stub(test, &Plan { dns: DNS.to_owned(), exim: settings.to_owned(), ..Plan::default() }).unwrap()
 }
 
 fn at(stage: Stage, action: Action) -> impl FnMut(&Seen) -> Reaction + Send + 'static {

@@ -1,0 +1,57 @@
+//! Tidegate tied into Debian's own configuration, in both of its forms: every stage is asked about, Debian's rules still
+//! hold, and the quarantine's router is the first.
+
+#![allow(clippy::unwrap_used, reason = "a lab that breaks is to fail loudly")]
+
+use tidegate_e2e::stub::Reaction;
+use tidegate_e2e::{Lab, Layout, Plan};
+use tidegate_wire::exim::{Action, Answer, ExactAddress, Stage};
+
+#[test]
+fn debian_split() {
+    check("debian_split", Layout::DebianSplit, "");
+}
+
+#[test]
+fn debian_whole() {
+    check("debian_whole", Layout::DebianWhole, "");
+}
+
+#[test]
+fn an_acl_of_the_administrator_still_runs() {
+    // The macro by which Debian lets one put another ACL in the place of its own; this one accepts every recipient.
+    let settings = "MAIN_ACL_CHECK_RCPT = acl_check_mail\n";
+    check("an_acl_of_the_administrator_still_runs", Layout::DebianSplit, settings);
+}
+
+fn check(test: &str, layout: Layout, settings: &str) {
+    let plan = Plan { exim: settings.to_owned(), layout, ..Plan::default() };
+    let Some((lab, stub)) = Lab::with_stub(test, &plan).unwrap() else { return };
+    let quarantine = vec![ExactAddress::new("daemon@exim.test"), ExactAddress::new("postmaster@exim.test")];
+    stub.play(move |seen| match seen.ask.stage {
+        Stage::Data | Stage::NotSmtp => {
+            Reaction::Answer(Answer { quarantine: quarantine.clone(), ..Answer::new(Action::Quarantine) })
+        }
+        Stage::Keep => Action::Kept.into(),
+        _ => Action::Accept.into(),
+    });
+    let (mut client, _) = lab.client("203.0.113.66").unwrap();
+    client.envelope("client.test", "a@bad.test", &["daemon@exim.test", "postmaster@exim.test"]).unwrap();
+    if settings.is_empty() {
+        assert_eq!(client.say("RCPT TO:<u@elsewhere.test>").unwrap().code, 550, "no open relay");
+    }
+    assert_eq!(client.data(b"From: a@bad.test\nSubject: s\n\nbody\n").unwrap().code, 250);
+    client.expect("QUIT", 221).unwrap();
+    for stage in [Stage::Connect, Stage::Helo, Stage::Mail, Stage::Rcpt, Stage::Data, Stage::End] {
+        stub.wait_for(stage).unwrap();
+    }
+    let log = lab.exim.wait_log("Completed").unwrap();
+    assert_eq!(log.matches("R=tidegate_quarantine").count(), 2, "{log}");
+    let rcpts = stub.seen().iter().filter(|seen| seen.ask.stage == Stage::Rcpt).count();
+    assert_eq!(rcpts, 2, "asked about what Debian's rules let through, postmaster included");
+
+    let output = lab.sendmail("www-data", &["-t"], b"To: daemon@exim.test\nSubject: s\n\nx\n").unwrap();
+    assert!(output.status.success());
+    stub.wait_for(Stage::NotSmtp).unwrap();
+    assert_eq!(lab.exim.panic_log(), "");
+}
