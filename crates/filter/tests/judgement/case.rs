@@ -26,6 +26,9 @@ struct Case {
     #[serde(default)]
     envelope: EnvelopeFacts,
     now: Timestamp,
+    /// Checks that run besides the one the case's folder is named after. All run if the folder names none.
+    #[serde(default)]
+    also: Vec<checks::Name>,
     #[serde(default)]
     config: CaseConfig,
     #[serde(default)]
@@ -103,11 +106,25 @@ struct Expect {
     headers: Vec<String>,
 }
 
+impl Case {
+    /// Switches off all checks but the one called `folder` and those in `also`, so that a new check leaves the cases of the
+    /// others alone.
+    fn run_only_those_of(&mut self, folder: &str) {
+        let others = checks::ALL.iter().map(|entry| entry.name).filter(|name| !self.also.contains(name));
+        let off = others.filter(|name| name.as_str() != folder).collect::<Vec<_>>();
+        if off.len() < checks::ALL.len() {
+            self.config.checks.off.extend(off);
+        }
+    }
+}
+
 /// Judges the case at `path` and compares; `Err` is what to show.
 pub(crate) fn check_case(path: &Path) -> Result<(), String> {
     let shown = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap_or(path).display().to_string();
     let text = std::fs::read_to_string(path).map_err(|e| format!("{shown}: {e}"))?;
-    let case: Case = toml::from_str(&text).map_err(|e| format!("{shown}: {e}"))?;
+    let mut case: Case = toml::from_str(&text).map_err(|e| format!("{shown}: {e}"))?;
+    let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
+    case.run_only_those_of(folder);
     let message = std::fs::read(path.with_extension("eml")).ok();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let (judgement, unasked) = runtime.block_on(judge(&case, message)).map_err(|e| format!("{shown}: {e}"))?;

@@ -47,7 +47,8 @@ impl Clock for Standing {
     }
 }
 
-/// DNS as the case gives it: `"name TYPE" = ["value", …]`, `[]` for NODATA, `"nxdomain"`, `"timeout"` or `"servfail"`.
+/// DNS as the case gives it: `"name TYPE" = ["value", …]`, `[]` for NODATA, `"nxdomain"`, `"timeout"` or `"servfail"`. What
+/// it does not give comes from `dns.toml` beside this file.
 struct Zone {
     answers: BTreeMap<Question, Known<Reply>>,
     unknown: Mutex<BTreeSet<String>>,
@@ -58,7 +59,9 @@ const TTL: Duration = Duration::from_secs(300);
 impl Zone {
     fn new(given: &BTreeMap<String, toml::Value>) -> Result<Zone, String> {
         let mut answers = BTreeMap::new();
-        for (question, answer) in given {
+        let ordinary: BTreeMap<String, toml::Value> =
+            toml::from_str(include_str!("dns.toml")).map_err(|e| format!("dns.toml: {e}"))?;
+        for (question, answer) in ordinary.iter().chain(given) {
             let (name, kind) = question.rsplit_once(' ').ok_or(format!("`{question}` lacks a record type"))?;
             let kind = kind_of(kind).ok_or(format!("`{kind}` is no record type that mail checks ask for"))?;
             answers.insert(Question::new(name, kind), answer_of(kind, answer)?);
