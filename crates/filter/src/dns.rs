@@ -162,6 +162,35 @@ pub fn reverse_question(ip: IpAddr) -> Question {
     Question::new(&reversed(ip, zone), RecordKind::Ptr)
 }
 
+/// Whether `ip` means nothing outside one host or site: unspecified, loopback, private (RFC 1918, RFC 4193), link-local,
+/// shared by a carrier (RFC 6598), multicast or reserved. Such an address is on no public list, and no mail can reach it
+/// from elsewhere.
+pub fn is_internal(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [first, second, ..] = ip.octets();
+            let is_carrier = first == 100 && (64..128).contains(&second);
+            let is_multicast_or_reserved = first >= 224;
+            first == 0
+                || ip.is_private()
+                || ip.is_loopback()
+                || ip.is_link_local()
+                || is_carrier
+                || is_multicast_or_reserved
+        }
+        IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
+            Some(mapped) => is_internal(IpAddr::V4(mapped)),
+            None => {
+                ip.is_loopback()
+                    || ip.is_unspecified()
+                    || ip.is_unique_local()
+                    || ip.is_unicast_link_local()
+                    || ip.is_multicast()
+            }
+        },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,5 +202,19 @@ mod tests {
             reversed("2001:db8:1:2:3:4:567:89ab".parse().unwrap(), "ugly.example.com"),
             "b.a.9.8.7.6.5.0.4.0.0.0.3.0.0.0.2.0.0.0.1.0.0.0.8.b.d.0.1.0.0.2.ugly.example.com"
         );
+    }
+
+    #[test]
+    fn internal_addresses_mean_nothing_outside() {
+        let internal = |text: &str| is_internal(text.parse().unwrap());
+        for text in ["0.0.0.0", "127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.1.1", "169.254.1.1", "100.64.0.1"] {
+            assert!(internal(text), "{text}");
+        }
+        for text in ["224.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "fd00::1", "ff02::1", "::ffff:10.0.0.1"] {
+            assert!(internal(text), "{text}");
+        }
+        for text in ["192.0.2.1", "100.128.0.1", "172.32.0.1", "9.255.255.255", "2001:db8::1", "::ffff:192.0.2.1"] {
+            assert!(!internal(text), "{text}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Health, List, health};
 use crate::check::{Ask, Remember, Symbol, When};
-use crate::dns::{Question, Record, RecordKind, reversed};
+use crate::dns::{Question, Record, RecordKind, is_internal, reversed};
 use crate::store::Write;
 use crate::tables::LIST_HEALTH;
 use crate::world::{Known, Service, Unavailable, World};
@@ -89,12 +89,4 @@ fn switched_off(list: &List, cause: &str) -> Unavailable {
 fn health_row(list: &List, health: &Health) -> Remember {
     let key = list.zone.as_str().as_bytes().to_vec();
     Remember { when: When::Always, write: Write::Put { table: &LIST_HEALTH, key, value: health.encode() } }
-}
-
-/// Whether `ip` can be on no public list.
-fn is_internal(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified(),
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local(),
-    }
 }
