@@ -83,8 +83,10 @@ macro_rules! list {
 }
 
 checks! {
-    lists => [Connect, Helo, Mail, Rcpt, Data]; // own allow and block lists
-    dnsbl => [Connect];                         // blocklists of client addresses
+    lists         => [Connect, Helo, Mail, Rcpt, Data]; // own allow and block lists
+    dnsbl         => [Connect];                         // blocklists of client addresses
+    sender_domain => [Mail, Data];                      // MX, null MX, MX to loopback; no callouts
+    recipient     => [Rcpt];                            // unknown here, by the panel's facts
 }
 
 /// One line of the table of contents.
