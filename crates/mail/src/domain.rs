@@ -116,6 +116,14 @@ impl Domain {
         psl::domain_str(&self.0).map(|name| Domain(name.into()))
     }
 
+    /// Whether the name stands below a suffix that the public suffix list names (`example.org`, not `example.invalid`, not
+    /// `co.uk` itself).
+    #[must_use]
+    pub fn is_below_known_suffix(&self) -> bool {
+        let suffix = psl::suffix(self.0.as_bytes()).filter(|suffix| suffix.is_known());
+        !self.is_literal() && suffix.is_some_and(|suffix| suffix.as_bytes().len() < self.0.len())
+    }
+
     /// `label` put in front of the name (`_dmarc` for `_dmarc.example.org`).
     ///
     /// # Errors

@@ -10,7 +10,9 @@ use crate::mailbox::{Mailbox, parse_mailboxes};
 use crate::octets::Survey;
 use crate::part::Part;
 use crate::received::{Received, first_foreign};
-use crate::{Defect, Defects, Limits, structure};
+use crate::text::{View, Views};
+use crate::url::FoundUrl;
+use crate::{Defect, Defects, Limits, structure, text, url};
 
 /// A parsed message. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ struct Parsed {
     defects: Defects,
     correspondents: OnceLock<Correspondents>,
     received: OnceLock<Vec<Received>>,
+    views: OnceLock<Views>,
+    urls: OnceLock<(Vec<FoundUrl>, Defects)>,
 }
 
 /// The mailboxes of the address fields.
@@ -77,6 +81,8 @@ impl Message {
             defects,
             correspondents: OnceLock::new(),
             received: OnceLock::new(),
+            views: OnceLock::new(),
+            urls: OnceLock::new(),
         }))
     }
 
@@ -145,11 +151,13 @@ impl Message {
         &self.0.defects
     }
 
-    /// All that is wrong. Decodes every header field and body.
+    /// All that is wrong. Decodes every header field and body, and renders the text.
     #[must_use]
     pub fn all_defects(&self) -> Defects {
         let mut defects = self.0.defects.clone();
-        defects.merge(&self.correspondents().defects);
+        for more in [&self.correspondents().defects, &self.read_views().defects, &self.read_urls().1] {
+            defects.merge(more);
+        }
         for part in self.parts() {
             let bad_words = part.headers().iter().map(HeaderField::bad_words).sum();
             defects.add_many(Defect::BadEncodedWord, part.index(), bad_words);
@@ -252,6 +260,33 @@ impl Message {
     /// The newest hop whose address `is_ours` denies: who handed the message to us.
     pub fn first_foreign_hop(&self, is_ours: impl Fn(IpAddr) -> bool) -> Option<&Received> {
         first_foreign(self.received(), is_ours)
+    }
+
+    /// The text parts as they read, in the order of the message; those that a mail program shows are marked.
+    #[must_use]
+    pub fn views(&self) -> &[View] {
+        &self.read_views().views
+    }
+
+    /// The text that a reader sees, all shown parts one after another.
+    #[must_use]
+    pub fn visible_text(&self) -> String {
+        let shown = self.views().iter().filter(|view| view.is_shown && !view.visible.is_empty());
+        shown.map(|view| view.visible.as_str()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// URLs and mail addresses with where they were seen: header, shown text, text that is not shown, file names.
+    #[must_use]
+    pub fn urls(&self) -> &[FoundUrl] {
+        &self.read_urls().0
+    }
+
+    fn read_views(&self) -> &Views {
+        self.0.views.get_or_init(|| text::read(self))
+    }
+
+    fn read_urls(&self) -> &(Vec<FoundUrl>, Defects) {
+        self.0.urls.get_or_init(|| url::read(self))
     }
 
     fn correspondents(&self) -> &Correspondents {

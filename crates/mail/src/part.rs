@@ -25,6 +25,8 @@ pub struct Part {
     pub(crate) epilogue: Option<Range<usize>>,
     pub(crate) content_type: ContentType,
     pub(crate) has_content_type: bool,
+    /// A multipart in which no delimiter was found.
+    pub(crate) is_childless: bool,
     pub(crate) disposition: Option<Parametrized>,
     pub(crate) encoding: TransferEncoding,
     pub(crate) decoded: OnceLock<Decoded>,

@@ -172,14 +172,21 @@ impl Walk<'_> {
             match composite.closed_at {
                 Some(start) => self.set_epilogue(&composite, &scan.buffer, start.min(end)..end),
                 None if composite.has_children => self.defects.add(Defect::MissingCloseBoundary, composite.part),
-                None if !composite.is_here => self.defects.add(Defect::MultipartWithoutParts, composite.part),
+                None if !composite.is_here => self.set_childless(composite.part),
                 None => {
                     self.set_preamble(composite.part, end);
                     if !self.read_encoded(composite.part) {
-                        self.defects.add(Defect::MultipartWithoutParts, composite.part);
+                        self.set_childless(composite.part);
                     }
                 }
             }
+        }
+    }
+
+    fn set_childless(&mut self, part: usize) {
+        self.defects.add(Defect::MultipartWithoutParts, part);
+        if let Some(part) = self.parts.get_mut(part) {
+            part.is_childless = true;
         }
     }
 
@@ -248,6 +255,7 @@ impl Walk<'_> {
             epilogue: None,
             content_type: mime.content_type,
             has_content_type: mime.has_content_type,
+            is_childless: false,
             disposition: mime.disposition,
             encoding: mime.encoding,
             decoded: OnceLock::new(),

@@ -55,7 +55,20 @@ fn check_invariants(path: &str, raw: Vec<u8>) {
         let _ = (part.text(), part.file_name(), part.preamble(), part.epilogue(), part.disposition());
     }
     let _ = (message.all_defects(), message.from(), message.to(), message.subject(), message.date());
-    let _ = (message.message_id(), message.list_id(), message.list_unsubscribe());
+    let _ = (message.message_id(), message.list_id(), message.list_unsubscribe(), message.received());
+    check_views(path, &message);
+}
+
+/// What is seen has no characters that take no room, and at most one empty line; URLs point at parts that exist.
+fn check_views(path: &str, message: &Message) {
+    for view in message.views() {
+        assert!(!view.visible.contains('\u{200b}') && !view.visible.contains("\n\n\n"), "{path}");
+        assert_eq!(view.visible.trim(), view.visible, "{path}");
+    }
+    for url in message.urls() {
+        assert!(url.part < message.parts().len() && !url.written.is_empty(), "{path}: {url:?}");
+        let _ = (url.label_domain(), url.is_label_foreign());
+    }
 }
 
 /// The fields put together are the header, and header, empty line and body are the message.
