@@ -11,6 +11,7 @@ mod offence;
 mod parsers;
 mod scan;
 mod time;
+mod transaction;
 
 pub use event::{
     Arrival, Auth, AuthFailure, Command, Connection, Delivery, Event, Failing, Kind, Leftover, Login, Outcome, Peer,
@@ -19,3 +20,4 @@ pub use event::{
 pub use offence::{Offence, OffenceKind};
 pub use parsers::Reader;
 pub use time::Timestamp;
+pub use transaction::{Joiner, Losses, Message, OPEN_MESSAGES_MAX, Origin, Place, QueueId, Step};

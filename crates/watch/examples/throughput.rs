@@ -1,0 +1,57 @@
+//! How fast lines are read: makes a log in memory and reads it, with parsing alone.
+//!
+//! `cargo run --release -p tidegate-watch --example throughput -- [MEGABYTES]`
+
+#![allow(clippy::disallowed_methods, reason = "a measurement needs a clock")]
+
+#[path = "../tests/generator/mod.rs"]
+mod generator;
+
+use std::time::Instant;
+
+use generator::Plan;
+use tidegate_watch::{Kind, Reader};
+
+/// A log of this size is made and read as often as it takes.
+const SAMPLE_OCTETS: usize = 64 << 20;
+
+fn main() {
+    let megabytes: usize = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1024);
+    let log = sample();
+    let (mut lines, mut octets, mut unknown, mut arrivals) = (0_u64, 0_usize, 0_u64, 0_u64);
+    let start = Instant::now();
+    while octets < megabytes << 20 {
+        let mut reader = Reader::new();
+        let mut rest = log.as_slice();
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            let (line, after) = rest.split_at(end);
+            let text = Reader::text(line);
+            let event = reader.read(&text);
+            unknown += u64::from(event.kind == Kind::Unknown);
+            arrivals += u64::from(matches!(event.kind, Kind::Arrival(_)));
+            lines += 1;
+            rest = after.split_first().map_or(&[], |(_, after)| after);
+        }
+        octets += log.len();
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let megabytes = octets as f64 / f64::from(1 << 20);
+    println!(
+        "{megabytes:.0} MiB, {lines} lines ({arrivals} arrivals, {unknown} unknown) in {seconds:.2} s: {:.0} MiB/s, {:.0} ns a line; 1 GiB in {:.2} s",
+        megabytes / seconds,
+        seconds * 1e9 / lines as f64,
+        1024.0 * seconds / megabytes
+    );
+}
+
+fn sample() -> Vec<u8> {
+    let mut log = Vec::with_capacity(SAMPLE_OCTETS + 4096);
+    let plan = Plan { seed: 1, accounts: 500, days: 60, volume: 1.0, compromise: None };
+    generator::write(&plan, |line| {
+        if log.len() < SAMPLE_OCTETS {
+            log.extend_from_slice(line.as_bytes());
+            log.push(b'\n');
+        }
+    });
+    log
+}
