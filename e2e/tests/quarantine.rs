@@ -22,7 +22,8 @@ fn offering(kept: &[&str], keep: Action) -> impl FnMut(&Seen) -> Reaction + Send
         Stage::Data | Stage::NotSmtp if seen.ask.part.number == 1 => {
             Reaction::Answer(Answer { quarantine: quarantine.clone(), ..Answer::new(Action::Quarantine) })
         }
-        Stage::Keep => keep.into(),
+        // Words that this version of the router does not know must not matter.
+        Stage::Keep => Reaction::Answer(Answer { session: Some("c1".to_owned()), ..Answer::new(keep) }),
         _ => Action::Accept.into(),
     }
 }
@@ -73,7 +74,7 @@ fn nothing_is_let_go_of_before_the_daemon_keeps_it() {
     send(&lab, &["b@exim.test", "c@exim.test"]);
     lab.exim.wait_delivered(1).unwrap();
     lab.exim.wait_log("the quarantine does not answer").unwrap();
-    for answer in [&b""[..], b"a=kep", b"kept", b"a=kept a=gone", b"a=gone\n"] {
+    for answer in [&b""[..], b"a=kep", b"kept", b"a=kept a=gone", b"a=kept sid=\"", b"a=gone\n"] {
         stub.play(move |_| Reaction::Raw(answer.to_vec()));
         lab.exim.run_queue(lab.namespace()).unwrap();
         assert_eq!((queue_length(&lab), asked(&stub)), (1, vec!["b@exim.test".to_owned()]), "{answer:?}");
