@@ -14,7 +14,9 @@ mod address;
 mod answer;
 mod ask;
 mod parts;
+mod read;
 mod words;
+mod write;
 
 pub use address::{ExactAddress, split_recipients};
 pub use answer::{Action, Answer, AnswerError, HeaderLine, HeaderLineError, Position};
