@@ -85,6 +85,7 @@ impl Lab {
         let folder = Folder { path: std::env::temp_dir().join(namespace.name()), is_kept: false };
         fs::create_dir_all(&folder.path).context("making the lab's folder")?;
         fs::set_permissions(&folder.path, fs::Permissions::from_mode(0o755))?;
+        fs::create_dir_all(folder.path.join("run"))?;
         let dns = Dns::serve(Zone::parse(&plan.dns)?)?;
         let exim = Exim::start(&namespace, &folder.path, plan.layout, &plan.exim)?;
         Ok(Lab { exim, dns, namespace, folder })
@@ -93,7 +94,7 @@ impl Lab {
     /// The socket at which Exim asks.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.folder.path.join("exim.sock")
+        self.folder.path.join("run/exim.sock")
     }
 
     /// The folder with everything that the lab writes.

@@ -50,7 +50,7 @@ impl Layout {
         }
         let etc = format!("{}/exim4", namespace.etc());
         fs::create_dir_all(&etc)?;
-        let own = format!("TIDEGATE_SOCKET = {}/exim.sock\n{settings}\n", folder.display());
+        let own = format!("TIDEGATE_SOCKET = {}/run/exim.sock\n{settings}\n", folder.display());
         let placed =
             |text: &str| text.replace("@DIR@", &pieces.to_string_lossy()).replace("@LAB@", &folder.to_string_lossy());
         match self {

@@ -6,6 +6,7 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "this crate runs processes, sockets and files")]
 
+mod daemon;
 pub mod dns;
 pub mod exim;
 mod lab;
@@ -14,6 +15,7 @@ mod namespace;
 pub mod smtp;
 pub mod stub;
 
+pub use daemon::Daemon;
 pub use lab::{Lab, Plan, why_not};
 pub use layout::Layout;
 pub use namespace::Namespace;

@@ -1,0 +1,142 @@
+//! The real daemon beside the lab's Exim: an ordinary user that is in Exim's group.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+
+use crate::lab::Lab;
+use crate::namespace::run;
+
+/// The user that the daemon runs as: a number that no Debian system gives away.
+const UID: u32 = 64_901;
+/// The group that may read Exim's spool.
+const GROUP: &str = "Debian-exim";
+/// How long the daemon may take until it answers.
+const START_WAIT: Duration = Duration::from_secs(20);
+
+/// A running `tidegate serve`. Dropping it kills it.
+#[derive(Debug)]
+pub struct Daemon {
+    program: PathBuf,
+    config: PathBuf,
+    socket: PathBuf,
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+impl Daemon {
+    /// Starts the daemon in `lab`. `config` is TOML; `@LAB@` stands for the lab's folder. Where the lab is, the sections
+    /// server, state, exim, dns and panel are already there.
+    ///
+    /// # Errors
+    /// When the program is not built (`cargo build -p tidegate`), or does not answer in time.
+    pub fn start(lab: &Lab, config: &str) -> anyhow::Result<Daemon> {
+        let folder = lab.folder();
+        for made in ["run", "state"] {
+            fs::create_dir_all(folder.join(made))?;
+            chown(folder.join(made), Some(UID), None)?;
+        }
+        let path = folder.join("tidegate.toml");
+        let text = format!("{}\n{config}\n", include_str!("tidegate.toml"));
+        fs::write(&path, text.replace("@LAB@", &folder.to_string_lossy()))?;
+        let mut daemon = Daemon {
+            program: program(folder)?,
+            config: path,
+            socket: lab.socket(),
+            log: folder.join("tidegate.log"),
+            child: None,
+        };
+        daemon.spawn(lab)?;
+        Ok(daemon)
+    }
+
+    /// Kills the daemon as no daemon can hinder (SIGKILL), and waits until it is gone.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again, with the same configuration and state.
+    ///
+    /// # Errors
+    /// As [`Daemon::start`].
+    pub fn spawn(&mut self, lab: &Lab) -> anyhow::Result<()> {
+        let log = fs::File::options().create(true).append(true).open(&self.log)?;
+        let child = as_daemon(lab, &self.program)
+            .arg("--config")
+            .arg(&self.config)
+            .arg("serve")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("starting tidegate")?;
+        self.child = Some(child);
+        let begun = Instant::now();
+        while UnixStream::connect(&self.socket).is_err() {
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
+            ensure!(ended.is_none() && begun.elapsed() < START_WAIT, "tidegate did not come up:\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// Runs `tidegate` with `arguments` and the same configuration, as the same user.
+    ///
+    /// # Errors
+    /// When it cannot be started; what it says and its exit code are in the output.
+    pub fn command(&self, lab: &Lab, arguments: &[&str]) -> anyhow::Result<Output> {
+        let mut command = as_daemon(lab, &self.program);
+        command.arg("--config").arg(&self.config).args(arguments).stdin(Stdio::null());
+        command.output().context("running tidegate")
+    }
+
+    /// What it said so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read(&self.log).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()
+    }
+
+    /// Rewrites the configuration by `change`, and makes the daemon read it again.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn reconfigure(&self, change: impl Fn(String) -> String) -> anyhow::Result<()> {
+        fs::write(&self.config, change(fs::read_to_string(&self.config)?))?;
+        let pid = self.child.as_ref().context("the daemon is not running")?.id();
+        run("kill", &["-HUP", &pid.to_string()])
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn as_daemon(lab: &Lab, program: &Path) -> Command {
+    let mut command = lab.namespace().command("setpriv");
+    command.args([&format!("--reuid={UID}"), &format!("--regid={GROUP}"), "--clear-groups"]).arg(program);
+    command
+}
+
+/// `tidegate`, as cargo put it beside our own program, at a place in the lab: its user may not be able to walk down to a
+/// target folder below a home folder.
+fn program(folder: &Path) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let near = own.ancestors().skip(1).take(2).map(|folder| folder.join("tidegate")).find(|path| path.is_file());
+    let near = near.context("the program tidegate is not built; run `cargo build --package tidegate`")?;
+    let placed = folder.join("tidegate");
+    if !placed.exists() && fs::hard_link(&near, &placed).is_err() {
+        fs::copy(&near, &placed).context("copying the program tidegate")?;
+    }
+    Ok(placed)
+}
