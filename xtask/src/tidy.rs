@@ -21,7 +21,7 @@ const FLOORS: [(&str, u8); 7] = [
 /// Names under which nothing ever finds its place.
 const DRAWERS: [&str; 7] = ["common", "utils", "util", "helpers", "types", "misc", "prelude"];
 /// Longest source file in lines: it should read in one sitting.
-const FILE_LINES_MAX: usize = 700;
+const FILE_LINES_MAX: usize = 800;
 /// Where the checks are listed, and where their parts are.
 const CHECKS: &str = "crates/filter/src/checks.rs";
 const CHECK_FOLDER: &str = "crates/filter/src/checks";
