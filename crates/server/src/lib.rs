@@ -4,3 +4,12 @@
     clippy::disallowed_types,
     reason = "time, files, environment and sockets are this crate's job; everything below gets them as values"
 )]
+
+pub mod cli;
+pub mod conclude;
+pub mod config;
+pub mod daemon;
+pub mod dns;
+pub mod frontends;
+pub mod panels;
+pub mod sessions;

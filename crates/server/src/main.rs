@@ -1,5 +1,5 @@
 //! `tidegate`: see `tidegate help`.
 
-fn main() {
-    std::process::exit(2);
+fn main() -> std::process::ExitCode {
+    tidegate::cli::run()
 }

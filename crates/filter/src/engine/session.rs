@@ -112,21 +112,7 @@ impl Session {
     /// # Errors
     /// [`OutOfOrder`] when no MAIL FROM came before.
     pub async fn rcpt(&mut self, address: Address) -> Result<Judgement, OutOfOrder> {
-        let transaction = self.transaction.as_mut().ok_or(OutOfOrder)?;
-        let sender = Arc::clone(&transaction.sender.facts);
-        let recipient = recipient(address, &sender, &self.world);
-        let heard = u32::try_from(transaction.recipients.len()).unwrap_or(u32::MAX);
-        let count = heard.saturating_add(transaction.refused).saturating_add(1);
-        let facts = Rcpt { sender, recipient, count, refused: transaction.refused };
-        let ask = Ask { facts: &facts, world: &self.world, now: self.world.clock.now() };
-        let outcome = self.engine.run(Stage::Rcpt, &self.engine.checks.rcpt, |check| check.rcpt(&ask)).await;
-        let heard = Heard::new(&self.engine, Stage::Rcpt, (), outcome);
-        let recipient = HeardRecipient {
-            recipient: facts.recipient,
-            findings: heard.findings,
-            gaps: heard.gaps,
-            remember: heard.remember,
-        };
+        let recipient = self.hear_recipient(address).await?;
         let judgement = self.judge_recipient(&recipient);
         if let Some(transaction) = &mut self.transaction {
             if judgement.verdict.action.is_refusal() {
@@ -136,6 +122,36 @@ impl Session {
             }
         }
         Ok(judgement)
+    }
+
+    /// Takes in a recipient that the MTA has accepted already, without a verdict of its own: after a restart, or from a
+    /// program on this server, which gives all recipients at once. What is found counts at [`Session::data`].
+    ///
+    /// # Errors
+    /// [`OutOfOrder`] when no MAIL FROM came before.
+    pub async fn readmit(&mut self, address: Address) -> Result<(), OutOfOrder> {
+        let recipient = self.hear_recipient(address).await?;
+        let transaction = self.transaction.as_mut().ok_or(OutOfOrder)?;
+        transaction.recipients.push(recipient);
+        Ok(())
+    }
+
+    async fn hear_recipient(&mut self, address: Address) -> Result<HeardRecipient, OutOfOrder> {
+        let transaction = self.transaction.as_ref().ok_or(OutOfOrder)?;
+        let sender = Arc::clone(&transaction.sender.facts);
+        let recipient = recipient(address, &sender, &self.world);
+        let heard = u32::try_from(transaction.recipients.len()).unwrap_or(u32::MAX);
+        let count = heard.saturating_add(transaction.refused).saturating_add(1);
+        let facts = Rcpt { sender, recipient, count, refused: transaction.refused };
+        let ask = Ask { facts: &facts, world: &self.world, now: self.world.clock.now() };
+        let outcome = self.engine.run(Stage::Rcpt, &self.engine.checks.rcpt, |check| check.rcpt(&ask)).await;
+        let heard = Heard::new(&self.engine, Stage::Rcpt, (), outcome);
+        Ok(HeardRecipient {
+            recipient: facts.recipient,
+            findings: heard.findings,
+            gaps: heard.gaps,
+            remember: heard.remember,
+        })
     }
 
     /// Judges the complete message for all recipients that were accepted.
@@ -178,6 +194,16 @@ impl Session {
     /// How many recipients of the present transaction were accepted.
     pub fn accepted(&self) -> usize {
         self.transaction.as_ref().map_or(0, |transaction| transaction.recipients.len())
+    }
+
+    /// The facts of the connection.
+    pub fn connect(&self) -> &Connect {
+        &self.connect.facts
+    }
+
+    /// The facts of the greeting, once heard.
+    pub fn greeting(&self) -> Option<&Greeting> {
+        self.greeting.as_ref().map(|heard| &*heard.facts)
     }
 
     /// The facts of the present transaction's sender, once heard.

@@ -1,0 +1,72 @@
+//! The command line: one file a verb. Exit codes: 0 done, 1 found what was asked for, 2 bad usage or input, 3 a service was
+//! unavailable.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::DEFAULT_PATH;
+
+mod config;
+mod serve;
+
+/// How a verb ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Done.
+    Done,
+    /// Found what was asked for: spam, a failing rule.
+    Found,
+    /// Bad usage or input.
+    BadInput,
+    /// A service was unavailable.
+    Unavailable,
+}
+
+impl From<Ended> for ExitCode {
+    fn from(ended: Ended) -> ExitCode {
+        ExitCode::from(match ended {
+            Ended::Done => 0,
+            Ended::Found => 1,
+            Ended::BadInput => 2,
+            Ended::Unavailable => 3,
+        })
+    }
+}
+
+/// A spam firewall for mail-hosting servers, for both tides.
+#[derive(Parser)]
+#[command(name = "tidegate", version, max_term_width = 100)]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(long, short, global = true, value_name = "FILE", default_value = DEFAULT_PATH)]
+    config: PathBuf,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Runs the daemon that Exim asks.
+    Serve,
+    /// Checks the configuration, or shows it.
+    #[command(subcommand)]
+    Config(config::Verb),
+}
+
+/// Runs the command line.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = match cli.verb {
+        Verb::Serve => serve::run(&cli.config),
+        Verb::Config(verb) => config::run(&cli.config, &verb),
+    };
+    match ended {
+        Ok(ended) => ended.into(),
+        Err(error) => {
+            eprintln!("tidegate: {error:#}");
+            Ended::BadInput.into()
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `tidegate serve`: brings up the daemon, tells systemd, and reloads on SIGHUP without dropping a session.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tidegate_filter::store::Memory;
+use tidegate_filter::world::World;
+use tokio::net::UnixListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Ended;
+use crate::conclude::Conclude;
+use crate::config::Config;
+use crate::daemon::{Counters, Daemon, SystemClock};
+use crate::sessions::Sessions;
+use crate::{dns, frontends, panels};
+
+/// Threads that judge messages; they run at low priority, so envelope asks come first.
+const CONTENT_THREADS: usize = 2;
+/// How much nicer the content threads are (nice(2)).
+const CONTENT_NICENESS: i32 = 5;
+
+pub(super) fn run(path: &Path) -> anyhow::Result<Ended> {
+    let config = Config::read(path)?;
+    start_log();
+    let envelope = Builder::new_multi_thread().worker_threads(2).thread_name("envelope").enable_all().build()?;
+    let content = content_runtime()?;
+    let daemon = Arc::new(envelope.block_on(async { build(&config, path) })?);
+    let listener = {
+        let _in_runtime = envelope.enter();
+        listener(&config)?
+    };
+    envelope.block_on(async {
+        let serving = tokio::spawn(frontends::exim::serve(listener, Arc::clone(&daemon), content.handle().clone()));
+        tracing::info!(socket = %config.exim.socket.display(), "ready");
+        let _without_systemd = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        let ended = until_told(&daemon, path).await;
+        serving.abort();
+        ended
+    })?;
+    content.shutdown_background();
+    Ok(Ended::Done)
+}
+
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEGATE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+}
+
+fn content_runtime() -> std::io::Result<Runtime> {
+    let nicer = || {
+        // Without it, messages only compete with envelope asks as equals.
+        let _as_before = rustix::process::nice(CONTENT_NICENESS);
+    };
+    Builder::new_multi_thread()
+        .worker_threads(CONTENT_THREADS)
+        .thread_name("content")
+        .on_thread_start(nicer)
+        .enable_all()
+        .build()
+}
+
+fn build(config: &Config, path: &Path) -> anyhow::Result<Daemon> {
+    let counters = Arc::new(Counters::default());
+    let panel = config.panel.read().context("cannot read what the panel knows; see [panel] in the configuration")?;
+    let world = World {
+        clock: Arc::new(SystemClock),
+        dns: Arc::new(dns::Dns::new(&config.dns)?),
+        store: Arc::new(Memory::new()),
+        panel: Arc::new(panels::Live::new(panel)),
+    };
+    Ok(Daemon {
+        engine: arc_swap::ArcSwap::from_pointee(config.engine(path)?),
+        world,
+        sessions: Sessions::default(),
+        conclude: Conclude::new(Arc::clone(&counters)),
+        spool: config.exim.spool.clone(),
+        askers: uid_of(&config.exim.user)?.into_iter().collect(),
+        counters,
+    })
+}
+
+/// The uid of `user`, by name or number; `None` when there is no such user here (then only root may ask).
+fn uid_of(user: &str) -> anyhow::Result<Option<u32>> {
+    if let Ok(uid) = user.parse() {
+        return Ok(Some(uid));
+    }
+    let passwd = std::fs::read_to_string("/etc/passwd").context("cannot read /etc/passwd")?;
+    let line = passwd.lines().find(|line| line.split(':').next() == Some(user));
+    let uid = line.and_then(|line| line.split(':').nth(2)).and_then(|uid| uid.parse().ok());
+    if uid.is_none() {
+        tracing::warn!(user, "there is no such user; only root may ask (see [exim] user)");
+    }
+    Ok(uid)
+}
+
+/// The socket that systemd hands over, or our own. A socket file that is left over from before is replaced.
+fn listener(config: &Config) -> anyhow::Result<UnixListener> {
+    if let Some(handed) = listenfd::ListenFd::from_env().take_unix_listener(0)? {
+        handed.set_nonblocking(true)?;
+        return Ok(UnixListener::from_std(handed)?);
+    }
+    let socket = &config.exim.socket;
+    if std::os::unix::net::UnixStream::connect(socket).is_ok() {
+        anyhow::bail!("another daemon already answers on {}", socket.display());
+    }
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot replace {}", socket.display()));
+        }
+        _ => {}
+    }
+    let listener = UnixListener::bind(socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
+    // Who may ask is decided by the peer's uid; the file's mode only has to let Exim's group through.
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o666))?;
+    Ok(listener)
+}
+
+/// Reloads on SIGHUP; returns on SIGTERM and SIGINT.
+async fn until_told(daemon: &Daemon, path: &Path) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => reload(daemon, path),
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+        }
+    }
+}
+
+/// A configuration that cannot work leaves the present one in place.
+fn reload(daemon: &Daemon, path: &Path) {
+    let engine = Config::read(path).and_then(|config| config.engine(path));
+    match engine {
+        Ok(engine) => {
+            daemon.engine.store(Arc::new(engine));
+            tracing::info!("reloaded");
+        }
+        Err(error) => tracing::error!("not reloaded, the former configuration stays: {error}"),
+    }
+}

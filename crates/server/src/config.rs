@@ -1,0 +1,186 @@
+//! The configuration file: composed of what each module owns, read with errors that name file, line and column and show the
+//! line. Nothing is guessed: an unknown key is an error.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use serde::{Deserialize, Serialize};
+use tidegate_filter::blocklists::Catalogue;
+use tidegate_filter::checks::{self, lists};
+use tidegate_filter::engine::{self, ConfigError, Deadlines, Engine, ServerIdentity};
+use tidegate_filter::policy;
+use tidegate_mail::Score;
+
+use crate::{dns, frontends, panels};
+
+/// Where the configuration lies unless `--config` says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/tidegate/tidegate.toml";
+
+/// The whole file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Who we are.
+    pub server: ServerIdentity,
+    /// Where state is kept.
+    #[serde(default)]
+    pub state: State,
+    /// The front-end for Exim.
+    #[serde(default)]
+    pub exim: frontends::exim::Config,
+    /// Name resolution.
+    #[serde(default)]
+    pub dns: dns::Config,
+    /// What the hosting panel knows.
+    #[serde(default)]
+    pub panel: panels::Config,
+    /// How long a stage may take.
+    #[serde(default)]
+    pub deadlines: Deadlines,
+    /// What the administrator wants.
+    #[serde(default)]
+    pub policy: policy::Config,
+    /// What each check lets one set.
+    #[serde(default)]
+    pub checks: checks::Config,
+    /// Points of single symbols.
+    #[serde(default)]
+    pub weights: BTreeMap<String, Score>,
+    /// Changes of the catalogue of DNS lists.
+    #[serde(default)]
+    pub blocklists: Catalogue,
+}
+
+/// `[state]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct State {
+    /// The folder of store, journal, quarantine and lists; owned by the daemon's user.
+    pub folder: PathBuf,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State { folder: PathBuf::from("/var/lib/tidegate") }
+    }
+}
+
+/// Why the configuration cannot be used. Shown as it is: it names the place and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {cause}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// A line does not read; the text shows it.
+    #[error("{0}")]
+    Text(String),
+    /// Every line reads, but together they cannot work.
+    #[error("{path}: {}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Problems {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problems: Vec<ConfigError>,
+    },
+}
+
+impl Config {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a line of it does not read.
+    pub fn read(path: &Path) -> Result<Config, Error> {
+        let unreadable = |cause| Error::Unreadable { path: path.to_owned(), cause };
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        Config::parse(&text, path)
+    }
+
+    /// Reads `text`, which came from `path`.
+    ///
+    /// # Errors
+    /// A line does not read.
+    pub fn parse(text: &str, path: &Path) -> Result<Config, Error> {
+        toml::from_str(text)
+            .map_err(|error| Error::Text(shown(path, text, error.span().unwrap_or(0..0), error.message())))
+    }
+
+    /// The file of the own lists.
+    pub fn lists_path(&self) -> PathBuf {
+        self.state.folder.join("lists")
+    }
+
+    /// Builds the engine, with the own lists as they stand in their file.
+    ///
+    /// # Errors
+    /// An entry of the lists does not read, or the configuration cannot work.
+    pub fn engine(&self, path: &Path) -> Result<Engine, Error> {
+        let config = engine::Config {
+            identity: self.server.clone(),
+            deadlines: self.deadlines,
+            policy: self.policy.clone(),
+            checks: self.checks.clone(),
+            weights: self.weights.clone(),
+            lists: read_lists(&self.lists_path())?,
+            blocklists: self.blocklists.clone(),
+        };
+        Engine::new(config).map_err(|problems| Error::Problems { path: path.to_owned(), problems })
+    }
+}
+
+/// Reads the own lists at `path`; no file means no entries.
+///
+/// # Errors
+/// The file cannot be read, or a line is no entry.
+pub fn read_lists(path: &Path) -> Result<Vec<lists::Entry>, Error> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(cause) => return Err(Error::Unreadable { path: path.to_owned(), cause }),
+    };
+    let mut entries = Vec::new();
+    let mut offset = 0;
+    for line in text.split_inclusive('\n') {
+        let entry = line.trim();
+        if !entry.is_empty() && !entry.starts_with('#') {
+            let parsed = entry.parse::<lists::Entry>();
+            let span = offset..offset + line.trim_end().len();
+            entries.push(parsed.map_err(|error| Error::Text(shown(path, &text, span, &error.to_string())))?);
+        }
+        offset += line.len();
+    }
+    Ok(entries)
+}
+
+/// `message` with file, line, column and the line itself.
+fn shown(path: &Path, text: &str, span: Range<usize>, message: &str) -> String {
+    let path = path.display().to_string();
+    let snippet = Snippet::source(text).path(path.as_str()).annotation(AnnotationKind::Primary.span(span));
+    let report = [Level::ERROR.primary_title(message.trim_end()).element(snippet)];
+    Renderer::plain().render(&report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_key_shows_its_line() {
+        let text = "[server]\nhostname = \"mx.example.org\"\n\n[dns]\ntimeout = 5\n";
+        let error = Config::parse(text, Path::new("t.toml")).unwrap_err().to_string();
+        assert!(error.contains("t.toml:5:1"), "{error}");
+        assert!(error.contains("timeout = 5"), "{error}");
+    }
+
+    #[test]
+    fn the_least_configuration_works() {
+        let config = Config::parse("[server]\nhostname = \"mx.example.org\"\n", Path::new("t.toml")).unwrap();
+        assert!(config.engine(Path::new("t.toml")).is_ok());
+    }
+}

@@ -1,0 +1,186 @@
+//! Name resolution over hickory, behind one cache: a warm answer costs a look-up in a map, a name that is asked by many
+//! sessions at once is sent once, and silence is remembered for a moment so that a dead server delays one session, not all.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use quick_cache::sync::Cache;
+use serde::{Deserialize, Serialize};
+use tidegate_filter::dns::{Question, Record, RecordKind, Reply, Resolver};
+use tidegate_filter::world::{Answer, Known, Service, Unavailable};
+
+/// Answers that are kept, at about 300 bytes each.
+const ANSWERS_MAX: usize = 50_000;
+/// Longest time an answer is kept, whatever its TTL says: a listing must be able to end.
+const KEPT_MAX: Duration = Duration::from_secs(3600);
+/// How long a negative answer without an SOA is kept; hickory does not keep those.
+const NEGATIVE_KEPT: Duration = Duration::from_secs(60);
+/// How long silence is remembered.
+const SILENCE_KEPT: Duration = Duration::from_secs(5);
+/// Questions that may be under way at once.
+const ACTIVE_MAX: usize = 1024;
+/// Records of one answer that are used.
+const RECORDS_MAX: usize = 100;
+
+/// `[dns]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Resolvers to ask, with port; those of /etc/resolv.conf if empty. Blocklists refuse public resolvers: run an own
+    /// one on this machine.
+    pub servers: Vec<SocketAddr>,
+    /// How long one question may take, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { servers: Vec::new(), timeout_ms: 1000 }
+    }
+}
+
+/// The server's [`Resolver`].
+pub struct Dns {
+    hickory: TokioResolver,
+    deadline: Duration,
+    kept: Cache<Question, Arc<Kept>>,
+}
+
+struct Kept {
+    answer: Known<Reply>,
+    until: Instant,
+}
+
+/// Why there is no resolver.
+#[derive(Debug, thiserror::Error)]
+pub enum NoResolver {
+    /// /etc/resolv.conf cannot be read, and no servers are configured.
+    #[error("no resolver to ask: {0}; name one in [dns] servers")]
+    NoServers(NetError),
+}
+
+impl Dns {
+    /// A resolver as configured.
+    ///
+    /// # Errors
+    /// /etc/resolv.conf is needed but cannot be read.
+    pub fn new(config: &Config) -> Result<Dns, NoResolver> {
+        let deadline = Duration::from_millis(config.timeout_ms);
+        let mut builder = if config.servers.is_empty() {
+            TokioResolver::builder_tokio().map_err(NoResolver::NoServers)?
+        } else {
+            let servers = config.servers.iter().map(name_server).collect();
+            // No search list: a name is asked as it stands.
+            let servers = ResolverConfig::from_parts(None, Vec::new(), servers);
+            TokioResolver::builder_with_config(servers, TokioRuntimeProvider::default())
+        };
+        set_options(builder.options_mut(), deadline);
+        let hickory = builder.build().map_err(NoResolver::NoServers)?;
+        Ok(Dns { hickory, deadline, kept: Cache::new(ANSWERS_MAX) })
+    }
+
+    async fn ask(&self, question: &Question) -> Kept {
+        let asked = tokio::time::timeout(self.deadline, self.send(question)).await;
+        let answer = asked.unwrap_or_else(|_elapsed| {
+            let cause = format!("{question}: no answer within {} ms", self.deadline.as_millis());
+            Err(Unavailable::new(Service::Dns, cause))
+        });
+        let keep = match &answer {
+            Ok(reply) if reply.records.is_empty() => reply.ttl.clamp(NEGATIVE_KEPT, KEPT_MAX),
+            Ok(reply) => reply.ttl.min(KEPT_MAX),
+            Err(_) => SILENCE_KEPT,
+        };
+        Kept { answer, until: Instant::now() + keep }
+    }
+
+    async fn send(&self, question: &Question) -> Known<Reply> {
+        // What is no name does not exist; it is not worth a packet.
+        let Ok(name) = Name::from_ascii(format!("{}.", question.name())) else {
+            return Ok(Reply::nxdomain(KEPT_MAX));
+        };
+        match self.hickory.lookup(name, record_type(question.kind())).await {
+            Ok(lookup) => {
+                let ttl = lookup.valid_until().saturating_duration_since(Instant::now());
+                let records = lookup.answers().iter().filter_map(|record| read(&record.data, question.kind()));
+                Ok(Reply::found(records.take(RECORDS_MAX).collect(), ttl))
+            }
+            Err(error) => negative(question, error),
+        }
+    }
+}
+
+fn name_server(address: &SocketAddr) -> NameServerConfig {
+    let mut server = NameServerConfig::udp_and_tcp(address.ip());
+    for connection in &mut server.connections {
+        connection.port = address.port();
+    }
+    server
+}
+
+fn set_options(options: &mut ResolverOpts, deadline: Duration) {
+    // "attempts" counts repetitions: two tries fit into the deadline, and UDP loses packets.
+    options.timeout = deadline / 2;
+    options.attempts = 1;
+    options.use_hosts_file = ResolveHosts::Never;
+    options.max_active_requests = ACTIVE_MAX;
+    options.cache_size = 0;
+    options.ndots = 0;
+}
+
+fn negative(question: &Question, error: NetError) -> Known<Reply> {
+    match error {
+        NetError::Dns(DnsError::NoRecordsFound(none)) => {
+            let ttl = none.negative_ttl.map_or(NEGATIVE_KEPT, |seconds| Duration::from_secs(u64::from(seconds)));
+            let is_nxdomain = none.response_code == hickory_resolver::proto::op::ResponseCode::NXDomain;
+            Ok(if is_nxdomain { Reply::nxdomain(ttl) } else { Reply::found(Vec::new(), ttl) })
+        }
+        other => Err(Unavailable::new(Service::Dns, format!("{question}: {other}"))),
+    }
+}
+
+fn record_type(kind: RecordKind) -> RecordType {
+    match kind {
+        RecordKind::A => RecordType::A,
+        RecordKind::Aaaa => RecordType::AAAA,
+        RecordKind::Mx => RecordType::MX,
+        RecordKind::Ptr => RecordType::PTR,
+        RecordKind::Txt => RecordType::TXT,
+    }
+}
+
+fn read(data: &RData, kind: RecordKind) -> Option<Record> {
+    let text = |name: &Name| name.to_ascii().trim_end_matches('.').to_owned();
+    match (kind, data) {
+        (RecordKind::A, RData::A(a)) => Some(Record::A(a.0)),
+        (RecordKind::Aaaa, RData::AAAA(aaaa)) => Some(Record::Aaaa(aaaa.0)),
+        (RecordKind::Mx, RData::MX(mx)) => Some(Record::Mx(mx.preference, text(&mx.exchange))),
+        (RecordKind::Ptr, RData::PTR(ptr)) => Some(Record::Ptr(text(&ptr.0))),
+        (RecordKind::Txt, RData::TXT(txt)) => Some(Record::Txt(txt.txt_data.concat())),
+        // CNAMEs stand in the answer as well; their targets' records follow.
+        _ => None,
+    }
+}
+
+impl Resolver for Dns {
+    fn lookup<'a>(&'a self, question: &'a Question) -> Answer<'a, Known<Reply>> {
+        Box::pin(async move {
+            if let Some(kept) = self.kept.get(question).filter(|kept| kept.until > Instant::now()) {
+                return kept.answer.clone();
+            }
+            self.kept.remove(question);
+            let asked = self.kept.get_or_insert_async(question, async {
+                Ok::<_, std::convert::Infallible>(Arc::new(self.ask(question).await))
+            });
+            match asked.await {
+                Ok(kept) => kept.answer.clone(),
+                Err(never) => match never {},
+            }
+        })
+    }
+}

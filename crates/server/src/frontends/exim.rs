@@ -1,0 +1,145 @@
+//! The front-end for Exim: one request a connection on a Unix socket (see `tidegate_wire::exim`). Only Exim's own user may ask.
+//! The answer is always given within the stage's deadline; whatever goes wrong here, mail flows.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tidegate_filter::store::Write;
+use tidegate_wire::exim::{Action, Answer, Ask, REQUEST_OCTETS_MAX, Stage};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::daemon::Daemon;
+
+mod judge;
+mod spool;
+
+pub use judge::Slot;
+
+/// Requests that are read or answered at once; Exim has at most some hundreds of processes.
+const CONNECTIONS_MAX: usize = 2_000;
+/// How long a request may take to arrive; Exim writes it in one go.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// `[exim]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The socket that Exim's ACLs ask on.
+    pub socket: PathBuf,
+    /// Exim's user: who may ask besides root.
+    pub user: String,
+    /// Exim's spool folder: no file outside of it is opened for a message.
+    pub spool: PathBuf,
+    /// Exim's program, for releasing mail from the quarantine.
+    pub program: PathBuf,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            socket: PathBuf::from("/run/tidegate/exim.sock"),
+            user: "Debian-exim".into(),
+            spool: PathBuf::from("/var/spool/exim4"),
+            program: PathBuf::from("/usr/sbin/exim4"),
+        }
+    }
+}
+
+/// Answers requests on `listener` until the task is dropped. Messages are judged on `content`, a runtime of its own, so
+/// that envelope asks stay fast while a large message is taken apart.
+pub async fn serve(listener: UnixListener, daemon: Arc<Daemon>, content: Handle) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let (daemon, content) = (Arc::clone(&daemon), content.clone());
+                tokio::spawn(async move {
+                    answer(stream, &daemon, &content).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection from Exim");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn answer(mut stream: UnixStream, daemon: &Arc<Daemon>, content: &Handle) {
+    let allowed = stream.peer_cred().is_ok_and(|peer| daemon.may_ask(peer.uid()));
+    if !allowed {
+        daemon.counters.refused_peers.increment();
+        return;
+    }
+    let Some(request) = read_request(&mut stream).await else {
+        daemon.counters.unreadable_asks.increment();
+        return;
+    };
+    let Answered { answer, writes } = match Ask::decode(&request) {
+        Ok(ask) => on_its_runtime(ask, daemon, content).await,
+        Err(error) => {
+            tracing::warn!(%error, "an ask could not be read; the mail goes on");
+            daemon.counters.unreadable_asks.increment();
+            Answered::accept()
+        }
+    };
+    // Exim may have given up waiting. A reply that was not given must not be remembered as given: a client that never
+    // heard of greylisting has not begun to wait.
+    if stream.write_all(&answer.encode()).await.is_ok() && !writes.is_empty() {
+        let _closed = stream.shutdown().await;
+        daemon.conclude.remember(&writes, &daemon.world).await;
+    }
+}
+
+/// An answer, with what is to be remembered once it has been given.
+struct Answered {
+    answer: Answer,
+    writes: Vec<Write>,
+}
+
+impl Answered {
+    fn accept() -> Answered {
+        Answered::only(Answer::new(Action::Accept))
+    }
+
+    fn only(answer: Answer) -> Answered {
+        Answered { answer, writes: Vec::new() }
+    }
+}
+
+async fn on_its_runtime(ask: Ask, daemon: &Arc<Daemon>, content: &Handle) -> Answered {
+    let is_content = matches!(ask.stage, Stage::Data | Stage::NotSmtp);
+    let task = {
+        let daemon = Arc::clone(daemon);
+        async move { judge::answer(&daemon, ask).await }
+    };
+    let judged = if is_content { content.spawn(task).await } else { tokio::spawn(task).await };
+    judged.unwrap_or_else(|error| {
+        tracing::error!(%error, "judging an ask failed; the mail goes on");
+        daemon.counters.failed_asks.increment();
+        Answered::accept()
+    })
+}
+
+/// One line, without a limit on how often it arrives in pieces but with one on its length and its time.
+async fn read_request(stream: &mut UnixStream) -> Option<Vec<u8>> {
+    let mut request = Vec::with_capacity(1024);
+    let read = async {
+        let mut limited = stream.take(u64::try_from(REQUEST_OCTETS_MAX).unwrap_or(u64::MAX) + 1);
+        loop {
+            let count = limited.read_buf(&mut request).await.ok()?;
+            if count == 0 || request.ends_with(b"\n") {
+                return Some(());
+            }
+        }
+    };
+    tokio::time::timeout(REQUEST_TIMEOUT, read).await.ok()??;
+    (!request.is_empty()).then_some(request)
+}

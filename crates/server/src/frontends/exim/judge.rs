@@ -1,0 +1,302 @@
+//! One ask of Exim becomes calls of the engine's session, and the judgement becomes an answer. A session that was lost is made
+//! again from the facts that every ask carries; what is judged again is neither recorded nor counted twice.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tidegate_filter::engine::Session;
+use tidegate_filter::session::{Client, Helo, Local, Login, Remote};
+use tidegate_filter::verdict::{self, HeaderEdit, Judgement};
+use tidegate_mail::{Address, Limits, Message, ReversePath};
+use tidegate_wire::exim::{
+    Action, Answer, Ask, Assembly, ExactAddress, HeaderLine, Mail, Origin, PartError, Position, Stage,
+};
+use tokio::sync::Mutex;
+
+use super::{Answered, spool};
+use crate::conclude::{Occasion, Submitted};
+use crate::daemon::Daemon;
+
+/// What is kept of one connection between its asks.
+pub struct Slot {
+    session: Session,
+    helo: Option<String>,
+    /// Sender and login that MAIL was judged with.
+    sender: Option<(String, Option<String>)>,
+    transactions: u32,
+    assembly: Assembly,
+}
+
+/// Answers one ask.
+pub(super) async fn answer(daemon: &Arc<Daemon>, ask: Ask) -> Answered {
+    daemon.counters.asks.increment();
+    match ask.stage {
+        Stage::End | Stage::Lost => {
+            if let Some(name) = &ask.session {
+                daemon.sessions.remove(name);
+            }
+            Answered::accept()
+        }
+        Stage::Keep => Answered::only(keep(daemon, &ask).await),
+        Stage::Auth => Answered::accept(),
+        _ if client(daemon, &ask).is_none() => {
+            daemon.counters.unreadable_asks.increment();
+            Answered::accept()
+        }
+        _ => in_session(daemon, &ask).await,
+    }
+}
+
+/// Exim's router is about to take a recipient out of the delivery: the copy we offered must be safe by then.
+async fn keep(daemon: &Daemon, ask: &Ask) -> Answer {
+    let id = ask.transaction.id.as_deref().filter(|id| spool::is_message_id(id));
+    let recipient = ask.transaction.recipient.as_ref();
+    let (Some(id), Some(recipient)) = (id, recipient) else { return Answer::new(Action::Gone) };
+    match daemon.conclude.keep(id, &recipient.key()).await {
+        Ok(true) => Answer::new(Action::Kept),
+        Ok(false) => Answer::new(Action::Gone),
+        Err(error) => {
+            tracing::error!(%error, id, "the quarantine cannot keep a message; Exim will ask again");
+            Answer::new(Action::Again)
+        }
+    }
+}
+
+async fn in_session(daemon: &Arc<Daemon>, ask: &Ask) -> Answered {
+    let began = Instant::now();
+    let known = ask.session.as_deref().and_then(|name| Some((name.to_owned(), daemon.sessions.get(name)?)));
+    let (name, slot, opened) = match known {
+        Some((name, slot)) => (name, slot, None),
+        None => match open(daemon, ask).await {
+            Some((name, slot, judgement)) => (name, slot, Some(judgement)),
+            None => return Answered::accept(),
+        },
+    };
+    let mut guard = slot.lock().await;
+    let mut answered = if ask.stage == Stage::Connect {
+        match opened {
+            Some(judgement) => concluded(daemon, ask, &name, &guard, judgement, began, None).await,
+            None => Answered::accept(),
+        }
+    } else {
+        at_stage(daemon, ask, &name, &mut guard, began).await
+    };
+    answered.answer.session = Some(name.clone());
+    if ask.stage == Stage::NotSmtp {
+        // A local submission is one message and no connection that ends later.
+        daemon.sessions.remove(&name);
+    }
+    answered
+}
+
+async fn open(daemon: &Arc<Daemon>, ask: &Ask) -> Option<(String, Arc<Mutex<Slot>>, Judgement)> {
+    let client = client(daemon, ask)?;
+    let ip = client.ip();
+    let (session, judgement) = daemon.engine.load_full().open(client, daemon.world.clone()).await;
+    let slot = Slot { session, helo: None, sender: None, transactions: 0, assembly: Assembly::default() };
+    let (name, slot) = daemon.sessions.insert(slot, ip);
+    Some((name, slot, judgement))
+}
+
+fn client(daemon: &Daemon, ask: &Ask) -> Option<Client> {
+    match &ask.origin {
+        Origin::Remote { client, interface, .. } => {
+            let ip = unmapped(client.ip());
+            let open_sessions = daemon.sessions.open_from(ip);
+            Some(Client::Remote(Remote { ip, port: client.port(), interface: *interface, open_sessions }))
+        }
+        Origin::Local { uid, user, cwd, .. } => Some(Client::Local(Local {
+            uid: *uid,
+            user: user.clone().unwrap_or_default(),
+            cwd: cwd.clone().unwrap_or_default().into(),
+        })),
+        Origin::Unknown => None,
+    }
+}
+
+fn unmapped(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(ip, IpAddr::V4),
+        IpAddr::V4(_) => ip,
+    }
+}
+
+async fn at_stage(daemon: &Arc<Daemon>, ask: &Ask, name: &str, slot: &mut Slot, began: Instant) -> Answered {
+    match ask.stage {
+        Stage::Helo => {
+            let judgement = hear_helo(ask, slot).await;
+            concluded(daemon, ask, name, slot, judgement, began, None).await
+        }
+        Stage::Mail => {
+            catch_up_helo(ask, slot).await;
+            let judgement = hear_mail(daemon, ask, slot).await;
+            concluded(daemon, ask, name, slot, judgement, began, None).await
+        }
+        Stage::Rcpt => {
+            catch_up_mail(daemon, ask, slot).await;
+            let recipient = ask.transaction.recipient.as_ref().and_then(|recipient| recipient.address().ok());
+            let Some(recipient) = recipient else { return Answered::accept() };
+            match slot.session.rcpt(recipient).await {
+                Ok(judgement) => concluded(daemon, ask, name, slot, judgement, began, None).await,
+                Err(_out_of_order) => Answered::accept(),
+            }
+        }
+        Stage::Data | Stage::NotSmtp => at_data(daemon, ask, name, slot, began).await,
+        _ => Answered::accept(),
+    }
+}
+
+async fn hear_helo(ask: &Ask, slot: &mut Slot) -> Judgement {
+    slot.helo.clone_from(&ask.helo);
+    slot.sender = None;
+    let tls = ask.tls.as_ref().map(|tls| tls.cipher.clone());
+    slot.session.helo(ask.helo.clone().map(Helo::new), tls).await
+}
+
+async fn catch_up_helo(ask: &Ask, slot: &mut Slot) {
+    if ask.helo.is_some() && ask.helo != slot.helo {
+        let _heard_before = hear_helo(ask, slot).await;
+    }
+}
+
+/// Judges MAIL. A sender that no public mail carries (Exim takes some that RFC 5321 does not) is judged as the null path.
+async fn hear_mail(daemon: &Daemon, ask: &Ask, slot: &mut Slot) -> Judgement {
+    let sender = ask.transaction.sender.clone().unwrap_or_else(|| ExactAddress::new(""));
+    let path = sender.reverse_path().unwrap_or(ReversePath::Null);
+    let login = ask.login.account.clone();
+    slot.sender = Some((sender.as_str().to_owned(), login.clone()));
+    slot.transactions = slot.transactions.saturating_add(1);
+    slot.assembly = Assembly::default();
+    let login = login.map(|id| Login {
+        account: daemon.world.panel.owner_of_login(&id),
+        authenticator: ask.login.mechanism.clone().unwrap_or_default(),
+        id,
+    });
+    slot.session.mail(path, login).await
+}
+
+async fn catch_up_mail(daemon: &Daemon, ask: &Ask, slot: &mut Slot) {
+    catch_up_helo(ask, slot).await;
+    let sender = ask.transaction.sender.as_ref().map(|s| s.as_str().to_owned()).unwrap_or_default();
+    let heard = slot.sender.as_ref().is_some_and(|(path, login)| *path == sender && *login == ask.login.account);
+    if !heard || !slot.session.has_sender() {
+        let _heard_before = hear_mail(daemon, ask, slot).await;
+    }
+}
+
+async fn at_data(daemon: &Arc<Daemon>, ask: &Ask, name: &str, slot: &mut Slot, began: Instant) -> Answered {
+    if ask.part.number > 1 {
+        return match slot.assembly.add(ask) {
+            Ok(()) | Err(PartError::Missing) => Answered::only(Answer::new(Action::More)),
+            Err(PartError::TooLong) => too_long(daemon, ask),
+        };
+    }
+    let mail = match std::mem::take(&mut slot.assembly).finish(ask) {
+        Ok(mail) => mail,
+        Err(PartError::Missing) => return Answered::only(Answer::new(Action::Again)),
+        Err(PartError::TooLong) => return too_long(daemon, ask),
+    };
+    if ask.content.is_cut {
+        return too_long(daemon, ask);
+    }
+    let raw = match spool::read_message(&daemon.spool, ask, &mail) {
+        Ok(raw) => raw,
+        Err(error) => {
+            tracing::error!(%error, "a message cannot be read from the spool; the mail goes on");
+            daemon.counters.failed_asks.increment();
+            return Answered::accept();
+        }
+    };
+    catch_up_mail(daemon, ask, slot).await;
+    hear_recipients(slot, &mail).await;
+    let message = Arc::new(Message::parse(raw, &Limits::default()));
+    let Ok(judgement) = slot.session.data(Arc::clone(&message)).await else {
+        return Answered::accept();
+    };
+    let submitted = Submitted { message: &message, envelope: &mail.recipients };
+    concluded(daemon, ask, name, slot, judgement, began, Some(submitted)).await
+}
+
+/// A message whose header cannot be handed over whole is not judged on half of it: a login's mail waits, other mail goes on.
+fn too_long(daemon: &Daemon, ask: &Ask) -> Answered {
+    daemon.counters.over_limit.increment();
+    if ask.login.account.is_none() {
+        return Answered::accept();
+    }
+    let mut answer = Answer::new(Action::Defer);
+    answer.reply = Some("451 4.3.4 the header of this message is too long to be checked".into());
+    Answered::only(answer)
+}
+
+/// The recipients that Exim really has: those it refused after our answer are forgotten, those we never heard of (after a
+/// restart) are judged now.
+async fn hear_recipients(slot: &mut Slot, mail: &Mail) {
+    let envelope: Vec<Address> = mail.recipients.iter().filter_map(|recipient| recipient.address().ok()).collect();
+    slot.session.keep_only(&envelope);
+    for recipient in envelope {
+        if !slot.session.has_recipient(&recipient) {
+            // MAIL was heard just before, so this is in order.
+            let _in_order = slot.session.readmit(recipient).await;
+        }
+    }
+}
+
+/// Records, and translates the judgement into what Exim understands.
+async fn concluded(
+    daemon: &Daemon,
+    ask: &Ask,
+    name: &str,
+    slot: &Slot,
+    judgement: Judgement,
+    began: Instant,
+    submitted: Option<Submitted<'_>>,
+) -> Answered {
+    let id = format!("{name}.{}", slot.transactions);
+    let occasion = Occasion {
+        id: &id,
+        session: &slot.session,
+        mta_id: ask.transaction.id.as_deref(),
+        recipient: ask.transaction.recipient.as_ref(),
+        submitted,
+        began,
+    };
+    let judgement = daemon.conclude.conclude(&occasion, judgement, &daemon.world).await;
+    let answer = translated(&judgement, &id, occasion.submitted.as_ref());
+    Answered { answer, writes: judgement.writes }
+}
+
+fn translated(judgement: &Judgement, id: &str, submitted: Option<&Submitted<'_>>) -> Answer {
+    let verdict = &judgement.verdict;
+    let mut answer = Answer::new(match verdict.action {
+        verdict::Action::Accept if judgement.edits.is_empty() => Action::Accept,
+        verdict::Action::Accept | verdict::Action::Tag => Action::Tag,
+        verdict::Action::Greylist => Action::Greylist,
+        verdict::Action::Defer => Action::Defer,
+        verdict::Action::Quarantine => Action::Quarantine,
+        verdict::Action::Reject => Action::Reject,
+        verdict::Action::Drop => Action::Drop,
+    });
+    if verdict.action.is_refusal() {
+        answer.reply = Some(format!("{} [{id}]", verdict.reply));
+        return answer;
+    }
+    for edit in &judgement.edits {
+        match edit {
+            HeaderEdit::RemoveAll { name } => answer.remove.push(name.clone()),
+            // A field that cannot be written safely is left out; what it says is in the record.
+            HeaderEdit::Add { name, value } => {
+                answer.add.extend(HeaderLine::new(name, value.as_bytes(), Position::Start).ok());
+            }
+        }
+    }
+    let Some(submitted) = submitted else { return answer };
+    let kept = verdict.recipients.iter().filter(|r| r.action == verdict::Action::Quarantine);
+    let kept: Vec<&Address> = kept.map(|r| &r.address).collect();
+    let is_kept = |exact: &&ExactAddress| exact.address().is_ok_and(|address| kept.contains(&&address));
+    answer.quarantine = submitted.envelope.iter().filter(is_kept).cloned().collect();
+    if !answer.quarantine.is_empty() {
+        answer.action = Action::Quarantine;
+    }
+    answer
+}
