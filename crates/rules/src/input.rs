@@ -1,10 +1,29 @@
 //! One message as SpamAssassin sees it: plain data that rules and evals read.
 //! `Input::from_message(&Message, &Context, &Settings)` builds it (in the files below this one); nothing here decides.
 
+mod body;
+mod charset;
+mod content_type;
+pub(crate) mod domain;
+mod fields;
+pub(crate) mod header;
+pub(crate) mod html;
+pub(crate) mod ip;
+pub(crate) mod mailbox;
+mod mime;
+pub(crate) mod octets;
+mod received;
+mod relays;
+mod transfer;
+pub(crate) mod uri;
+
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use crate::field::FieldRequest;
+use tidegate_mail::Message;
+
+pub use crate::input::html::{HtmlFacts, HtmlLink, HtmlPart};
+pub use crate::input::mime::ParseFlags;
 use crate::settings::Settings;
 
 /// What is known of a message besides its bytes.
@@ -38,24 +57,28 @@ pub struct Field<'a> {
 pub enum UriSource {
     /// In running text, with or without a scheme.
     Parsed,
-    /// `a href`.
-    A,
-    /// `area href`.
-    Area,
-    /// `img src`.
-    Img,
-    /// `form action`.
-    Form,
-    /// `link href`.
-    Link,
-    /// `iframe src`.
-    Iframe,
-    /// `base href`.
-    Base,
+    /// In running text, without a scheme.
+    Schemeless,
+    /// In running text, as a bare host name that no mail program makes clickable.
+    Unlinked,
     /// `d=` of a DKIM signature.
     Dkim,
-    /// Another attribute of HTML (`script src`, `background`, …).
-    Other,
+    /// An attribute of this HTML element.
+    Tag(&'static str),
+}
+
+impl UriSource {
+    /// The name under which `uri_detail` rules know it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            UriSource::Parsed => "parsed",
+            UriSource::Schemeless => "schemeless",
+            UriSource::Unlinked => "unlinked",
+            UriSource::Dkim => "domainkeys",
+            UriSource::Tag(name) => name,
+        }
+    }
 }
 
 /// One link with all that rules ask about it.
@@ -75,7 +98,7 @@ pub struct Uri {
     pub sources: Vec<UriSource>,
 }
 
-/// One MIME part, the message itself included when it is no multipart.
+/// One node of the MIME tree; the first is the message itself.
 #[derive(Clone, Debug, Default)]
 pub struct Part<'a> {
     /// Its own header fields.
@@ -94,6 +117,17 @@ pub struct Part<'a> {
     pub depth: usize,
     /// Whether the part has no parts of its own.
     pub is_leaf: bool,
+    /// The text that people see; `None` for what is neither plain text nor HTML.
+    pub rendered: Option<RenderedText>,
+}
+
+/// Text of one part as people see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RenderedText {
+    /// The text, not yet cut into paragraphs.
+    pub text: String,
+    /// Whether it was rendered from HTML.
+    pub is_html: bool,
 }
 
 /// One relay, as one `Received` header tells.
@@ -112,7 +146,7 @@ pub struct Relay {
     /// Identification by the client's own host.
     pub ident: String,
     /// Envelope sender, if the header says so.
-    pub envfrom: String,
+    pub envfrom: Option<String>,
     /// Queue id.
     pub id: String,
     /// How the client proved itself.
@@ -121,6 +155,10 @@ pub struct Relay {
     pub is_private: bool,
     /// Whether it is the host of a message submission agent.
     pub is_msa: bool,
+    /// Whether it belongs to the internal networks.
+    pub is_internal: bool,
+    /// Whether the host that wrote the header looked for a reverse name and found none.
+    pub has_no_reverse_name: bool,
 }
 
 /// The relays, nearest first, cut at the two boundaries, and their text forms for `X-Spam-Relays-*`.
@@ -220,13 +258,6 @@ pub struct Identity {
     pub arc_valid: Option<bool>,
 }
 
-/// What HTML parts showed.
-#[derive(Clone, Debug, Default)]
-pub struct HtmlFacts {
-    /// Whether there was HTML at all.
-    pub is_present: bool,
-}
-
 /// One message as rules see it.
 #[derive(Clone, Debug, Default)]
 pub struct Input<'a> {
@@ -260,22 +291,107 @@ pub struct Input<'a> {
     pub received_at: Option<i64>,
     /// What HTML parts showed.
     pub html: HtmlFacts,
+    /// Oddities of the message as a whole.
+    pub flags: ParseFlags,
+    /// A link was cut at its limit, or left out.
+    pub is_uri_truncated: bool,
 }
 
+/// Characters of a part that `body` rules see, and octets that `rawbody` rules see, unless configured.
+const BODY_PART_CHARS_MAX: usize = 50_000;
+const RAWBODY_PART_OCTETS_MAX: usize = 500_000;
+/// Octets of all header fields together, decoded; more counts as cut.
+const HEADER_OCTETS_MAX: usize = 65_536;
+
 impl<'a> Input<'a> {
-    /// The values of a header or pseudo-header, in order. A conventional header's value is without its name; raw values and members of
-    /// `ALL` end with a line end, decoded values too (SpamAssassin keeps one).
+    /// Reads a message. See [`Input::from_octets`].
     #[must_use]
-    pub fn get(&self, request: &FieldRequest, settings: &Settings) -> Vec<Vec<u8>> {
-        let _ = settings;
-        let named = self.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(request.name.as_bytes()));
-        named.map(|field| if request.raw { field.raw.to_vec() } else { field.decoded.clone() }).collect()
+    pub fn from_message(message: &'a Message, context: &Context, settings: &Settings) -> Input<'a> {
+        Input::from_octets(message.raw(), context, settings)
     }
 
-    /// The values of a template tag (`_SENDERDOMAIN_`, `_AUTHORDOMAIN_`, …) as `askdns` uses them; empty when it has none.
+    /// Reads a message as it came, with LF or CRLF lines. Nothing is too broken to be read.
     #[must_use]
-    pub fn tag(&self, name: &str, settings: &Settings) -> Vec<String> {
-        let _ = (name, settings);
-        Vec::new()
+    pub fn from_octets(message: &'a [u8], context: &Context, settings: &Settings) -> Input<'a> {
+        let message = mime::without_mbox_line(message);
+        let block = header::read_block(message);
+        let pristine_body = message.get(block.body_start..).unwrap_or_default();
+        let tree = mime::parse(&block, pristine_body);
+        let pristine = match &block.pristine {
+            Cow::Borrowed(_) => Cow::Borrowed(message),
+            Cow::Owned(headers) => Cow::Owned([headers.as_slice(), pristine_body].concat()),
+        };
+        let relays = relays::read(&block.fields, settings);
+        let mut flags = tree.flags;
+        let header_octets: usize = block.fields.iter().map(|field| field.name.len() + field.decoded.len() + 3).sum();
+        flags.truncated_header |= header_octets > HEADER_OCTETS_MAX;
+        let mut input = Input {
+            headers: block.fields,
+            pristine_headers: block.pristine,
+            pristine_body: Cow::Borrowed(pristine_body),
+            pristine,
+            relays,
+            recipients: context.recipients.clone(),
+            identity: context.identity.clone(),
+            spam_probability: context.spam_probability,
+            received_at: context.received_at,
+            flags,
+            ..Input::default()
+        };
+        input.read_parts(tree, settings);
+        input.envelope_from =
+            context.envelope_from.clone().map(String::into_bytes).or_else(|| fields::envelope_from(&input, settings));
+        let signers = input.signers();
+        let signers: Vec<&[u8]> = signers.iter().map(Vec::as_slice).collect();
+        let (uris, is_truncated) = uri::collect(&input.body, &input.html, &signers, settings);
+        (input.uris, input.is_uri_truncated) = (uris, is_truncated);
+        input
+    }
+
+    /// Renders the parts in order of appearance.
+    fn read_parts(&mut self, tree: mime::Tree, settings: &Settings) {
+        let size = |name: &str, default: usize| {
+            settings.last(name).and_then(|value| value.trim().parse().ok()).unwrap_or(default)
+        };
+        let rawbody_max = size("rawbody_part_scan_size", RAWBODY_PART_OCTETS_MAX);
+        let mut rendered = Vec::new();
+        for (index, node) in tree.in_order() {
+            let mut text = None;
+            if node.is_leaf {
+                let part = body::render(node, &mut self.html);
+                text = part.as_ref().map(|part| RenderedText { text: part.text.clone(), is_html: part.is_html });
+                rendered.push(part);
+                self.rawbody.extend(body::chunks(node, rawbody_max).into_iter().flatten());
+            }
+            self.parts.push(Part {
+                headers: if index == 0 { self.headers.clone() } else { node.fields.clone() },
+                content_type: node.kind.clone(),
+                charset: node.charset.as_deref().map(octets::lossy),
+                name: node.name.clone(),
+                raw: Cow::Owned(node.raw.clone()),
+                decoded: Cow::Owned(node.decoded.clone()),
+                depth: node.depth,
+                is_leaf: node.is_leaf,
+                rendered: text,
+            });
+        }
+        let subject = self.headers.iter().rfind(|field| field.name.eq_ignore_ascii_case(b"subject"));
+        let subject = subject.map_or_else(|| b"\n".to_vec(), |field| [field.decoded.as_slice(), b"\n"].concat());
+        self.body = body::paragraphs(&subject, &rendered, size("body_part_scan_size", BODY_PART_CHARS_MAX));
+    }
+
+    /// The signing domains that signatures claim.
+    fn signers(&self) -> Vec<Vec<u8>> {
+        let is_signature = |field: &&Field<'_>| {
+            field.name.eq_ignore_ascii_case(b"dkim-signature")
+                || field.name.eq_ignore_ascii_case(b"domainkey-signature")
+        };
+        let domain = |field: &Field<'_>| {
+            let tag =
+                field.decoded.split(|&octet| octet == b';').find_map(|tag| octets::trim(tag).strip_prefix(b"d"))?;
+            let value = octets::trim_start(tag).strip_prefix(b"=")?;
+            Some(value.iter().copied().filter(|&octet| !octets::is_space(octet)).collect())
+        };
+        self.headers.iter().filter(is_signature).filter_map(domain).collect()
     }
 }

@@ -6,7 +6,7 @@ use tidegate_mail::Score;
 
 use crate::dns::{Answer, Answers, DnsQuestion};
 use crate::evals::{Arg, EvalContext, EvalFn, EvalResult, EvalTarget};
-use crate::input::{Input, Part, Uri, UriSource};
+use crate::input::{Input, Part, Uri};
 use crate::language::rule::{TextKind, UriKey};
 use crate::pattern::{Limit, Pattern};
 use crate::ruleset::{Flags, Matcher, Rule, RuleId, RuleSet, Subtest, Template};
@@ -478,26 +478,11 @@ fn distinct_uris(uris: &[Uri]) -> Vec<&[u8]> {
 fn uri_texts(uri: &Uri, key: UriKey) -> Vec<&[u8]> {
     match key {
         UriKey::Raw => vec![&uri.raw],
-        UriKey::Type => uri.sources.iter().map(|source| source_name(*source)).collect(),
+        UriKey::Type => uri.sources.iter().map(|source| source.name().as_bytes()).collect(),
         UriKey::Cleaned => uri.cleaned.iter().map(Vec::as_slice).collect(),
         UriKey::Text => uri.anchor_texts.iter().map(Vec::as_slice).collect(),
         UriKey::Domain => uri.domains.iter().map(String::as_bytes).collect(),
         UriKey::Host => uri.hosts.iter().map(String::as_bytes).collect(),
-    }
-}
-
-fn source_name(source: UriSource) -> &'static [u8] {
-    match source {
-        UriSource::Parsed => b"parsed",
-        UriSource::A => b"a",
-        UriSource::Area => b"area",
-        UriSource::Img => b"img",
-        UriSource::Form => b"form",
-        UriSource::Link => b"link",
-        UriSource::Iframe => b"iframe",
-        UriSource::Base => b"base",
-        UriSource::Dkim => b"domainkeys",
-        UriSource::Other => b"other",
     }
 }
 
