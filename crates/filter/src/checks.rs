@@ -87,6 +87,7 @@ checks! {
     dnsbl         => [Connect];                         // blocklists of client addresses
     sender_domain => [Mail, Data];                      // MX, null MX, MX to loopback; no callouts
     recipient     => [Rcpt];                            // unknown here, by the panel's facts
+    rfc           => [Rcpt, Data];                      // form of the transaction and of the message
 }
 
 /// One line of the table of contents.
