@@ -12,6 +12,7 @@ use tidegate_mail::{Domain, Score};
 use crate::blocklists;
 use crate::check::Symbol;
 use crate::checks::{self, ByStage, Name};
+use crate::identity::Given;
 use crate::policy::{self, OnUnavailable};
 use crate::session::{Client, Stage};
 use crate::verdict::Judgement;
@@ -166,7 +167,12 @@ impl Engine {
 
     /// Begins a session with `client` and judges the connection.
     pub async fn open(self: &Arc<Self>, client: Client, world: World) -> (Session, Judgement) {
-        Session::open(Arc::clone(self), client, world).await
+        Session::open(Arc::clone(self), client, world, Given::default()).await
+    }
+
+    /// As [`Engine::open`], with identity results that stand for look-ups.
+    pub async fn open_given(self: &Arc<Self>, client: Client, world: World, given: Given) -> (Session, Judgement) {
+        Session::open(Arc::clone(self), client, world, given).await
     }
 
     fn is_trusted(&self, client: &Client) -> bool {

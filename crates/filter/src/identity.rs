@@ -7,10 +7,12 @@ use tidegate_mail::Domain;
 use crate::world::{Known, Unavailable};
 
 mod fcrdns;
+mod given;
 mod message;
 mod spf;
 
 pub use fcrdns::fcrdns;
+pub use given::Given;
 pub use message::{MessageInput, identify};
 pub use spf::{SpfInput, spf_helo, spf_mail_from};
 

@@ -8,7 +8,7 @@ use super::Engine;
 use super::run::StageOutcome;
 use crate::check::{Ask, Remember, When};
 use crate::headers;
-use crate::identity::{self, Fcrdns, MessageInput, Spf, SpfInput};
+use crate::identity::{self, Fcrdns, Given, Identity, MessageInput, Spf, SpfInput};
 use crate::panel::{Hosting, Mailbox};
 use crate::policy::{self, Brief, Gap, RecipientBrief, Weighed};
 use crate::session::{
@@ -22,6 +22,7 @@ use crate::world::{Known, World};
 pub struct Session {
     engine: Arc<Engine>,
     world: World,
+    given: Given,
     connect: Heard<Arc<Connect>>,
     greeting: Option<Heard<Arc<Greeting>>>,
     transaction: Option<Transaction>,
@@ -50,16 +51,17 @@ struct HeardRecipient {
 }
 
 impl Session {
-    pub(super) async fn open(engine: Arc<Engine>, client: Client, world: World) -> (Session, Judgement) {
-        let fcrdns = match client.ip() {
-            Some(ip) => engine.fact(Stage::Connect, identity::fcrdns(ip, &*world.dns)).await,
-            None => Ok(Fcrdns::None),
+    pub(super) async fn open(engine: Arc<Engine>, client: Client, world: World, given: Given) -> (Session, Judgement) {
+        let fcrdns = match (given.fcrdns.clone(), client.ip()) {
+            (Some(given), _) => Ok(given),
+            (None, Some(ip)) => engine.fact(Stage::Connect, identity::fcrdns(ip, &*world.dns)).await,
+            (None, None) => Ok(Fcrdns::None),
         };
         let facts = Arc::new(Connect { trusted: engine.is_trusted(&client), client, fcrdns });
         let ask = Ask { facts: &*facts, world: &world, now: world.clock.now() };
         let outcome = engine.run(Stage::Connect, &engine.checks.connect, |check| check.connect(&ask)).await;
         let connect = Heard::new(&engine, Stage::Connect, Arc::clone(&facts), outcome);
-        let session = Session { engine, world, connect, greeting: None, transaction: None };
+        let session = Session { engine, world, given, connect, greeting: None, transaction: None };
         let judgement = session.judge(Stage::Connect);
         (session, judgement)
     }
@@ -68,6 +70,7 @@ impl Session {
     pub async fn helo(&mut self, helo: Option<Helo>, tls: Option<String>) -> Judgement {
         self.transaction = None;
         let spf_helo = match (self.connect.facts.client.ip(), &helo) {
+            _ if self.given.spf_helo.is_some() => Ok(self.given.spf_helo.clone().unwrap_or_else(Spf::none)),
             (Some(ip), Some(_)) => {
                 let input = SpfInput { ip, helo: helo.as_ref(), receiver: &self.engine.identity.hostname };
                 self.engine.fact(Stage::Helo, identity::spf_helo(&input, &self.world)).await
@@ -102,6 +105,9 @@ impl Session {
     }
 
     async fn spf_mail_from(&self, greeting: &Greeting, path: &ReversePath) -> Known<Spf> {
+        if let Some(given) = &self.given.spf {
+            return Ok(given.clone());
+        }
         let Some(ip) = greeting.connect.client.ip() else { return Ok(Spf::none()) };
         let input = SpfInput { ip, helo: greeting.helo.as_ref(), receiver: &self.engine.identity.hostname };
         self.engine.fact(Stage::Mail, identity::spf_mail_from(&input, path, &self.world)).await
@@ -164,13 +170,31 @@ impl Session {
         let recipients = transaction.recipients.iter().map(|heard| heard.recipient.clone()).collect();
         let envelope = Arc::new(Envelope { sender: Arc::clone(&sender), recipients });
         let input = MessageInput { message: &message, spf: &sender.spf };
-        let identity = identity::identify(&input, &self.world).await;
+        let identity = self.identify(&input).await;
         let facts = Mail { envelope, message, identity };
         let ask = Ask { facts: &facts, world: &self.world, now: self.world.clock.now() };
         let outcome = self.engine.run(Stage::Data, &self.engine.checks.data, |check| check.data(&ask)).await;
         let mut judgement = self.judge_message(outcome);
         judgement.edits = headers::edits(&facts, &judgement, &self.engine.identity);
         Ok(judgement)
+    }
+
+    /// What is given stands; only what is not is looked up.
+    async fn identify(&self, input: &MessageInput<'_>) -> Identity {
+        if let (Some(dkim), Some(dmarc), Some(arc)) = (&self.given.dkim, &self.given.dmarc, &self.given.arc) {
+            return Identity { dkim: dkim.clone(), dmarc: Ok(dmarc.clone()), arc: Ok(arc.clone()) };
+        }
+        let mut identity = identity::identify(input, &self.world).await;
+        if let Some(dkim) = &self.given.dkim {
+            identity.dkim.clone_from(dkim);
+        }
+        if let Some(dmarc) = &self.given.dmarc {
+            identity.dmarc = Ok(dmarc.clone());
+        }
+        if let Some(arc) = &self.given.arc {
+            identity.arc = Ok(arc.clone());
+        }
+        identity
     }
 
     /// Forgets recipients that are not in `envelope`: the MTA refused them after our answer, for reasons of its own.
