@@ -88,6 +88,7 @@ checks! {
     sender_domain => [Mail, Data];                      // MX, null MX, MX to loopback; no callouts
     recipient     => [Rcpt];                            // unknown here, by the panel's facts
     rfc           => [Rcpt, Data];                      // form of the transaction and of the message
+    greylist      => [Rcpt, Data];                      // at Rcpt only if nothing in Data could change the party
 }
 
 /// One line of the table of contents.

@@ -12,6 +12,7 @@ pub mod engine;
 mod headers;
 pub mod identity;
 pub mod panel;
+pub mod party;
 pub mod policy;
 pub mod session;
 pub mod store;

@@ -47,13 +47,18 @@ struct Before {
     seconds: i64,
     #[serde(default = "once")]
     times: u32,
+    /// Another client, sender, recipients or message (the name of a file beside the case) than those of the case.
+    ip: Option<std::net::IpAddr>,
+    from: Option<String>,
+    to: Option<Vec<Address>>,
+    eml: Option<String>,
 }
 
 fn once() -> u32 {
     1
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ClientFacts {
     ip: Option<std::net::IpAddr>,
@@ -64,7 +69,7 @@ struct ClientFacts {
     open_sessions: Option<u32>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EnvelopeFacts {
     #[serde(default)]
@@ -125,9 +130,8 @@ pub(crate) fn check_case(path: &Path) -> Result<(), String> {
     let mut case: Case = toml::from_str(&text).map_err(|e| format!("{shown}: {e}"))?;
     let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
     case.run_only_those_of(folder);
-    let message = std::fs::read(path.with_extension("eml")).ok();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    let (judgement, unasked) = runtime.block_on(judge(&case, message)).map_err(|e| format!("{shown}: {e}"))?;
+    let (judgement, unasked) = runtime.block_on(judge(&case, path)).map_err(|e| format!("{shown}: {e}"))?;
     if !unasked.is_empty() {
         return Err(format!("{shown}: asked DNS for names that the case does not give:\n  {}", unasked.join("\n  ")));
     }
@@ -147,68 +151,94 @@ pub(crate) fn check_case(path: &Path) -> Result<(), String> {
     Err(format!("{shown}\n  why: {}\n  expected: {:?}\n  found:    {found:?}", case.why, case.expect))
 }
 
-async fn judge(case: &Case, message: Option<Vec<u8>>) -> Result<(Judgement, Vec<String>), String> {
+async fn judge(case: &Case, path: &Path) -> Result<(Judgement, Vec<String>), String> {
     let outside = TestWorld::new(case.now, &case.dns, case.panel.clone())?;
     let engine = Arc::new(engine(case)?);
+    let own = Transaction {
+        client: case.client.clone(),
+        envelope: case.envelope.clone(),
+        message: std::fs::read(path.with_extension("eml")).ok(),
+        stage: case.expect.stage,
+    };
     for before in &case.before {
+        let earlier = own.but(before, path)?;
         for _ in 0..before.times {
             outside.set_clock(case.now - jiff::SignedDuration::from_secs(before.seconds));
-            let judgement = session(case, &engine, &outside, message.clone()).await?;
+            let judgement = earlier.judge(&engine, &outside).await?;
             let now = outside.world.clock.now();
             outside.world.store.write(&judgement.writes, now).await.map_err(|e| e.to_string())?;
         }
     }
     outside.set_clock(case.now);
-    let judgement = session(case, &engine, &outside, message).await?;
+    let judgement = own.judge(&engine, &outside).await?;
     Ok((judgement, outside.unknown_names()))
 }
 
-/// One session to the stage that the case looks at, or to the first refusal.
-async fn session(
-    case: &Case,
-    engine: &Arc<Engine>,
-    outside: &TestWorld,
+/// One client with one message.
+#[derive(Clone)]
+struct Transaction {
+    client: ClientFacts,
+    envelope: EnvelopeFacts,
     message: Option<Vec<u8>>,
-) -> Result<Judgement, String> {
-    let mut writes = Vec::new();
-    let last = |mut judgement: Judgement, writes: Vec<_>| {
-        judgement.writes = writes;
-        Ok(judgement)
-    };
-    let (mut session, judgement) = engine.open(client(&case.client), outside.world.clone()).await;
-    writes.extend(judgement.writes.clone());
-    if case.expect.stage == Stage::Connect || judgement.verdict.action.is_refusal() {
-        return last(judgement, writes);
+    /// How far it goes, unless it is refused before.
+    stage: Stage,
+}
+
+impl Transaction {
+    /// This transaction with what `before` says over it.
+    fn but(&self, before: &Before, path: &Path) -> Result<Transaction, String> {
+        let mut earlier = self.clone();
+        earlier.client.ip = before.ip.or(earlier.client.ip);
+        earlier.envelope.from = before.from.clone().unwrap_or(earlier.envelope.from);
+        earlier.envelope.to = before.to.clone().unwrap_or(earlier.envelope.to);
+        if let Some(name) = &before.eml {
+            earlier.message = Some(std::fs::read(path.with_file_name(name)).map_err(|e| format!("{name}: {e}"))?);
+        }
+        Ok(earlier)
     }
-    if let Some(helo) = &case.client.helo {
-        let judgement = session.helo(Some(Helo::new(helo.clone())), None).await;
+
+    /// The last judgement, with the writes of all stages.
+    async fn judge(&self, engine: &Arc<Engine>, outside: &TestWorld) -> Result<Judgement, String> {
+        let mut writes = Vec::new();
+        let last = |mut judgement: Judgement, writes: Vec<_>| {
+            judgement.writes = writes;
+            Ok(judgement)
+        };
+        let (mut session, judgement) = engine.open(client(&self.client), outside.world.clone()).await;
         writes.extend(judgement.writes.clone());
-        if case.expect.stage == Stage::Helo || judgement.verdict.action.is_refusal() {
+        if self.stage == Stage::Connect || judgement.verdict.action.is_refusal() {
             return last(judgement, writes);
         }
-    }
-    let path = ReversePath::parse(&case.envelope.from).map_err(|e| e.to_string())?;
-    let login = case.client.login.clone().map(|id| Login { id, authenticator: "plain".into(), account: None });
-    let judgement = session.mail(path, login).await;
-    writes.extend(judgement.writes.clone());
-    if case.expect.stage == Stage::Mail || judgement.verdict.action.is_refusal() {
-        return last(judgement, writes);
-    }
-    let mut of_rcpt = None;
-    for recipient in &case.envelope.to {
-        let judgement = session.rcpt(recipient.clone()).await.map_err(|e| e.to_string())?;
+        if let Some(helo) = &self.client.helo {
+            let judgement = session.helo(Some(Helo::new(helo.clone())), None).await;
+            writes.extend(judgement.writes.clone());
+            if self.stage == Stage::Helo || judgement.verdict.action.is_refusal() {
+                return last(judgement, writes);
+            }
+        }
+        let path = ReversePath::parse(&self.envelope.from).map_err(|e| e.to_string())?;
+        let login = self.client.login.clone().map(|id| Login { id, authenticator: "plain".into(), account: None });
+        let judgement = session.mail(path, login).await;
         writes.extend(judgement.writes.clone());
-        of_rcpt = Some(judgement);
+        if self.stage == Stage::Mail || judgement.verdict.action.is_refusal() {
+            return last(judgement, writes);
+        }
+        let mut of_rcpt = None;
+        for recipient in &self.envelope.to {
+            let judgement = session.rcpt(recipient.clone()).await.map_err(|e| e.to_string())?;
+            writes.extend(judgement.writes.clone());
+            of_rcpt = Some(judgement);
+        }
+        let of_rcpt = of_rcpt.ok_or("a case beyond MAIL needs a recipient")?;
+        if self.stage == Stage::Rcpt || session.accepted() == 0 {
+            return last(of_rcpt, writes);
+        }
+        let raw = self.message.clone().ok_or("a case at DATA needs an .eml")?;
+        let message = Arc::new(Message::parse(raw, &Limits::default()));
+        let judgement = session.data(message).await.map_err(|e| e.to_string())?;
+        writes.extend(judgement.writes.clone());
+        last(judgement, writes)
     }
-    let of_rcpt = of_rcpt.ok_or("a case beyond MAIL needs a recipient")?;
-    if case.expect.stage == Stage::Rcpt || session.accepted() == 0 {
-        return last(of_rcpt, writes);
-    }
-    let raw = message.ok_or("a case at DATA needs an .eml")?;
-    let message = Arc::new(Message::parse(raw, &Limits::default()));
-    let judgement = session.data(message).await.map_err(|e| e.to_string())?;
-    writes.extend(judgement.writes.clone());
-    last(judgement, writes)
 }
 
 fn engine(case: &Case) -> Result<Engine, String> {
