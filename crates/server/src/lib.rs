@@ -13,3 +13,4 @@ pub mod dns;
 pub mod frontends;
 pub mod panels;
 pub mod sessions;
+pub mod stores;
