@@ -29,7 +29,8 @@ enum Entry {
     Code(u8),
 }
 
-/// Records and failures by name and type. A name `*.zone` answers for every name below that has no entry of its own.
+/// Records and failures by name and type. A name `*.zone` answers for every name below that has no entry of its own, and
+/// `*` for every name at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Zone {
     entries: BTreeMap<(String, u16), Entry>,
@@ -79,11 +80,14 @@ impl Zone {
                     return Some((kind, entry));
                 }
             }
-            if self.has_name(&pattern) {
+            if !pattern.starts_with('*') && self.has_name(&pattern) {
                 return None;
             }
-            rest = rest.split_once('.')?.1;
-            pattern = format!("*.{rest}");
+            if pattern == "*" {
+                return None;
+            }
+            rest = rest.split_once('.').map_or("", |(_, above)| above);
+            pattern = if rest.is_empty() { "*".to_owned() } else { format!("*.{rest}") };
         }
     }
 
@@ -293,6 +297,8 @@ mod tests {
     fn names_answer_as_the_zone_says() {
         let zone =
             "a.test A 192.0.2.1\na.test A 192.0.2.2\n*.bl.test A 127.0.0.2\nb.test ANY timeout\nc.test TXT servfail";
+        let all = Dns { zone: Arc::new(Mutex::new(Zone::parse("* ANY timeout").unwrap())), asked: Arc::default() };
+        assert!(all.answer(&query("any.name.at.all", 1)).is_none());
         let dns = Dns { zone: Arc::new(Mutex::new(Zone::parse(zone).unwrap())), asked: Arc::default() };
         let counts = |name, kind| dns.answer(&query(name, kind)).map(|a| (a[3] & 15, a[7]));
         assert_eq!(counts("A.test", 1), Some((0, 2)));

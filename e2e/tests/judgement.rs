@@ -1,0 +1,123 @@
+//! The real daemon beside a real Exim: what it judges is what a client hears and a mailbox gets.
+
+#![allow(clippy::unwrap_used, reason = "a lab that breaks is to fail loudly")]
+
+use tidegate_e2e::dns::Zone;
+use tidegate_e2e::{Daemon, Lab, Plan, why_not};
+
+const DNS: &str = "
+good.test MX 10 mail.good.test
+good.test TXT v=spf1 ip4:203.0.113.10 -all
+mail.good.test A 203.0.113.10
+10.113.0.203.in-addr.arpa PTR mail.good.test
+bad.test MX 10 mail.bad.test
+mail.bad.test A 203.0.113.66
+; A blocklist with its test point (RFC 5782 section 5), and one listed client.
+2.0.0.127.bl.test A 127.0.0.2
+66.113.0.203.bl.test A 127.0.0.2
+";
+const BLOCKLIST: &str = "
+[blocklists.\"bl.test\"]
+codes = { \"127.0.0.2\" = { refuse = true } }
+";
+const MESSAGE: &[u8] = b"From: a@good.test\nTo: b@exim.test\nSubject: t\nDate: Wed, 25 Nov 2026 12:00:00 +0000\nMessage-ID: <1@good.test>\n\nbody\n";
+
+/// A lab with the real daemon, or `None` and a line that says why this test is skipped.
+fn lab(test: &str, config: &str) -> Option<(Lab, Daemon)> {
+    if let Some(reason) = why_not() {
+        println!("skipped: {test}: {reason}");
+        return None;
+    }
+    let lab = Lab::start(&Plan { dns: DNS.to_owned(), ..Plan::default() }).unwrap();
+    let daemon = Daemon::start(&lab, config).unwrap();
+    Some((lab, daemon))
+}
+
+#[test]
+fn accepted_mail_says_what_was_proven() {
+    let Some((lab, _daemon)) = lab("accepted_mail_says_what_was_proven", "") else { return };
+    let (mut client, _) = lab.client("203.0.113.10").unwrap();
+    client.envelope("mail.good.test", "a@good.test", &["b@exim.test"]).unwrap();
+    let forged =
+        [&b"X-Tidegate-Status: accept score=-100\nAuthentication-Results: mx.exim.test; spf=pass\n"[..], MESSAGE];
+    assert_eq!(client.data(&forged.concat()).unwrap().code, 250);
+    let delivered = lab.exim.wait_delivered(1).unwrap().remove(0);
+    let results = delivered.header("Authentication-Results");
+    assert_eq!(results.len(), 1, "{results:?}");
+    assert!(results[0].starts_with("mx.exim.test;") && results[0].contains("iprev=pass"), "{results:?}");
+    let status = delivered.header("X-Tidegate-Status");
+    assert!(status.len() == 1 && status[0].starts_with("accept score="), "{status:?}");
+}
+
+#[test]
+fn a_listed_client_is_refused_and_reaches_the_postmaster() {
+    let Some((lab, _daemon)) = lab("a_listed_client_is_refused_and_reaches_the_postmaster", BLOCKLIST) else { return };
+    let (mut client, greeting) = lab.client("203.0.113.66").unwrap();
+    assert_eq!(greeting.code, 220);
+    client.envelope("mail.bad.test", "a@bad.test", &[]).unwrap();
+    let reply = client.expect("RCPT TO:<b@exim.test>", 550).unwrap();
+    assert!(reply.text.contains("bl.test"), "{}", reply.text);
+    client.expect("RCPT TO:<postmaster@exim.test>", 250).unwrap();
+    assert_eq!(client.data(MESSAGE).unwrap().code, 250);
+    lab.exim.wait_delivered(1).unwrap();
+    let (mut client, _) = lab.client("203.0.113.10").unwrap();
+    client.envelope("mail.good.test", "a@good.test", &["b@exim.test"]).unwrap();
+}
+
+#[test]
+fn an_error_code_of_a_blocklist_lists_nobody() {
+    let Some((lab, _daemon)) = lab("an_error_code_of_a_blocklist_lists_nobody", BLOCKLIST) else { return };
+    lab.dns
+        .set(Zone::parse(&format!("{DNS}*.bl.test A 127.255.255.254\n2.0.0.127.bl.test A 127.255.255.254")).unwrap());
+    let (mut client, _) = lab.client("203.0.113.67").unwrap();
+    client.envelope("mail.bad.test", "a@good.test", &["b@exim.test"]).unwrap();
+}
+
+#[test]
+fn dead_dns_delays_but_does_not_refuse() {
+    let Some((lab, _daemon)) = lab("dead_dns_delays_but_does_not_refuse", BLOCKLIST) else { return };
+    lab.dns.set(Zone::parse("* ANY timeout").unwrap());
+    let (mut client, _) = lab.client("203.0.113.66").unwrap();
+    client.envelope("mail.bad.test", "a@bad.test", &["b@exim.test"]).unwrap();
+    assert_eq!(client.data(MESSAGE).unwrap().code, 250);
+    let delivered = lab.exim.wait_delivered(1).unwrap().remove(0);
+    assert_eq!(delivered.header("X-Tidegate-Status").len(), 1, "judged, and in time: {}", lab.exim.log());
+}
+
+#[test]
+fn mail_flows_past_a_killed_daemon_and_is_judged_again_by_a_new_one() {
+    let Some((lab, mut daemon)) = lab("mail_flows_past_a_killed_daemon_and_is_judged_again_by_a_new_one", BLOCKLIST)
+    else {
+        return;
+    };
+    let (mut client, _) = lab.client("203.0.113.66").unwrap();
+    client.envelope("mail.bad.test", "a@bad.test", &[]).unwrap();
+    daemon.kill();
+    client.expect("RCPT TO:<b@exim.test>", 250).unwrap();
+    assert_eq!(client.data(MESSAGE).unwrap().code, 250);
+    daemon.spawn(&lab).unwrap();
+    client.transaction("a@bad.test", &[]).unwrap();
+    client.expect("RCPT TO:<b@exim.test>", 550).unwrap();
+    lab.exim.wait_delivered(1).unwrap();
+}
+
+#[test]
+fn a_daemon_restarted_before_data_judges_alike() {
+    let Some((lab, mut daemon)) = lab("a_daemon_restarted_before_data_judges_alike", "") else { return };
+    let status = |restarts: bool, daemon: &mut Daemon| {
+        let (mut client, _) = lab.client("203.0.113.10").unwrap();
+        client.envelope("mail.good.test", "a@good.test", &["b@exim.test"]).unwrap();
+        if restarts {
+            daemon.kill();
+            daemon.spawn(&lab).unwrap();
+        }
+        assert_eq!(client.data(MESSAGE).unwrap().code, 250);
+    };
+    status(false, &mut daemon);
+    status(true, &mut daemon);
+    let delivered = lab.exim.wait_delivered(2).unwrap();
+    for name in ["X-Tidegate-Status", "Authentication-Results"] {
+        assert_eq!(delivered[0].header(name), delivered[1].header(name));
+        assert_eq!(delivered[0].header(name).len(), 1);
+    }
+}
