@@ -205,8 +205,27 @@ impl Charset {
                     text
                 }
             }
+            Rule::HighPairs if !are_high_pairs(data) => self.decode_pairs(data).into(),
             Rule::Same | Rule::HighPairs => self.decode_raw(data),
         }
+    }
+
+    /// A lead octet without a fitting second one is wrong alone; reading goes on behind it.
+    fn decode_pairs(self, data: &[u8]) -> String {
+        let mut text = String::with_capacity(data.len());
+        let mut rest = data;
+        while let Some((&first, tail)) = rest.split_first() {
+            rest = tail;
+            match tail.first() {
+                _ if first.is_ascii() => text.push(char::from(first)),
+                Some(&second) if first >= 0xa1 && second >= 0xa1 => {
+                    text.push_str(&self.decode_raw(&[first, second]));
+                    rest = tail.get(1..).unwrap_or_default();
+                }
+                _ => text.push('\u{fffd}'),
+            }
+        }
+        text
     }
 
     fn decode_raw<'a>(self, data: &'a [u8]) -> Cow<'a, str> {

@@ -184,7 +184,7 @@ impl Input<'_> {
             return found;
         }
         for field in self.named("Received").take(3) {
-            found.extend(recipient_of_received(&field.decoded));
+            recipient_of_received(&field.decoded).into_iter().for_each(|address| push_new(&mut found, address));
         }
         let names = [
             "To:addr",

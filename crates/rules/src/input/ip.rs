@@ -88,9 +88,11 @@ pub(crate) fn first_alone(text: &[u8]) -> Option<&[u8]> {
         let before = start.checked_sub(1).and_then(|before| text.get(before)).copied();
         let found = at(text, start)?;
         let after = text.get(start + found.len()).copied();
-        // A word must begin at the start and end at the end, and no dot may join it to more.
-        let begins = is_word(*found.first()?) && !before.is_some_and(|octet| is_word(octet) || octet == b'.');
-        let ends = is_word(*found.last()?) && !after.is_some_and(|octet| is_word(octet) || octet == b'.');
+        // A word begins or ends at either side, and no dot joins the address to more.
+        let first_is_word = is_word(*found.first()?);
+        let last_is_word = is_word(*found.last()?);
+        let begins = before.is_some_and(is_word) != first_is_word && before != Some(b'.');
+        let ends = after.is_some_and(is_word) != last_is_word && after != Some(b'.');
         (begins && ends).then_some(found)
     })
 }

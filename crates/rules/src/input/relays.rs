@@ -75,10 +75,20 @@ impl<'n> Trust<'n> {
     }
 }
 
-/// Whether the networks hold `address`: the first entry that does decides. Loopback always belongs to the trusted and internal ones.
-fn holds(networks: &[NetEntry], address: Option<IpAddr>) -> bool {
+/// Whether the networks hold `address`: the first entry that does decides. Entries that reach beyond the networks of `within` do not
+/// count: who is internal must be trusted.
+fn holds(networks: &[NetEntry], within: &[NetEntry], address: Option<IpAddr>) -> bool {
     let Some(address) = address else { return false };
-    networks.iter().find(|entry| entry.net.contains(&address)).is_some_and(|entry| !entry.is_excluded)
+    let is_within = |entry: &&NetEntry| {
+        let outer = within.iter().find(|outer| outer.net.contains(&entry.net));
+        entry.is_excluded || is_loopback_net(entry) || outer.is_some_and(|outer| !outer.is_excluded)
+    };
+    let mut entries = networks.iter().filter(|entry| entry.net.contains(&address)).filter(is_within);
+    entries.next().is_some_and(|entry| !entry.is_excluded)
+}
+
+fn is_loopback_net(entry: &NetEntry) -> bool {
+    entry.net.addr().is_loopback() && entry.net.prefix_len() >= 8
 }
 
 struct Chain {
@@ -110,15 +120,15 @@ impl Chain {
             self.is_internal &= goes_on;
             return;
         }
-        if !is_authenticated && !is_loopback_or(trust.trusted, relay.ip) {
+        if !is_authenticated && !is_loopback_or(trust.trusted, trust.trusted, relay.ip) {
             self.is_trusted = false;
             self.is_internal = false;
             return;
         }
-        if self.is_internal && !is_authenticated && !is_loopback_or(trust.internal, relay.ip) {
+        if self.is_internal && !is_authenticated && !is_loopback_or(trust.internal, trust.trusted, relay.ip) {
             self.is_internal = false;
         }
-        if holds(trust.msa, relay.ip) {
+        if holds(trust.msa, trust.trusted, relay.ip) {
             self.has_msa = true;
             relay.is_msa = true;
         }
@@ -135,6 +145,6 @@ impl Chain {
 }
 
 /// The loopback networks are added to every list of trusted or internal networks.
-fn is_loopback_or(networks: &[NetEntry], address: Option<IpAddr>) -> bool {
-    address.is_some_and(|address| address.is_loopback()) || holds(networks, address)
+fn is_loopback_or(networks: &[NetEntry], within: &[NetEntry], address: Option<IpAddr>) -> bool {
+    address.is_some_and(|address| address.is_loopback()) || holds(networks, within, address)
 }

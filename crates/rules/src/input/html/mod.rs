@@ -57,8 +57,6 @@ pub struct HtmlPart {
     pub form_action_mailto: bool,
     /// Embedded objects.
     pub embeds: bool,
-    /// Charsets of `meta` tags, joined by spaces.
-    pub charsets: Option<String>,
     /// Comments with their delimiters.
     pub comments: Vec<String>,
     /// Contents of `script`.

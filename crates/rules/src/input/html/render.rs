@@ -420,15 +420,6 @@ impl Renderer {
                 push_text(&mut self.facts.anchors, "");
             }
             "title" => push_text(&mut self.facts.titles, ""),
-            "meta" => {
-                if let Some(charset) = meta_charset(attributes) {
-                    let charsets = self.facts.charsets.get_or_insert_default();
-                    if !charsets.is_empty() {
-                        charsets.push(' ');
-                    }
-                    charsets.push_str(&charset);
-                }
-            }
             _ => {}
         }
     }
@@ -519,21 +510,6 @@ fn refresh_target(attributes: &[(String, String)]) -> Option<String> {
         (!is_glued).then(|| rest.trim_start())
     })?;
     Some(uri.split(';').next().unwrap_or_default().trim_end().to_owned())
-}
-
-fn meta_charset(attributes: &[(String, String)]) -> Option<String> {
-    let (kind, content) = (attribute(attributes, "http-equiv")?, attribute(attributes, "content")?);
-    if !kind.to_ascii_lowercase().contains("content-type") {
-        return None;
-    }
-    let lower = content.to_ascii_lowercase();
-    lower.match_indices("charset").find_map(|(at, _)| {
-        let is_glued = content.get(..at)?.chars().next_back().is_some_and(|char| char.is_alphanumeric() || char == '_');
-        let rest = content.get(at + 7..)?.trim_start().strip_prefix('=').filter(|_| !is_glued)?.trim_start();
-        let rest = rest.strip_prefix(['"', '\'']).unwrap_or(rest);
-        let charset = rest.split(['"', '\'']).next().filter(|charset| !charset.is_empty())?;
-        Some(charset.to_owned())
-    })
 }
 
 /// A side of an image in pixels: a number, or per cent of a screen (`pixels` each); what is neither is 200.

@@ -38,7 +38,7 @@ pub(crate) fn collect(
             }
         }
     }
-    if settings.last("parse_dkim_uris").is_some_and(|value| value.trim() == "1") {
+    if settings.last("parse_dkim_uris").is_none_or(|value| value.trim() != "0") {
         for domain in signatures {
             collector.add_signature(domain);
         }
