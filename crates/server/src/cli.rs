@@ -8,7 +8,9 @@ use clap::{Parser, Subcommand};
 
 use crate::config::DEFAULT_PATH;
 
+mod check;
 mod config;
+mod explain;
 mod serve;
 
 /// How a verb ended.
@@ -50,6 +52,8 @@ pub struct Cli {
 enum Verb {
     /// Runs the daemon that Exim asks.
     Serve,
+    /// Judges messages that lie in files.
+    Check(check::Arguments),
     /// Checks the configuration, or shows it.
     #[command(subcommand)]
     Config(config::Verb),
@@ -60,6 +64,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.verb {
         Verb::Serve => serve::run(&cli.config),
+        Verb::Check(arguments) => check::run(&cli.config, &arguments),
         Verb::Config(verb) => config::run(&cli.config, &verb),
     };
     match ended {

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use tidegate_filter::dns::{Question, Record, RecordKind, Reply, Resolver};
 use tidegate_filter::world::{Answer, Known, Service, Unavailable};
 
+pub mod zone;
+
 /// Answers that are kept, at about 300 bytes each.
 const ANSWERS_MAX: usize = 50_000;
 /// Longest time an answer is kept, whatever its TTL says: a listing must be able to end.

@@ -1,0 +1,58 @@
+//! A table of recorded sessions, one row a message: tab separated, the first line names the columns.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::Context;
+
+/// The table.
+pub(super) struct Labels {
+    rows: HashMap<String, Row>,
+}
+
+/// What the table says of one message; empty columns are `None`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Row {
+    pub(super) label: Option<String>,
+    pub(super) mail_from: Option<String>,
+    pub(super) client_ip: Option<String>,
+    pub(super) helo: Option<String>,
+    pub(super) rdns: Option<String>,
+    pub(super) spf: Option<String>,
+    pub(super) dkim: Option<String>,
+    pub(super) dmarc: Option<String>,
+}
+
+impl Labels {
+    pub(super) fn read(path: &Path) -> anyhow::Result<Labels> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut lines = text.lines();
+        let columns: Vec<&str> = lines.next().unwrap_or_default().split('\t').collect();
+        anyhow::ensure!(columns.contains(&"path"), "{}:1: there is no column `path`", path.display());
+        let mut rows = HashMap::new();
+        for line in lines {
+            let cells: HashMap<&str, &str> = columns.iter().copied().zip(line.split('\t')).collect();
+            let cell = |name: &str| cells.get(name).filter(|cell| !cell.is_empty()).map(|cell| (*cell).to_owned());
+            let row = Row {
+                label: cell("label"),
+                mail_from: cell("mail_from"),
+                client_ip: cell("client_ip"),
+                helo: cell("helo"),
+                rdns: cell("rdns"),
+                spf: cell("ref_spf"),
+                dkim: cell("ref_dkim"),
+                dmarc: cell("ref_dmarc"),
+            };
+            if let Some(path) = cell("path") {
+                rows.insert(path, row);
+            }
+        }
+        Ok(Labels { rows })
+    }
+
+    /// The row whose path is the end of `file`.
+    pub(super) fn of(&self, file: &Path) -> Option<&Row> {
+        let parts: Vec<String> = file.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+        (0..parts.len()).find_map(|from| self.rows.get(&parts.get(from..)?.join("/")))
+    }
+}
