@@ -2,6 +2,8 @@
 //!
 //! Text stays as it stood in the log and is hostile wherever it is shown.
 
+pub mod report;
+
 use serde::Serialize;
 
 use crate::event::{Delivery, Event, Kind, Outcome, Peer, Source};

@@ -9,6 +9,7 @@ mod event;
 mod failing;
 mod offence;
 mod parsers;
+pub mod report;
 mod scan;
 mod time;
 mod transaction;

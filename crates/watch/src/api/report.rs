@@ -1,0 +1,392 @@
+//! Reports as programs get them. Field names are stable; texts from the log are hostile wherever they are shown.
+
+use serde::Serialize;
+
+/// Version of the form.
+pub const VERSION: u32 = 1;
+
+/// Everything a report says.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// Version of the form.
+    pub version: u32,
+    /// Time of the first line.
+    pub from: Option<String>,
+    /// Time of the last line.
+    pub until: Option<String>,
+    /// Days of the calendar that the log covers.
+    pub days: i64,
+    /// Sums.
+    pub totals: Totals,
+    /// Who is probably compromised, the gravest first.
+    pub suspects: Vec<Suspect>,
+    /// Who sends most.
+    pub top_actors: Vec<ActorRow>,
+    /// Accounts that send most.
+    pub top_accounts: Vec<AccountRow>,
+    /// Strangers' hosts that send most to us.
+    pub top_hosts: Vec<HostRow>,
+    /// Days on which somebody sent far more than ever before.
+    pub unusual: Vec<UnusualRow>,
+    /// Logins used from many networks.
+    pub many_networks: Vec<NetworksRow>,
+    /// Who has most recipients that do not exist.
+    pub bounces: Vec<ActorRow>,
+    /// What other servers hold against us, and who causes it.
+    pub refusals: Vec<RefusalRow>,
+    /// Who attacks.
+    pub attackers: Vec<AttackerRow>,
+    /// Messages on hold.
+    pub frozen: Vec<FrozenRow>,
+}
+
+/// Sums over the whole log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Lines read.
+    pub lines: u64,
+    /// Lines in no known form.
+    pub unknown_lines: u64,
+    /// Messages whose arrival can be read in two ways, because the sender imitates log fields.
+    pub doubtful_lines: u64,
+    /// Messages that came in.
+    pub messages: u64,
+    /// Recipients served.
+    pub delivered: u64,
+    /// Attempts deferred.
+    pub deferred: u64,
+    /// Recipients given up.
+    pub failed: u64,
+    /// Recipients whose mail was thrown away on purpose.
+    pub discarded: u64,
+    /// Refusals by policy.
+    pub refused: u64,
+    /// Refusals of strangers who asked to relay.
+    pub relay_attempts: u64,
+    /// Logins that failed.
+    pub auth_failures: u64,
+    /// Times that a message was put on hold.
+    pub frozen: u64,
+    /// Messages let go because too many were open.
+    pub lost_messages: u64,
+    /// Lines about messages whose arrival is not in the log.
+    pub orphans: u64,
+}
+
+/// Somebody who is probably compromised.
+#[derive(Clone, Debug, Serialize)]
+pub struct Suspect {
+    /// `mailbox`, `script`, `user` or `forwarder`.
+    pub kind: &'static str,
+    /// Login, script, user or address.
+    pub name: String,
+    /// Account.
+    pub account: String,
+    /// Sum of the signals' weights.
+    pub score: u32,
+    /// The day for which the signals stand.
+    pub worst_day: String,
+    /// First suspect day.
+    pub since: Option<String>,
+    /// Last suspect day.
+    pub until: Option<String>,
+    /// Recipients since then.
+    pub recipients: u64,
+    /// How the intruder came in, as far as the log tells.
+    pub entered_by: String,
+    /// Why.
+    pub signals: Vec<Signal>,
+    /// Hours from the day before on.
+    pub timeline: Vec<TimelineHour>,
+    /// Messages of the busiest hour.
+    pub samples: Vec<Sample>,
+}
+
+/// One reason for a suspicion.
+#[derive(Clone, Debug, Serialize)]
+pub struct Signal {
+    /// A stable name.
+    pub name: &'static str,
+    /// A sentence.
+    pub evidence: String,
+}
+
+/// One hour of a suspect.
+#[derive(Clone, Debug, Serialize)]
+pub struct TimelineHour {
+    /// When it began, in the log's local time.
+    pub hour: String,
+    /// Recipients.
+    pub recipients: u64,
+    /// Recipients given up.
+    pub failed: u64,
+    /// Networks used, about.
+    pub networks: u64,
+}
+
+/// A message as an example.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Sample {
+    /// Queue id.
+    pub id: String,
+    /// When it came.
+    pub time: Option<String>,
+    /// Number of its file.
+    pub file: u32,
+    /// Number of its line.
+    pub line: u64,
+    /// Envelope sender.
+    pub sender: String,
+    /// Subject.
+    pub subject: String,
+    /// Address of the client.
+    pub client_ip: Option<String>,
+}
+
+/// The figures of one actor.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ActorRow {
+    /// `mailbox`, `script`, `user` or `forwarder`.
+    pub kind: &'static str,
+    /// Login, script, user or address.
+    pub name: String,
+    /// Account.
+    pub account: String,
+    /// Messages.
+    pub messages: u64,
+    /// Recipients.
+    pub recipients: u64,
+    /// Recipients elsewhere that were served or given up.
+    pub remote: u64,
+    /// Recipients given up.
+    pub failed: u64,
+    /// Recipients that do not exist.
+    pub unknown: u64,
+    /// Refusals for spam or reputation.
+    pub spam_refusals: u64,
+    /// Attempts deferred.
+    pub deferred: u64,
+    /// Recipients in the busiest hour.
+    pub peak_hour: u64,
+    /// First message.
+    pub first: Option<String>,
+    /// Last message.
+    pub last: Option<String>,
+    /// Messages whose arrival can be read in two ways.
+    pub doubtful_lines: u64,
+}
+
+/// The figures of one account.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct AccountRow {
+    /// Account or domain.
+    pub account: String,
+    /// Mailboxes, scripts and users that sent.
+    pub actors: u64,
+    /// Messages.
+    pub messages: u64,
+    /// Recipients.
+    pub recipients: u64,
+}
+
+/// A stranger's host.
+#[derive(Clone, Debug, Serialize)]
+pub struct HostRow {
+    /// Address.
+    pub ip: String,
+    /// Confirmed name.
+    pub name: String,
+    /// Messages.
+    pub messages: u64,
+    /// Recipients.
+    pub recipients: u64,
+}
+
+/// A day on which somebody sent far more than ever before.
+#[derive(Clone, Debug, Serialize)]
+pub struct UnusualRow {
+    /// `mailbox`, `script`, `user` or `forwarder`.
+    pub kind: &'static str,
+    /// Login, script, user or address.
+    pub name: String,
+    /// Account.
+    pub account: String,
+    /// The day.
+    pub day: String,
+    /// Recipients on it.
+    pub recipients: u64,
+    /// Most recipients on a day before.
+    pub most_before: u64,
+    /// A sentence.
+    pub evidence: String,
+}
+
+/// A login used from many networks.
+#[derive(Clone, Debug, Serialize)]
+pub struct NetworksRow {
+    /// Login.
+    pub login: String,
+    /// Account.
+    pub account: String,
+    /// Networks on one day at the most, about.
+    pub networks_a_day: u32,
+    /// Recipients.
+    pub recipients: u64,
+}
+
+/// How often something was said, while it is counted.
+#[derive(Clone, Debug, Default)]
+pub struct RefusalCount {
+    /// Refusals.
+    pub refused: u64,
+    /// Deferrals.
+    pub deferred: u64,
+    /// The first such answer.
+    pub example: String,
+}
+
+/// What other servers hold against us.
+#[derive(Clone, Debug, Serialize)]
+pub struct RefusalRow {
+    /// Who said it.
+    pub provider: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+    /// What to do.
+    pub advice: &'static str,
+    /// Refusals.
+    pub refused: u64,
+    /// Deferrals.
+    pub deferred: u64,
+    /// An answer.
+    pub example: String,
+    /// Who causes it most.
+    pub caused_by: Vec<Cause>,
+}
+
+/// One who causes refusals.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cause {
+    /// `mailbox`, `script`, `user` or `forwarder`.
+    pub kind: &'static str,
+    /// Login, script, user or address.
+    pub name: String,
+    /// Account.
+    pub account: String,
+    /// How often.
+    pub times: u64,
+}
+
+/// Somebody who attacks, or a login under attack.
+#[derive(Clone, Debug, Serialize)]
+pub struct AttackerRow {
+    /// `guessing`, `slow_guessing`, `spraying`, `distributed`, `dictionary` or `relay`.
+    pub kind: &'static str,
+    /// Address of the attacker; of a distributed attack the login.
+    pub who: String,
+    /// Attempts.
+    pub times: u64,
+    /// Login names tried, up to 64.
+    pub names: u64,
+    /// Hours in which it was active.
+    pub hours: u64,
+    /// Addresses that took part in a day, up to 64.
+    pub addresses: u64,
+    /// First attempt.
+    pub first: Option<String>,
+    /// Last attempt.
+    pub last: Option<String>,
+}
+
+/// A message on hold.
+#[derive(Clone, Debug, Serialize)]
+pub struct FrozenRow {
+    /// Queue id.
+    pub id: String,
+    /// When it came.
+    pub since: Option<String>,
+    /// Envelope sender.
+    pub sender: String,
+    /// Subject.
+    pub subject: String,
+}
+
+/// Percentiles of recipients over the hours or days in which anything was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Spread {
+    /// Half of them had no more.
+    pub half: u64,
+    /// 95 of 100 had no more.
+    pub p95: u64,
+    /// 99 of 100 had no more.
+    pub p99: u64,
+    /// The most.
+    pub most: u64,
+}
+
+/// Use of one actor, and limits that fit.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct LimitRow {
+    /// `mailbox`, `script`, `user` or `forwarder`.
+    pub kind: &'static str,
+    /// Login, script, user or address.
+    pub name: String,
+    /// Account.
+    pub account: String,
+    /// Days on which it sent.
+    pub active_days: u64,
+    /// Days left out because it was suspect on them.
+    pub days_left_out: u64,
+    /// Recipients an hour.
+    pub hour: Spread,
+    /// Recipients a day.
+    pub day: Spread,
+    /// Most recipients of one message.
+    pub recipients_a_message: u64,
+    /// Recipients an hour that fit.
+    pub hourly_limit: u64,
+    /// Recipients a day that fit.
+    pub daily_limit: u64,
+}
+
+/// A name and how often.
+#[derive(Clone, Debug, Serialize)]
+pub struct Count {
+    /// What was counted.
+    pub name: String,
+    /// How often.
+    pub times: u64,
+}
+
+/// The answer to `who`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Answer {
+    /// Messages.
+    pub messages: u64,
+    /// Recipients.
+    pub recipients: u64,
+    /// Recipients served.
+    pub delivered: u64,
+    /// Attempts deferred.
+    pub deferred: u64,
+    /// Recipients given up.
+    pub failed: u64,
+    /// Refusals for spam or reputation.
+    pub spam_refusals: u64,
+    /// Logins to read mail.
+    pub logins: u64,
+    /// Failed logins and other misdeeds.
+    pub offences: u64,
+    /// First message.
+    pub first: Option<String>,
+    /// Last message.
+    pub last: Option<String>,
+    /// Recipients by day.
+    pub by_day: Vec<Count>,
+    /// How they were sent.
+    pub ways: Vec<Count>,
+    /// Addresses they were sent from.
+    pub clients: Vec<Count>,
+    /// The first messages.
+    pub examples: Vec<Sample>,
+}

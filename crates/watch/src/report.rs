@@ -1,0 +1,254 @@
+//! From events to a report: who sends how much, what is unusual, who attacks, who is probably compromised and why.
+//!
+//! Everything is counted while the log runs by, in bounded memory; [`Collector::report`] sums up at any time. Nothing here
+//! decides: a suspicion is a sentence with evidence for an administrator.
+
+mod attack;
+mod ledger;
+mod limits;
+mod provider;
+mod suspicion;
+mod who;
+
+use std::collections::HashMap;
+
+pub use ledger::Actor;
+pub use provider::{Provider, Saying, meaning};
+pub use who::{Query, Search};
+
+use crate::api::report as api;
+use crate::event::{Delivery, Event, Failing, Kind, Outcome, Queue};
+use crate::time::Timestamp;
+use crate::transaction::{Joiner, Message, Origin, Place, Step};
+use attack::Attackers;
+use ledger::{Ledgers, Tally};
+
+/// What a report needs to know of the server.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Account of a domain, where the panel tells it; else a domain is its own account.
+    pub owners: HashMap<String, String>,
+    /// Rows of each list.
+    pub rows_max: usize,
+    /// Messages that may be open at once.
+    pub open_messages_max: usize,
+    /// Milliseconds by which local time is ahead of UTC, for hours of the night and days of the calendar.
+    pub offset_ms: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            owners: HashMap::new(),
+            rows_max: 20,
+            open_messages_max: crate::transaction::OPEN_MESSAGES_MAX,
+            offset_ms: 0,
+        }
+    }
+}
+
+/// Takes events in the order of the log and keeps what a report is made of.
+#[derive(Debug)]
+pub struct Collector {
+    settings: Settings,
+    joiner: Joiner,
+    ledgers: Ledgers,
+    attackers: Attackers,
+    totals: api::Totals,
+    refusals: HashMap<(Provider, Saying), api::RefusalCount>,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+}
+
+impl Collector {
+    /// A collector that has seen nothing.
+    #[must_use]
+    pub fn new(settings: Settings) -> Collector {
+        Collector {
+            joiner: Joiner::new(settings.open_messages_max),
+            ledgers: Ledgers::default(),
+            attackers: Attackers::default(),
+            totals: api::Totals::default(),
+            refusals: HashMap::new(),
+            first: None,
+            last: None,
+            settings,
+        }
+    }
+
+    /// The script that sent message `id`, where the caller knows it.
+    pub fn script_is(&mut self, id: &str, script: &str) {
+        self.joiner.script_is(id, script);
+    }
+
+    /// Takes one event from `place`.
+    pub fn feed(&mut self, event: &Event<'_>, place: Place) {
+        self.totals.lines += 1;
+        if let Some(time) = event.time {
+            self.first = Some(self.first.map_or(time, |first| first.min(time)));
+            self.last = Some(self.last.map_or(time, |last| last.max(time)));
+        }
+        match &event.kind {
+            Kind::Unknown => self.totals.unknown_lines += 1,
+            Kind::Queue(Queue::Frozen) => self.totals.frozen += 1,
+            Kind::Rejection(rejection) => {
+                self.totals.refused += 1;
+                if rejection.cause == Failing::Relay && !rejection.is_doubtful {
+                    self.totals.relay_attempts += 1;
+                }
+            }
+            Kind::AuthFailure(_) => self.totals.auth_failures += 1,
+            _ => {}
+        }
+        self.attackers.feed(event);
+        let Collector { joiner, ledgers, totals, refusals, settings, attackers, .. } = self;
+        joiner.feed(event, place, |step| match step {
+            Step::Arrived(message) => {
+                totals.messages += 1;
+                totals.doubtful_lines += u64::from(message.is_doubtful);
+                arrived(ledgers, attackers, settings, message);
+            }
+            Step::Outcome(message, delivery) => {
+                count_outcome(totals, delivery);
+                outcome(ledgers, refusals, settings, message, delivery);
+            }
+            Step::Finished(_) => {}
+        });
+    }
+
+    /// Sums up.
+    #[must_use]
+    pub fn report(&self) -> api::Report {
+        let rows = self.settings.rows_max;
+        let losses = self.joiner.losses();
+        let totals = api::Totals { lost_messages: losses.evicted, orphans: losses.orphans, ..self.totals.clone() };
+        let days = match (self.first, self.last) {
+            (Some(first), Some(last)) => self.local(last).day() - self.local(first).day() + 1,
+            _ => 0,
+        };
+        api::Report {
+            version: api::VERSION,
+            from: self.first.map(|time| time.to_string()),
+            until: self.last.map(|time| time.to_string()),
+            totals,
+            suspects: suspicion::suspects(&self.ledgers, &self.attackers, &self.settings, self.first, rows),
+            top_actors: self.ledgers.top(&self.settings, rows),
+            top_accounts: self.ledgers.accounts(&self.settings, rows),
+            top_hosts: self.ledgers.hosts(rows),
+            unusual: suspicion::unusual(&self.ledgers, &self.settings, rows),
+            many_networks: self.ledgers.many_networks(&self.settings, rows),
+            bounces: self.ledgers.bounces(&self.settings, rows),
+            refusals: self.refusal_rows(rows),
+            attackers: self.attackers.rows(rows),
+            frozen: self.frozen(rows),
+            days,
+        }
+    }
+
+    /// Use by hour and day of every actor, and a limit that fits.
+    #[must_use]
+    pub fn limits(&self) -> Vec<api::LimitRow> {
+        limits::suggest(&self.ledgers, &self.attackers, &self.settings, self.first)
+    }
+
+    fn local(&self, time: Timestamp) -> Timestamp {
+        time.plus_millis(self.settings.offset_ms)
+    }
+
+    fn refusal_rows(&self, rows: usize) -> Vec<api::RefusalRow> {
+        let mut list: Vec<api::RefusalRow> = self
+            .refusals
+            .iter()
+            .map(|((provider, saying), count)| api::RefusalRow {
+                provider: provider.name(),
+                meaning: saying.words(),
+                advice: saying.advice(),
+                refused: count.refused,
+                deferred: count.deferred,
+                example: count.example.clone(),
+                caused_by: self.ledgers.causes(*provider, *saying, &self.settings),
+            })
+            .collect();
+        list.sort_by(|a, b| {
+            (b.refused + b.deferred).cmp(&(a.refused + a.deferred)).then_with(|| a.example.cmp(&b.example))
+        });
+        list.truncate(rows);
+        list
+    }
+
+    fn frozen(&self, rows: usize) -> Vec<api::FrozenRow> {
+        let mut list: Vec<&Message> = self.joiner.open().filter(|message| message.is_frozen).collect();
+        list.sort_by_key(|message| (message.arrived, message.id));
+        list.iter()
+            .take(rows)
+            .map(|message| api::FrozenRow {
+                id: message.id.as_str().to_owned(),
+                since: message.arrived.map(|time| time.to_string()),
+                sender: message.sender.to_string(),
+                subject: message.subject.to_string(),
+            })
+            .collect()
+    }
+}
+
+/// Our own users' mail goes to a ledger at arrival; strangers' mail only counts for the host.
+fn arrived(ledgers: &mut Ledgers, attackers: &mut Attackers, settings: &Settings, message: &Message) {
+    if let Origin::Login(user) = &message.origin
+        && let Some(ip) = message.ip
+    {
+        attackers.logged_in(user, ip, message.arrived);
+    }
+    match Actor::of(message) {
+        Some(actor) => ledgers.arrival(actor, message, settings),
+        None => {
+            if let (Origin::Remote, Some(ip)) = (&message.origin, message.ip) {
+                ledgers.host(ip, message);
+            }
+        }
+    }
+}
+
+fn count_outcome(totals: &mut api::Totals, delivery: &Delivery<'_>) {
+    match delivery.outcome {
+        Outcome::Delivered => totals.delivered += 1,
+        Outcome::Deferred => totals.deferred += 1,
+        Outcome::Failed => totals.failed += 1,
+        Outcome::Discarded => totals.discarded += 1,
+    }
+}
+
+fn outcome(
+    ledgers: &mut Ledgers,
+    refusals: &mut HashMap<(Provider, Saying), api::RefusalCount>,
+    settings: &Settings,
+    message: &Message,
+    delivery: &Delivery<'_>,
+) {
+    let is_remote = delivery.host.ip.is_some() || delivery.host.name.is_some();
+    let actor = match (&message.origin, delivery.original) {
+        // What came from outside and leaves again was forwarded by one of our addresses.
+        (Origin::Remote, Some(original)) if is_remote => Some(Actor::Forwarder(original.to_ascii_lowercase().into())),
+        _ => Actor::of(message),
+    };
+    let said = provider::of(delivery);
+    if let Some((provider, saying)) = said {
+        let count = refusals.entry((provider, saying)).or_default();
+        match delivery.outcome {
+            Outcome::Deferred => count.deferred += 1,
+            _ => count.refused += 1,
+        }
+        if count.example.is_empty() {
+            delivery.text.unwrap_or("").clone_into(&mut count.example);
+        }
+    }
+    let Some(actor) = actor else { return };
+    let is_failure = delivery.outcome == Outcome::Failed;
+    let tally = Tally {
+        is_remote: is_remote || (is_failure && delivery.transport.is_none()),
+        outcome: delivery.outcome,
+        said,
+        is_unknown: is_failure && provider::is_unknown_recipient(delivery),
+        domain: delivery.address.rsplit_once('@').map(|(_, domain)| domain),
+    };
+    ledgers.outcome(actor, message, &tally, settings);
+}

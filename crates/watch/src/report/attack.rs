@@ -1,0 +1,240 @@
+//! Who attacks: guessing passwords from one address, slowly, from many addresses, over many names; dictionaries of
+//! recipients; strangers who ask to relay.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+
+use super::ledger::network_of;
+use crate::api::report as api;
+use crate::event::{Event, Kind};
+use crate::offence::{Offence, OffenceKind};
+use crate::time::{HOUR_MS, Timestamp};
+
+/// Addresses that are kept; beyond, those with a single misdeed are forgotten.
+const FOES_MAX: usize = 50_000;
+/// Login names that are kept as targets.
+const TARGETS_MAX: usize = 50_000;
+/// Names and addresses that are counted exactly for one foe or target.
+const DISTINCT_MAX: usize = 64;
+/// Octets of a login name that are kept.
+const NAME_OCTETS_MAX: usize = 120;
+
+/// Failures of one address from which on it is called an attacker.
+const BRUTE_FAILURES_MIN: u32 = 20;
+/// Failures spread over so many hours are called slow.
+const SLOW_FAILURES_MIN: u32 = 10;
+const SLOW_HOURS_MIN: u32 = 6;
+/// So many names from one address are called spraying.
+const SPRAY_NAMES_MIN: usize = 8;
+/// So many addresses against one name within a day are called distributed.
+const DISTRIBUTED_ADDRESSES_MIN: u32 = 10;
+/// So many recipients that do not exist are called a dictionary.
+const DICTIONARY_MIN: u32 = 20;
+
+/// One address.
+#[derive(Clone, Debug, Default)]
+struct Foe {
+    failures: u32,
+    names: HashSet<u64>,
+    unknown: u32,
+    relays: u32,
+    others: u32,
+    hours: u32,
+    last_hour: i64,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+}
+
+impl Foe {
+    fn total(&self) -> u32 {
+        self.failures.saturating_add(self.unknown).saturating_add(self.relays).saturating_add(self.others)
+    }
+}
+
+/// One login name under attack.
+#[derive(Clone, Debug, Default)]
+struct Target {
+    failures: u32,
+    /// Day, failures on it, and the networks and addresses they came from.
+    day: i64,
+    day_failures: u32,
+    day_addresses: HashSet<IpAddr>,
+    worst_addresses: u32,
+    worst_failures: u32,
+    networks: HashMap<u64, Timestamp>,
+    last: Option<Timestamp>,
+    /// A login after failures from the same network.
+    guessed: Option<Guessed>,
+}
+
+/// A login that succeeded from where it had failed before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Guessed {
+    pub(super) time: Timestamp,
+    pub(super) ip: IpAddr,
+    pub(super) failures: u32,
+}
+
+/// All addresses and names.
+#[derive(Debug, Default)]
+pub(super) struct Attackers {
+    foes: HashMap<IpAddr, Foe>,
+    targets: HashMap<Box<str>, Target>,
+}
+
+impl Attackers {
+    /// Counts what an event holds against its client.
+    pub(super) fn feed(&mut self, event: &Event<'_>) {
+        if let Kind::Login(login) = &event.kind
+            && let Some(ip) = login.peer.ip
+        {
+            self.logged_in(login.user, ip, event.time);
+        }
+        let Some(offence) = event.offence() else { return };
+        self.count_foe(&offence, event.time);
+        if offence.kind == OffenceKind::AuthFailure
+            && let (Some(user), Some(time)) = (offence.user, event.time)
+        {
+            self.count_target(user, &offence, time);
+        }
+    }
+
+    fn count_foe(&mut self, offence: &Offence<'_>, time: Option<Timestamp>) {
+        if offence.ip.is_loopback() {
+            return;
+        }
+        if self.foes.len() >= FOES_MAX && !self.foes.contains_key(&offence.ip) {
+            self.foes.retain(|_, foe| foe.total() > 1);
+            if self.foes.len() >= FOES_MAX {
+                return;
+            }
+        }
+        let foe = self.foes.entry(offence.ip).or_default();
+        foe.first = foe.first.or(time);
+        foe.last = time.or(foe.last);
+        let hour = time.map_or(0, Timestamp::hour);
+        if hour != foe.last_hour {
+            (foe.hours, foe.last_hour) = (foe.hours + 1, hour);
+        }
+        match offence.kind {
+            OffenceKind::AuthFailure => {
+                foe.failures = foe.failures.saturating_add(offence.times);
+                if let Some(user) = offence.user
+                    && foe.names.len() < DISTINCT_MAX
+                {
+                    foe.names.insert(hash(user));
+                }
+            }
+            OffenceKind::UnknownRecipient => foe.unknown = foe.unknown.saturating_add(1),
+            OffenceKind::Relay => foe.relays = foe.relays.saturating_add(1),
+            _ => foe.others = foe.others.saturating_add(1),
+        }
+    }
+
+    fn count_target(&mut self, user: &str, offence: &Offence<'_>, time: Timestamp) {
+        if user.len() > NAME_OCTETS_MAX {
+            return;
+        }
+        let user = user.to_ascii_lowercase();
+        if self.targets.len() >= TARGETS_MAX && !self.targets.contains_key(user.as_str()) {
+            self.targets.retain(|_, target| target.failures > 1);
+            if self.targets.len() >= TARGETS_MAX {
+                return;
+            }
+        }
+        let target = self.targets.entry(user.into()).or_default();
+        target.failures = target.failures.saturating_add(offence.times);
+        target.last = Some(time);
+        if target.day != time.day() {
+            target.day = time.day();
+            target.day_failures = 0;
+            target.day_addresses.clear();
+        }
+        target.day_failures = target.day_failures.saturating_add(offence.times);
+        if target.day_addresses.len() < DISTINCT_MAX {
+            target.day_addresses.insert(offence.ip);
+        }
+        target.worst_failures = target.worst_failures.max(target.day_failures);
+        target.worst_addresses =
+            target.worst_addresses.max(u32::try_from(target.day_addresses.len()).unwrap_or(u32::MAX));
+        if target.networks.len() < DISTINCT_MAX {
+            target.networks.insert(network_of(offence.ip), time);
+        }
+    }
+
+    /// Notes a login that succeeded: one from where many had failed shortly before was guessed.
+    pub(super) fn logged_in(&mut self, user: &str, ip: IpAddr, time: Option<Timestamp>) {
+        const FAILURES_MIN: u32 = 20;
+        const WINDOW_MS: i64 = 48 * HOUR_MS;
+        if self.targets.is_empty() {
+            return;
+        }
+        let Some(time) = time else { return };
+        let lower;
+        let user = if user.bytes().any(|b| b.is_ascii_uppercase()) {
+            lower = user.to_ascii_lowercase();
+            lower.as_str()
+        } else {
+            user
+        };
+        let Some(target) = self.targets.get_mut(user) else { return };
+        let is_recent = |at: &Timestamp| time.as_millis() - at.as_millis() <= WINDOW_MS;
+        let from_there = target.networks.get(&network_of(ip)).is_some_and(is_recent);
+        if target.guessed.is_none() && from_there && target.day_failures >= FAILURES_MIN {
+            target.guessed = Some(Guessed { time, ip, failures: target.day_failures });
+        }
+    }
+
+    /// How the password of `user` was guessed, if it was.
+    pub(super) fn guessed(&self, user: &str) -> Option<Guessed> {
+        self.targets.get(user).and_then(|target| target.guessed)
+    }
+
+    /// Attackers, the worst first.
+    pub(super) fn rows(&self, rows: usize) -> Vec<api::AttackerRow> {
+        let mut list: Vec<api::AttackerRow> = self.foes.iter().filter_map(|(ip, foe)| foe_row(ip, foe)).collect();
+        list.extend(self.targets.iter().filter_map(|(name, target)| target_row(name, target)));
+        list.sort_by(|a, b| b.times.cmp(&a.times).then_with(|| a.who.cmp(&b.who)));
+        list.truncate(rows);
+        list
+    }
+}
+
+fn foe_row(ip: &IpAddr, foe: &Foe) -> Option<api::AttackerRow> {
+    let (kind, times) = match foe {
+        foe if foe.names.len() >= SPRAY_NAMES_MIN => ("spraying", foe.failures),
+        foe if foe.failures >= SLOW_FAILURES_MIN && foe.hours >= SLOW_HOURS_MIN => ("slow_guessing", foe.failures),
+        foe if foe.failures >= BRUTE_FAILURES_MIN => ("guessing", foe.failures),
+        foe if foe.unknown >= DICTIONARY_MIN => ("dictionary", foe.unknown),
+        foe if foe.relays > 0 => ("relay", foe.relays),
+        _ => return None,
+    };
+    Some(api::AttackerRow {
+        kind,
+        who: ip.to_string(),
+        times: u64::from(times),
+        names: u64::try_from(foe.names.len()).unwrap_or(0),
+        hours: u64::from(foe.hours),
+        addresses: 1,
+        first: foe.first.map(|time| time.to_string()),
+        last: foe.last.map(|time| time.to_string()),
+    })
+}
+
+fn target_row(name: &str, target: &Target) -> Option<api::AttackerRow> {
+    (target.worst_addresses >= DISTRIBUTED_ADDRESSES_MIN).then(|| api::AttackerRow {
+        kind: "distributed",
+        who: name.to_owned(),
+        times: u64::from(target.failures),
+        names: 1,
+        hours: 0,
+        addresses: u64::from(target.worst_addresses),
+        first: None,
+        last: target.last.map(|time| time.to_string()),
+    })
+}
+
+fn hash(text: &str) -> u64 {
+    let fold = |hash: u64, b: u8| (hash ^ u64::from(b.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, fold)
+}

@@ -1,0 +1,552 @@
+//! How much each actor sent, hour by hour. An actor is a mailbox, a script, a local user or a forwarding address.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use super::Settings;
+use super::provider::{Provider, Saying};
+use crate::api::report as api;
+use crate::event::Outcome;
+use crate::time::{HOUR_MS, Timestamp};
+use crate::transaction::{Message, Origin};
+
+/// Actors that are kept; beyond, those with the fewest recipients are forgotten.
+const LEDGERS_MAX: usize = 20_000;
+/// Hours in which an actor was active that are kept; older ones are summed up.
+const HOURS_MAX: usize = 600;
+/// Networks of a domain that are remembered.
+const NETWORKS_MAX: usize = 128;
+/// Meanings of refusals that are counted for an actor.
+const SAYINGS_MAX: usize = 16;
+/// Hosts of strangers that are counted.
+const HOSTS_MAX: usize = 20_000;
+/// A network counts as new to a domain for this long.
+const NETWORK_IS_NEW_HOURS: u32 = 24;
+/// Messages kept as examples.
+const SAMPLES_MAX: usize = 3;
+
+/// Who sends mail.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Actor {
+    /// A login, in lower case.
+    Mailbox(Box<str>),
+    /// A directory or script of a local user.
+    Script {
+        /// The local user.
+        user: Box<str>,
+        /// Directory or script.
+        script: Box<str>,
+    },
+    /// A local user by an unknown program.
+    User(Box<str>),
+    /// An address of ours that forwards mail to elsewhere.
+    Forwarder(Box<str>),
+}
+
+impl Actor {
+    /// Who sent `message`; `None` for strangers and the MTA itself.
+    #[must_use]
+    pub fn of(message: &Message) -> Option<Actor> {
+        match &message.origin {
+            Origin::Login(user) => Some(Actor::Mailbox(user.to_ascii_lowercase().into())),
+            Origin::Script { user, script } => Some(Actor::Script { user: user.clone(), script: script.clone() }),
+            Origin::Local(user) => Some(Actor::User(user.clone())),
+            Origin::Bounce | Origin::Remote | Origin::Unknown => None,
+        }
+    }
+
+    /// `mailbox`, `script`, `user` or `forwarder`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Actor::Mailbox(_) => "mailbox",
+            Actor::Script { .. } => "script",
+            Actor::User(_) => "user",
+            Actor::Forwarder(_) => "forwarder",
+        }
+    }
+
+    /// The login, the script, the user, or the address.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Actor::Mailbox(name) | Actor::User(name) | Actor::Forwarder(name) => name,
+            Actor::Script { script, .. } => script,
+        }
+    }
+
+    /// The account to which it belongs.
+    #[must_use]
+    pub fn account(&self, settings: &Settings) -> String {
+        let domain = match self {
+            Actor::Mailbox(address) | Actor::Forwarder(address) => address.rsplit_once('@').map(|(_, domain)| domain),
+            Actor::Script { user, script } => return home_owner(script).unwrap_or(user).to_owned(),
+            Actor::User(user) => return user.to_string(),
+        };
+        let Some(domain) = domain else { return self.name().to_owned() };
+        settings.owners.get(domain).map_or_else(|| domain.to_owned(), Clone::clone)
+    }
+}
+
+/// `user` of `/home/user/…`, also `/home2/user/…`.
+fn home_owner(path: &str) -> Option<&str> {
+    let rest = path.strip_prefix("/home")?;
+    let (_, rest) = rest.split_once('/')?;
+    rest.split('/').next().filter(|user| !user.is_empty())
+}
+
+/// What is counted of one outcome.
+pub(super) struct Tally<'a> {
+    pub(super) is_remote: bool,
+    pub(super) outcome: Outcome,
+    pub(super) said: Option<(Provider, Saying)>,
+    pub(super) is_unknown: bool,
+    pub(super) domain: Option<&'a str>,
+}
+
+/// One hour of an actor.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Hour {
+    /// Hours since 1970 in local time.
+    pub(super) hour: u32,
+    pub(super) messages: u32,
+    /// Recipients named at arrival.
+    pub(super) recipients: u32,
+    /// Recipients elsewhere that were served or given up.
+    pub(super) remote: u32,
+    pub(super) failed: u16,
+    pub(super) unknown: u16,
+    /// Refused for spam or reputation.
+    pub(super) spam: u16,
+    pub(super) deferred: u16,
+    /// Messages under a sender that is not of the login's domain.
+    pub(super) foreign: u16,
+    /// Recipients of messages from networks that are new to the domain.
+    pub(super) fresh: u16,
+    /// Most recipients of one message.
+    pub(super) widest: u16,
+    /// Bits of networks and of recipient domains.
+    pub(super) networks: u32,
+    pub(super) domains: u32,
+}
+
+impl Hour {
+    /// Adds another hour's figures; the hour itself stays.
+    pub(super) fn add(&mut self, other: &Hour) {
+        self.messages = self.messages.saturating_add(other.messages);
+        self.recipients = self.recipients.saturating_add(other.recipients);
+        self.remote = self.remote.saturating_add(other.remote);
+        self.failed = self.failed.saturating_add(other.failed);
+        self.unknown = self.unknown.saturating_add(other.unknown);
+        self.spam = self.spam.saturating_add(other.spam);
+        self.deferred = self.deferred.saturating_add(other.deferred);
+        self.foreign = self.foreign.saturating_add(other.foreign);
+        self.fresh = self.fresh.saturating_add(other.fresh);
+        self.widest = self.widest.max(other.widest);
+        self.networks |= other.networks;
+        self.domains |= other.domains;
+    }
+
+    /// Recipients, by arrival or, where the log does not name them, by what became of them.
+    pub(super) fn volume(&self) -> u32 {
+        self.recipients.max(self.remote)
+    }
+}
+
+/// How many different things left their bits in 32: linear counting, exact enough below 40.
+pub(super) fn distinct(bits: u32) -> u32 {
+    let empty = f64::from(bits.count_zeros().max(1));
+    let estimate = 32.0 * (32.0 / empty).ln();
+    // Between 0 and 111.
+    let mut count = 0;
+    while f64::from(count) + 0.5 < estimate {
+        count += 1;
+    }
+    count
+}
+
+/// What is known of one actor.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ledger {
+    /// In the order of time.
+    pub(super) hours: Vec<Hour>,
+    /// Sum of hours that were let go.
+    older: Hour,
+    pub(super) first: Option<Timestamp>,
+    pub(super) last: Option<Timestamp>,
+    sayings: Vec<((Provider, Saying), u32)>,
+    pub(super) doubtful: u32,
+    pub(super) samples: Vec<api::Sample>,
+    sample_hour: u32,
+}
+
+impl Ledger {
+    /// The hour of `time`, made if need be. Times may go back a little, since outcomes come late.
+    fn hour(&mut self, hour: u32) -> Option<&mut Hour> {
+        let at = match self.hours.last() {
+            Some(last) if last.hour == hour => self.hours.len() - 1,
+            _ => match self.hours.binary_search_by_key(&hour, |h| h.hour) {
+                Ok(at) => at,
+                Err(at) => {
+                    self.hours.insert(at, Hour { hour, ..Hour::default() });
+                    at
+                }
+            },
+        };
+        if self.hours.len() > HOURS_MAX && at > 0 {
+            let oldest = self.hours.remove(0);
+            self.older.add(&oldest);
+            return self.hours.get_mut(at - 1);
+        }
+        self.hours.get_mut(at)
+    }
+
+    pub(super) fn total(&self) -> Hour {
+        let mut total = self.older;
+        for hour in &self.hours {
+            total.add(hour);
+        }
+        total
+    }
+
+    /// Bits of the networks used on any one day, at their most.
+    pub(super) fn most_networks_a_day(&self) -> u32 {
+        let mut most = 0;
+        for day in self.hours.chunk_by(|a, b| a.hour / 24 == b.hour / 24) {
+            let bits = day.iter().fold(0, |bits, hour| bits | hour.networks);
+            most = most.max(distinct(bits));
+        }
+        most
+    }
+}
+
+/// The /16 of an IPv4 address or the /32 of an IPv6 address: about one provider's pool.
+pub(super) fn network_of(ip: IpAddr) -> u64 {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            u64::from(a) << 8 | u64::from(b)
+        }
+        IpAddr::V6(ip) => {
+            let [a, b, ..] = ip.segments();
+            1 << 40 | u64::from(a) << 16 | u64::from(b)
+        }
+    }
+}
+
+/// One bit of 32 for a value.
+fn bit_of(value: u64) -> u32 {
+    let mixed = (value ^ (value >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    1 << (mixed >> 59)
+}
+
+fn bit_of_text(text: &str) -> u32 {
+    let hash =
+        text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, b| (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    bit_of(hash)
+}
+
+/// What is known of a stranger's host.
+#[derive(Clone, Debug, Default)]
+struct HostCount {
+    name: Box<str>,
+    messages: u64,
+    recipients: u64,
+}
+
+/// All actors.
+#[derive(Debug, Default)]
+pub(super) struct Ledgers {
+    pub(super) by_actor: HashMap<Actor, Ledger>,
+    hosts: HashMap<IpAddr, HostCount>,
+    /// Networks of each mail domain: colleagues share an office, so what one of them uses is new to none.
+    networks: HashMap<Box<str>, Networks>,
+}
+
+/// Networks of one domain, with the hour in which each was first used.
+type Networks = HashMap<u64, u32>;
+
+impl Ledgers {
+    /// Counts a message that came in.
+    pub(super) fn arrival(&mut self, actor: Actor, message: &Message, settings: &Settings) {
+        let Some(hour) = hour_of(message, settings) else { return };
+        let is_foreign = is_foreign(&actor, &message.sender);
+        let is_fresh = self.is_new_network(&actor, message, hour);
+        self.make_room();
+        let ledger = self.by_actor.entry(actor).or_default();
+        ledger.first = ledger.first.or(message.arrived);
+        ledger.last = message.arrived;
+        ledger.doubtful += u32::from(message.is_doubtful);
+        let network = message.ip.map_or(0, |ip| bit_of(network_of(ip)));
+        let recipients = message.recipients;
+        let Some(slot) = ledger.hour(hour) else { return };
+        slot.messages += 1;
+        slot.recipients = slot.recipients.saturating_add(recipients);
+        slot.widest = slot.widest.max(u16::try_from(recipients).unwrap_or(u16::MAX));
+        slot.networks |= network;
+        slot.foreign = slot.foreign.saturating_add(u16::from(is_foreign));
+        if is_fresh {
+            slot.fresh = slot.fresh.saturating_add(u16::try_from(recipients.max(1)).unwrap_or(u16::MAX));
+        }
+        sample(ledger, hour, message);
+    }
+
+    /// Counts what became of a recipient, in the hour in which the message came.
+    pub(super) fn outcome(&mut self, actor: Actor, message: &Message, tally: &Tally<'_>, settings: &Settings) {
+        let Some(hour) = hour_of(message, settings) else { return };
+        let is_forwarder = matches!(actor, Actor::Forwarder(_));
+        self.make_room();
+        let ledger = self.by_actor.entry(actor).or_default();
+        if is_forwarder {
+            ledger.first = ledger.first.or(message.arrived);
+            ledger.last = message.arrived;
+        }
+        if let Some(said) = tally.said {
+            count_saying(&mut ledger.sayings, said);
+        }
+        let Some(slot) = ledger.hour(hour) else { return };
+        match tally.outcome {
+            Outcome::Deferred => slot.deferred = slot.deferred.saturating_add(1),
+            Outcome::Failed => slot.failed = slot.failed.saturating_add(1),
+            Outcome::Delivered | Outcome::Discarded => {}
+        }
+        if tally.is_remote && tally.outcome != Outcome::Deferred {
+            slot.remote = slot.remote.saturating_add(1);
+            slot.messages += u32::from(is_forwarder);
+        }
+        slot.unknown = slot.unknown.saturating_add(u16::from(tally.is_unknown));
+        if tally.outcome == Outcome::Failed && tally.said.is_some_and(|(_, saying)| saying.is_spam()) {
+            slot.spam = slot.spam.saturating_add(1);
+        }
+        if let Some(domain) = tally.domain {
+            slot.domains |= bit_of_text(domain);
+        }
+        if is_forwarder {
+            sample(ledger, hour, message);
+        }
+    }
+
+    /// Counts a stranger's message.
+    pub(super) fn host(&mut self, ip: IpAddr, message: &Message) {
+        if self.hosts.len() >= HOSTS_MAX && !self.hosts.contains_key(&ip) {
+            // Those seen once make room.
+            self.hosts.retain(|_, count| count.messages > 1);
+            if self.hosts.len() >= HOSTS_MAX {
+                return;
+            }
+        }
+        let count = self.hosts.entry(ip).or_default();
+        if let Some(name) = &message.host {
+            count.name = name.clone();
+        }
+        count.messages += 1;
+        count.recipients += u64::from(message.recipients.max(1));
+    }
+
+    /// Whether a login came from a network that nobody of its domain has used for long.
+    fn is_new_network(&mut self, actor: &Actor, message: &Message, hour: u32) -> bool {
+        let (Actor::Mailbox(login), Some(ip)) = (actor, message.ip) else { return false };
+        if ip.is_loopback() {
+            return false;
+        }
+        let domain = login.rsplit_once('@').map_or(&**login, |(_, domain)| domain);
+        if !self.networks.contains_key(domain) {
+            if self.networks.len() >= LEDGERS_MAX {
+                return false;
+            }
+            self.networks.insert(domain.into(), Networks::new());
+        }
+        let Some(known) = self.networks.get_mut(domain) else { return false };
+        let network = network_of(ip);
+        if let Some(first) = known.get(&network) {
+            return hour.saturating_sub(*first) < NETWORK_IS_NEW_HOURS;
+        }
+        if known.len() < NETWORKS_MAX {
+            known.insert(network, hour);
+        }
+        true
+    }
+
+    fn make_room(&mut self) {
+        if self.by_actor.len() < LEDGERS_MAX {
+            return;
+        }
+        let mut volumes: Vec<u32> = self.by_actor.values().map(|ledger| ledger.total().volume()).collect();
+        let middle = volumes.len() / 4;
+        let (_, threshold, _) = volumes.select_nth_unstable(middle);
+        let threshold = *threshold;
+        self.by_actor.retain(|_, ledger| ledger.total().volume() > threshold);
+    }
+
+    /// Actors by recipients.
+    pub(super) fn top(&self, settings: &Settings, rows: usize) -> Vec<api::ActorRow> {
+        let mut list: Vec<api::ActorRow> =
+            self.by_actor.iter().map(|(actor, ledger)| row(actor, ledger, settings)).collect();
+        list.sort_by(|a, b| b.recipients.cmp(&a.recipients).then_with(|| a.name.cmp(&b.name)));
+        list.truncate(rows);
+        list
+    }
+
+    /// Accounts by recipients.
+    pub(super) fn accounts(&self, settings: &Settings, rows: usize) -> Vec<api::AccountRow> {
+        let mut sums: HashMap<String, api::AccountRow> = HashMap::new();
+        for (actor, ledger) in &self.by_actor {
+            let account = actor.account(settings);
+            let sum = sums
+                .entry(account.clone())
+                .or_insert_with(|| api::AccountRow { account, ..api::AccountRow::default() });
+            let total = ledger.total();
+            sum.messages += u64::from(total.messages);
+            sum.recipients += u64::from(total.volume());
+            sum.actors += 1;
+        }
+        let mut list: Vec<api::AccountRow> = sums.into_values().collect();
+        list.sort_by(|a, b| b.recipients.cmp(&a.recipients).then_with(|| a.account.cmp(&b.account)));
+        list.truncate(rows);
+        list
+    }
+
+    /// Strangers' hosts by recipients.
+    pub(super) fn hosts(&self, rows: usize) -> Vec<api::HostRow> {
+        let mut list: Vec<api::HostRow> = self
+            .hosts
+            .iter()
+            .map(|(ip, count)| api::HostRow {
+                ip: ip.to_string(),
+                name: count.name.to_string(),
+                messages: count.messages,
+                recipients: count.recipients,
+            })
+            .collect();
+        list.sort_by(|a, b| b.recipients.cmp(&a.recipients).then_with(|| a.ip.cmp(&b.ip)));
+        list.truncate(rows);
+        list
+    }
+
+    /// Mailboxes used from many networks on one day.
+    pub(super) fn many_networks(&self, settings: &Settings, rows: usize) -> Vec<api::NetworksRow> {
+        const NETWORKS_MIN: u32 = 4;
+        let mut list: Vec<api::NetworksRow> = self
+            .by_actor
+            .iter()
+            .filter(|(actor, _)| matches!(actor, Actor::Mailbox(_)))
+            .map(|(actor, ledger)| api::NetworksRow {
+                login: actor.name().to_owned(),
+                account: actor.account(settings),
+                networks_a_day: ledger.most_networks_a_day(),
+                recipients: u64::from(ledger.total().volume()),
+            })
+            .filter(|row| row.networks_a_day >= NETWORKS_MIN)
+            .collect();
+        list.sort_by(|a, b| b.networks_a_day.cmp(&a.networks_a_day).then_with(|| a.login.cmp(&b.login)));
+        list.truncate(rows);
+        list
+    }
+
+    /// Actors by recipients that do not exist.
+    pub(super) fn bounces(&self, settings: &Settings, rows: usize) -> Vec<api::ActorRow> {
+        const FAILED_MIN: u64 = 5;
+        let mut list: Vec<api::ActorRow> = self
+            .by_actor
+            .iter()
+            .map(|(actor, ledger)| row(actor, ledger, settings))
+            .filter(|row| row.failed >= FAILED_MIN)
+            .collect();
+        list.sort_by(|a, b| b.unknown.cmp(&a.unknown).then(b.failed.cmp(&a.failed)).then_with(|| a.name.cmp(&b.name)));
+        list.truncate(rows);
+        list
+    }
+
+    /// The three actors that heard this saying most.
+    pub(super) fn causes(&self, provider: Provider, saying: Saying, settings: &Settings) -> Vec<api::Cause> {
+        const CAUSES: usize = 3;
+        let mut list: Vec<api::Cause> = Vec::new();
+        for (actor, ledger) in &self.by_actor {
+            let Some((_, times)) = ledger.sayings.iter().find(|(said, _)| *said == (provider, saying)) else {
+                continue;
+            };
+            list.push(api::Cause {
+                kind: actor.kind(),
+                name: actor.name().to_owned(),
+                account: actor.account(settings),
+                times: u64::from(*times),
+            });
+        }
+        list.sort_by(|a, b| b.times.cmp(&a.times).then_with(|| a.name.cmp(&b.name)));
+        list.truncate(CAUSES);
+        list
+    }
+}
+
+/// The figures of an actor.
+pub(super) fn row(actor: &Actor, ledger: &Ledger, settings: &Settings) -> api::ActorRow {
+    let total = ledger.total();
+    api::ActorRow {
+        kind: actor.kind(),
+        name: actor.name().to_owned(),
+        account: actor.account(settings),
+        messages: u64::from(total.messages),
+        recipients: u64::from(total.volume()),
+        remote: u64::from(total.remote),
+        failed: u64::from(total.failed),
+        unknown: u64::from(total.unknown),
+        spam_refusals: u64::from(total.spam),
+        deferred: u64::from(total.deferred),
+        peak_hour: u64::from(ledger.hours.iter().map(Hour::volume).max().unwrap_or(0)),
+        first: ledger.first.map(|time| time.to_string()),
+        last: ledger.last.map(|time| time.to_string()),
+        doubtful_lines: u64::from(ledger.doubtful),
+    }
+}
+
+fn hour_of(message: &Message, settings: &Settings) -> Option<u32> {
+    let time = message.arrived?.plus_millis(settings.offset_ms);
+    u32::try_from(time.as_millis().div_euclid(HOUR_MS)).ok()
+}
+
+/// Whether a mailbox sends under a domain that is not its own.
+fn is_foreign(actor: &Actor, sender: &str) -> bool {
+    let Actor::Mailbox(login) = actor else { return false };
+    let (Some((_, own)), Some((_, used))) = (login.rsplit_once('@'), sender.rsplit_once('@')) else { return false };
+    !own.eq_ignore_ascii_case(used)
+}
+
+/// Examples are kept of the busiest hour.
+fn sample(ledger: &mut Ledger, hour: u32, message: &Message) {
+    if ledger.samples.len() >= SAMPLES_MAX {
+        if hour == ledger.sample_hour {
+            return;
+        }
+        let volume_of = |wanted: u32| {
+            ledger
+                .hours
+                .binary_search_by_key(&wanted, |h| h.hour)
+                .ok()
+                .and_then(|at| ledger.hours.get(at))
+                .map_or(0, Hour::volume)
+        };
+        if volume_of(hour) <= volume_of(ledger.sample_hour) {
+            return;
+        }
+        ledger.samples.clear();
+    }
+    ledger.sample_hour = hour;
+    ledger.samples.push(api::Sample {
+        id: message.id.as_str().to_owned(),
+        time: message.arrived.map(|time| time.to_string()),
+        file: message.place.file,
+        line: message.place.line,
+        sender: message.sender.to_string(),
+        subject: message.subject.to_string(),
+        client_ip: message.ip.map(|ip| ip.to_string()),
+    });
+}
+
+fn count_saying(sayings: &mut Vec<((Provider, Saying), u32)>, said: (Provider, Saying)) {
+    let has_room = sayings.len() < SAYINGS_MAX;
+    match sayings.iter_mut().find(|(known, _)| *known == said) {
+        Some((_, times)) => *times += 1,
+        None if has_room => sayings.push((said, 1)),
+        None => {}
+    }
+}

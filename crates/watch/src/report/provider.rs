@@ -1,0 +1,261 @@
+//! What large providers mean by their refusals, in plain words. The table is data: a part of the answer, and what it says.
+//! The codes are from the providers' own pages for postmasters.
+
+use crate::event::{Delivery, Failing, Outcome};
+
+/// Who answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Provider {
+    Gmail,
+    Microsoft,
+    Yahoo,
+    Apple,
+    Gmx,
+    Other,
+}
+
+impl Provider {
+    /// The name that people know.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Provider::Gmail => "Gmail",
+            Provider::Microsoft => "Microsoft",
+            Provider::Yahoo => "Yahoo",
+            Provider::Apple => "Apple",
+            Provider::Gmx => "GMX and web.de",
+            Provider::Other => "others",
+        }
+    }
+}
+
+/// What a refusal or deferral means for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Saying {
+    /// The mail looks like spam.
+    Spam,
+    /// Our address has a bad reputation or is blocked.
+    Reputation,
+    /// Too much at once from us, or from this sender.
+    Rate,
+    /// SPF, DKIM or DMARC is missing or wrong.
+    Authentication,
+    /// Our address has no reverse DNS, or a wrong one.
+    ReverseDns,
+    /// The recipient does not exist.
+    UnknownRecipient,
+    /// The recipient's mailbox is full or gets too much.
+    RecipientLimit,
+    /// A malicious link or attachment was found.
+    Malware,
+    /// Come later; usual for unknown senders.
+    Greylist,
+    /// The content breaks a rule that is not named.
+    Policy,
+}
+
+impl Saying {
+    /// The meaning as a sentence.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Saying::Spam => "the mail was taken for spam",
+            Saying::Reputation => "this server's address has a bad reputation or is blocked",
+            Saying::Rate => "too much mail came at once",
+            Saying::Authentication => "SPF, DKIM or DMARC is missing or does not fit",
+            Saying::ReverseDns => "this server's address has no reverse DNS that fits",
+            Saying::UnknownRecipient => "the recipient does not exist",
+            Saying::RecipientLimit => "the recipient's mailbox is full or gets too much mail",
+            Saying::Malware => "a dangerous link or attachment was found",
+            Saying::Greylist => "come back later (greylisting)",
+            Saying::Policy => "the mail breaks a rule of the provider",
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            Saying::Spam => "look at what the named senders send; hold them if it is not theirs",
+            Saying::Reputation => "stop the named senders first, then ask the provider to lift the block",
+            Saying::Rate => "nothing if it is rare; else limit the named senders",
+            Saying::Authentication => "publish SPF, sign with DKIM, and send under the sender's own domain",
+            Saying::ReverseDns => "set a PTR record that leads back to this address",
+            Saying::UnknownRecipient => "a list with many dead addresses was bought or is old",
+            Saying::RecipientLimit | Saying::Greylist => "nothing",
+            Saying::Malware => "look for a hacked site or mailbox of the named senders",
+            Saying::Policy => "read the example",
+        }
+    }
+
+    /// Whether it speaks of spam, so that it is held against the sender.
+    #[must_use]
+    pub fn is_spam(self) -> bool {
+        matches!(self, Saying::Spam | Saying::Reputation | Saying::Malware | Saying::Policy)
+    }
+}
+
+/// A part of an answer, and its meaning. Compared without regard to case; the first that fits counts.
+const SAYINGS: [(&str, Saying); 58] = [
+    ("4.7.28", Saying::Rate),
+    ("unusual rate of unsolicited", Saying::Rate),
+    ("5.7.26", Saying::Authentication),
+    ("5.7.27", Saying::Authentication),
+    ("5.7.30", Saying::Authentication),
+    ("4.7.27", Saying::Authentication),
+    ("4.7.30", Saying::Authentication),
+    ("4.7.32", Saying::Authentication),
+    ("5.7.515", Saying::Authentication),
+    ("5.7.509", Saying::Authentication),
+    ("unauthenticated email", Saying::Authentication),
+    ("dmarc", Saying::Authentication),
+    ("5.7.9", Saying::Authentication),
+    ("4.7.23", Saying::ReverseDns),
+    ("5.7.25", Saying::ReverseDns),
+    ("4.7.25", Saying::ReverseDns),
+    ("ptr record", Saying::ReverseDns),
+    ("reverse dns", Saying::ReverseDns),
+    ("(s3140)", Saying::Reputation),
+    ("(s3150)", Saying::Reputation),
+    ("part of their network is on our block list", Saying::Reputation),
+    ("5.7.606", Saying::Reputation),
+    ("5.7.511", Saying::Reputation),
+    ("4.7.650", Saying::Rate),
+    ("4.7.651", Saying::Rate),
+    ("4.7.652", Saying::Rate),
+    ("[tss0", Saying::Rate),
+    ("[ts0", Saying::Rate),
+    ("(rp-001)", Saying::Rate),
+    ("(rp-002)", Saying::Rate),
+    ("(rp-003)", Saying::Rate),
+    ("[ph01]", Saying::Policy),
+    ("not accepted for policy reasons", Saying::Policy),
+    ("likely unsolicited mail", Saying::Spam),
+    ("unsolicitedmessageerror", Saying::Spam),
+    ("low reputation", Saying::Reputation),
+    ("very low reputation", Saying::Reputation),
+    ("spamhaus", Saying::Reputation),
+    ("blocked using", Saying::Reputation),
+    ("block list", Saying::Reputation),
+    ("blacklist", Saying::Reputation),
+    ("blocklist", Saying::Reputation),
+    ("bad reputation", Saying::Reputation),
+    ("poor reputation", Saying::Reputation),
+    ("dnsbl", Saying::Reputation),
+    ("virus", Saying::Malware),
+    ("malicious", Saying::Malware),
+    ("phish", Saying::Malware),
+    ("greylist", Saying::Greylist),
+    ("graylist", Saying::Greylist),
+    ("mailbox full", Saying::RecipientLimit),
+    ("over quota", Saying::RecipientLimit),
+    ("overquotatemp", Saying::RecipientLimit),
+    ("out of storage", Saying::RecipientLimit),
+    ("receiving mail at a rate", Saying::RecipientLimit),
+    ("spam", Saying::Spam),
+    ("too many messages", Saying::Rate),
+    ("rate limited", Saying::Rate),
+];
+
+/// Parts of answers that say that a mailbox does not exist, beside the code 5.1.1.
+const NO_MAILBOX: [&str; 12] = [
+    "does not exist",
+    "no such user",
+    "nosuchuser",
+    "user unknown",
+    "unknown user",
+    "mailbox unavailable",
+    "mailbox not found",
+    "no mailbox here",
+    "recipient rejected",
+    "is disabled",
+    "invalid recipient",
+    "address rejected",
+];
+
+/// Ends of host names of providers.
+const HOSTS: [(&str, Provider); 14] = [
+    (".google.com", Provider::Gmail),
+    (".googlemail.com", Provider::Gmail),
+    (".outlook.com", Provider::Microsoft),
+    (".hotmail.com", Provider::Microsoft),
+    (".office365.us", Provider::Microsoft),
+    (".yahoodns.net", Provider::Yahoo),
+    (".yahoo.com", Provider::Yahoo),
+    (".aol.com", Provider::Yahoo),
+    (".icloud.com", Provider::Apple),
+    (".apple.com", Provider::Apple),
+    (".gmx.net", Provider::Gmx),
+    (".web.de", Provider::Gmx),
+    (".kundenserver.de", Provider::Gmx),
+    (".me.com", Provider::Apple),
+];
+
+/// Who said what in this delivery; `None` if it was delivered, or failed for a reason of our own.
+pub(super) fn of(delivery: &Delivery<'_>) -> Option<(Provider, Saying)> {
+    if !matches!(delivery.outcome, Outcome::Failed | Outcome::Deferred) {
+        return None;
+    }
+    delivery.reply?;
+    let host = delivery.host.name.unwrap_or("");
+    let provider = HOSTS.iter().find(|(end, _)| host.ends_with(end)).map_or(Provider::Other, |(_, provider)| *provider);
+    Some((provider, meaning(delivery.text.unwrap_or(""), delivery.outcome == Outcome::Failed)?))
+}
+
+/// What the words of an answer mean; `None` if they are not known. `is_final` tells a refusal from a deferral.
+#[must_use]
+pub fn meaning(text: &str, is_final: bool) -> Option<Saying> {
+    let text = text.to_ascii_lowercase();
+    if is_final && says_unknown(&text) {
+        return Some(Saying::UnknownRecipient);
+    }
+    SAYINGS.iter().find(|(part, _)| text.contains(part)).map(|(_, saying)| *saying)
+}
+
+fn says_unknown(text: &str) -> bool {
+    text.contains("5.1.1") || text.contains("5.1.10") || NO_MAILBOX.iter().any(|part| text.contains(part))
+}
+
+/// Whether a failure says that there is no such mailbox or domain.
+pub(super) fn is_unknown_recipient(delivery: &Delivery<'_>) -> bool {
+    let text = delivery.text.unwrap_or("");
+    match delivery.reply {
+        Some(reply) => matches!(reply.enhanced, Some((5, 1, 1 | 10 | 2))) || says_unknown(&text.to_ascii_lowercase()),
+        None => Failing::of_words(text) == Failing::UnknownRecipient,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_providers_in_plain_words() {
+        for (text, is_final, meant) in [
+            ("421-4.7.28 Gmail has detected an unusual rate of unsolicited mail", false, Some(Saying::Rate)),
+            ("550-5.7.26 Unauthenticated email from x is not accepted", true, Some(Saying::Authentication)),
+            (
+                "550 5.7.515 Access denied, sending domain x doesn't meet the required level",
+                true,
+                Some(Saying::Authentication),
+            ),
+            (
+                "550-5.1.1 The email account that you tried to reach does not exist.",
+                true,
+                Some(Saying::UnknownRecipient),
+            ),
+            (
+                "550 5.7.1 messages from [192.0.2.1] weren't sent ... block list (S3150).",
+                true,
+                Some(Saying::Reputation),
+            ),
+            ("421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred", false, Some(Saying::Rate)),
+            ("452-4.2.2 The email account is over quota", false, Some(Saying::RecipientLimit)),
+            ("451 4.7.1 Greylisting in action", false, Some(Saying::Greylist)),
+            ("550 No", true, None),
+        ] {
+            assert_eq!(meaning(text, is_final), meant, "{text}");
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! Who is probably compromised, and why. A suspicion needs two signals that do not depend on each other, within one day;
+//! a large newsletter, an invoice run or a journey gives one at most.
+
+use super::Settings;
+use super::attack::{Attackers, Guessed};
+use super::ledger::{Actor, Hour, Ledger, Ledgers, distinct};
+use crate::api::report as api;
+use crate::time::{HOUR_MS, Timestamp};
+
+/// A suspect has at least this many signals …
+const SIGNALS_MIN: usize = 2;
+/// … of at least this weight together.
+const WEIGHT_MIN: u32 = 4;
+/// Days that are looked back upon as an actor's own past.
+const PAST_DAYS: u32 = 35;
+/// Below so many days of log nobody is called new.
+const LOG_DAYS_MIN: u32 = 3;
+/// Hours of a timeline.
+const TIMELINE_MAX: usize = 48;
+
+/// One reason, with its weight and a sentence of evidence.
+#[derive(Clone, Debug)]
+struct Signal {
+    name: &'static str,
+    weight: u32,
+    evidence: String,
+}
+
+/// One day of an actor, with the busiest hour in it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Day {
+    day: u32,
+    sum: Hour,
+    peak: u32,
+    /// Recipients between midnight and five.
+    night: u32,
+    active_hours: u32,
+}
+
+/// What an actor did before a day.
+#[derive(Clone, Copy, Debug, Default)]
+struct Past {
+    days: u32,
+    most_a_day: u32,
+    most_an_hour: u32,
+    widest: u16,
+    foreign: u32,
+    recipients: u32,
+    night: u32,
+}
+
+/// Suspects, the gravest first.
+pub(super) fn suspects(
+    ledgers: &Ledgers,
+    attackers: &Attackers,
+    settings: &Settings,
+    first: Option<Timestamp>,
+    rows: usize,
+) -> Vec<api::Suspect> {
+    let log_begins = day_of(first, settings);
+    let mut list: Vec<api::Suspect> = ledgers
+        .by_actor
+        .iter()
+        .filter_map(|(actor, ledger)| suspect(actor, ledger, attackers, settings, log_begins))
+        .collect();
+    list.sort_by(|a, b| b.score.cmp(&a.score).then(b.recipients.cmp(&a.recipients)).then_with(|| a.name.cmp(&b.name)));
+    list.truncate(rows);
+    list
+}
+
+/// Days on which somebody sent far more than ever before; not suspicious by itself.
+pub(super) fn unusual(ledgers: &Ledgers, settings: &Settings, rows: usize) -> Vec<api::UnusualRow> {
+    let mut list = Vec::new();
+    for (actor, ledger) in &ledgers.by_actor {
+        let days = days(ledger);
+        for (at, day) in days.iter().enumerate() {
+            let past = past(&days, at);
+            let Some(evidence) = volume(day, &past, false) else { continue };
+            list.push(api::UnusualRow {
+                kind: actor.kind(),
+                name: actor.name().to_owned(),
+                account: actor.account(settings),
+                day: date(day.day),
+                recipients: u64::from(day.sum.volume()),
+                most_before: u64::from(past.most_a_day),
+                evidence: evidence.evidence,
+            });
+        }
+    }
+    list.sort_by(|a, b| b.recipients.cmp(&a.recipients).then_with(|| a.name.cmp(&b.name)));
+    list.truncate(rows);
+    list
+}
+
+/// Days (since 1970, local time) on which an actor is suspect.
+pub(super) fn bad_days(actor: &Actor, ledger: &Ledger, attackers: &Attackers, log_begins: u32) -> Vec<u32> {
+    let days = days(ledger);
+    let judged = days
+        .iter()
+        .enumerate()
+        .map(|(at, day)| (day.day, signals(actor, day, &past(&days, at), attackers, log_begins)));
+    judged.filter(|(_, signals)| is_suspect(signals)).map(|(day, _)| day).collect()
+}
+
+fn suspect(
+    actor: &Actor,
+    ledger: &Ledger,
+    attackers: &Attackers,
+    settings: &Settings,
+    log_begins: u32,
+) -> Option<api::Suspect> {
+    let days = days(ledger);
+    let mut worst: Option<(u32, &Day, Vec<Signal>)> = None;
+    let mut first_bad = None;
+    let mut last_bad = None;
+    for (at, day) in days.iter().enumerate() {
+        let signals = signals(actor, day, &past(&days, at), attackers, log_begins);
+        if !is_suspect(&signals) {
+            continue;
+        }
+        first_bad = first_bad.or(Some(day.day));
+        last_bad = Some(day.day);
+        let weight = weight(&signals);
+        if worst.as_ref().is_none_or(|(most, ..)| weight > *most) {
+            worst = Some((weight, day, signals));
+        }
+    }
+    let (score, day, signals) = worst?;
+    let recipients = days.iter().filter(|day| Some(day.day) >= first_bad).map(|day| u64::from(day.sum.volume())).sum();
+    Some(api::Suspect {
+        kind: actor.kind(),
+        name: actor.name().to_owned(),
+        account: actor.account(settings),
+        score,
+        worst_day: date(day.day),
+        since: first_bad.map(date),
+        until: last_bad.map(date),
+        recipients,
+        entered_by: entered_by(actor, attackers),
+        signals: signals.iter().map(|s| api::Signal { name: s.name, evidence: s.evidence.clone() }).collect(),
+        timeline: timeline(ledger, first_bad.unwrap_or(day.day)),
+        samples: ledger.samples.clone(),
+    })
+}
+
+fn is_suspect(signals: &[Signal]) -> bool {
+    signals.len() >= SIGNALS_MIN && weight(signals) >= WEIGHT_MIN
+}
+
+fn weight(signals: &[Signal]) -> u32 {
+    signals.iter().map(|signal| signal.weight).sum()
+}
+
+/// How the intruder came in, as far as the log tells.
+fn entered_by(actor: &Actor, attackers: &Attackers) -> String {
+    match actor {
+        Actor::Mailbox(user) => match attackers.guessed(user) {
+            Some(Guessed { time, ip, failures }) => {
+                format!("its password was guessed: after {failures} failed logins that day, {ip} got in at {time}")
+            }
+            None => "somebody has its password".to_owned(),
+        },
+        Actor::Script { script, user } => format!("a program in {script}, run by {user}"),
+        Actor::User(user) => format!("a program run by {user}"),
+        Actor::Forwarder(address) => format!("spam sent to {address} is forwarded"),
+    }
+}
+
+fn signals(actor: &Actor, day: &Day, past: &Past, attackers: &Attackers, log_begins: u32) -> Vec<Signal> {
+    let is_new_possible = day.day >= log_begins + LOG_DAYS_MIN;
+    let is_mailbox = matches!(actor, Actor::Mailbox(_));
+    let mut found: Vec<Signal> = [
+        unknown_recipients(day),
+        spam_refusals(actor, day),
+        volume(day, past, is_new_possible),
+        width(day, past),
+        night(day, past),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if is_mailbox {
+        found.extend(networks(day));
+        found.extend(foreign_senders(day, past));
+        found.extend(guessed(actor, day, attackers));
+    }
+    found.extend(odd_place(actor, day));
+    found
+}
+
+/// Recipients that do not exist: nobody who writes to people has many, nor does a list that is looked after.
+fn unknown_recipients(day: &Day) -> Option<Signal> {
+    const UNKNOWN_MIN: u32 = 25;
+    const PERCENT_MIN: u32 = 8;
+    let (unknown, volume) = (u32::from(day.sum.unknown), day.sum.volume().max(1));
+    let percent = unknown * 100 / volume;
+    (unknown >= UNKNOWN_MIN && percent >= PERCENT_MIN).then(|| Signal {
+        name: "unknown_recipients",
+        weight: 3,
+        evidence: format!("{unknown} of {volume} recipients do not exist ({percent} %)"),
+    })
+}
+
+fn spam_refusals(actor: &Actor, day: &Day) -> Option<Signal> {
+    const REFUSED_MIN: u32 = 10;
+    const PERCENT_MIN: u32 = 5;
+    /// A forwarder passes on some of everybody's spam.
+    const FORWARDER_PERCENT_MIN: u32 = 25;
+    let (spam, volume) = (u32::from(day.sum.spam), day.sum.volume().max(1));
+    let percent = spam * 100 / volume;
+    let percent_min = if matches!(actor, Actor::Forwarder(_)) { FORWARDER_PERCENT_MIN } else { PERCENT_MIN };
+    (spam >= REFUSED_MIN && percent >= percent_min).then(|| Signal {
+        name: "refused_as_spam",
+        weight: 2,
+        evidence: format!("{spam} of {volume} were refused as spam or for bad reputation ({percent} %)"),
+    })
+}
+
+/// Far more than ever before. `is_new_possible` says that the log is long enough to call somebody new.
+fn volume(day: &Day, past: &Past, is_new_possible: bool) -> Option<Signal> {
+    const RECIPIENTS_MIN: u32 = 100;
+    const TIMES_MIN: u32 = 5;
+    const PAST_DAYS_MIN: u32 = 3;
+    const NEW_RECIPIENTS_MIN: u32 = 150;
+    let volume = day.sum.volume();
+    let signal = |evidence| Some(Signal { name: "volume", weight: 2, evidence });
+    if past.days == 0 && is_new_possible && volume >= NEW_RECIPIENTS_MIN {
+        return signal(format!("{volume} recipients on its first day"));
+    }
+    if past.days < PAST_DAYS_MIN || volume < RECIPIENTS_MIN {
+        return None;
+    }
+    if volume >= TIMES_MIN * past.most_a_day {
+        return signal(format!("{volume} recipients in a day, never more than {} before", past.most_a_day));
+    }
+    if day.peak >= RECIPIENTS_MIN && day.peak >= TIMES_MIN * past.most_an_hour {
+        return signal(format!("{} recipients in an hour, never more than {} before", day.peak, past.most_an_hour));
+    }
+    None
+}
+
+/// Many recipients in one message, where that was not the habit.
+fn width(day: &Day, past: &Past) -> Option<Signal> {
+    const WIDE: u16 = 40;
+    let is_wide = day.sum.widest >= WIDE && past.widest < WIDE / 2 && past.days > 0 && day.sum.volume() >= 200;
+    is_wide.then(|| Signal {
+        name: "many_in_one_message",
+        weight: 1,
+        evidence: format!("up to {} recipients in one message, never more than {} before", day.sum.widest, past.widest),
+    })
+}
+
+fn night(day: &Day, past: &Past) -> Option<Signal> {
+    const RECIPIENTS_MIN: u32 = 60;
+    let is_odd = day.night >= RECIPIENTS_MIN && past.night * 10 <= past.recipients && past.days > 0;
+    is_odd.then(|| Signal {
+        name: "night",
+        weight: 1,
+        evidence: format!("{} recipients between midnight and five, against its habit", day.night),
+    })
+}
+
+/// Used from many networks, or much from new ones.
+fn networks(day: &Day) -> Option<Signal> {
+    const NETWORKS_MIN: u32 = 8;
+    const RECIPIENTS_MIN: u32 = 50;
+    let (networks, volume) = (distinct(day.sum.networks), day.sum.volume());
+    if networks >= NETWORKS_MIN && volume >= RECIPIENTS_MIN {
+        let evidence = format!("logged in from about {networks} networks in a day");
+        return Some(Signal { name: "many_networks", weight: 3, evidence });
+    }
+    let fresh = u32::from(day.sum.fresh);
+    (fresh >= RECIPIENTS_MIN && fresh * 2 >= volume).then(|| Signal {
+        name: "new_network",
+        // A first campaign comes from a new place as well: with the volume alone it is no suspicion.
+        weight: 1,
+        evidence: format!("{fresh} of {volume} recipients were sent from networks not used before"),
+    })
+}
+
+fn foreign_senders(day: &Day, past: &Past) -> Option<Signal> {
+    const MESSAGES_MIN: u32 = 30;
+    let foreign = u32::from(day.sum.foreign);
+    let is_odd = foreign >= MESSAGES_MIN && foreign * 2 >= day.sum.messages && past.foreign * 10 <= past.recipients;
+    is_odd.then(|| Signal {
+        name: "foreign_sender",
+        weight: 2,
+        evidence: format!("{foreign} of {} messages under a sender that is not of its domain", day.sum.messages),
+    })
+}
+
+/// The login followed on many failures from the same network.
+fn guessed(actor: &Actor, day: &Day, attackers: &Attackers) -> Option<Signal> {
+    const RECIPIENTS_MIN: u32 = 50;
+    let Guessed { time, ip, failures } = attackers.guessed(actor.name())?;
+    let on = u32::try_from(time.day()).ok()?;
+    (day.day.abs_diff(on) <= 1 && day.sum.volume() >= RECIPIENTS_MIN).then(|| Signal {
+        name: "guessed_password",
+        weight: 3,
+        evidence: format!("logged in from {ip} after {failures} failed logins"),
+    })
+}
+
+/// Folders from which no honest program sends, and users that own nothing.
+fn odd_place(actor: &Actor, day: &Day) -> Option<Signal> {
+    const RECIPIENTS_MIN: u32 = 50;
+    const FOLDERS: [&str; 9] =
+        ["/uploads", "/images", "/img/", "/tmp", "/cache", "/.", "/dev/shm", "/var/tmp", "/fonts"];
+    const NOBODIES: [&str; 5] = ["nobody", "www-data", "apache", "httpd", "www"];
+    if day.sum.volume() < RECIPIENTS_MIN {
+        return None;
+    }
+    let (user, script) = match actor {
+        Actor::Script { user, script } => (user, Some(script)),
+        Actor::User(user) => (user, None),
+        _ => return None,
+    };
+    if let Some(script) = script
+        && FOLDERS.iter().any(|folder| script.contains(folder))
+    {
+        let evidence = format!("programs do not belong into {script}");
+        return Some(Signal { name: "odd_place", weight: 2, evidence });
+    }
+    NOBODIES.contains(&&**user).then(|| Signal {
+        name: "nobody",
+        weight: 1,
+        evidence: format!("sent by {user}, who has no account"),
+    })
+}
+
+fn days(ledger: &Ledger) -> Vec<Day> {
+    ledger
+        .hours
+        .chunk_by(|a, b| a.hour / 24 == b.hour / 24)
+        .map(|hours| {
+            let mut day = Day { day: hours.first().map_or(0, |hour| hour.hour / 24), ..Day::default() };
+            for hour in hours {
+                day.sum.add(hour);
+                day.peak = day.peak.max(hour.volume());
+                day.active_hours += 1;
+                if hour.hour % 24 < 5 {
+                    day.night += hour.volume();
+                }
+            }
+            day
+        })
+        .collect()
+}
+
+fn past(days: &[Day], at: usize) -> Past {
+    let mut past = Past::default();
+    let Some(today) = days.get(at) else { return past };
+    for day in days.iter().take(at).filter(|day| today.day - day.day <= PAST_DAYS) {
+        past.days += 1;
+        past.most_a_day = past.most_a_day.max(day.sum.volume());
+        past.most_an_hour = past.most_an_hour.max(day.peak);
+        past.widest = past.widest.max(day.sum.widest);
+        past.foreign += u32::from(day.sum.foreign);
+        past.recipients = past.recipients.saturating_add(day.sum.volume());
+        past.night += day.night;
+    }
+    past
+}
+
+fn timeline(ledger: &Ledger, from_day: u32) -> Vec<api::TimelineHour> {
+    let since = from_day.saturating_sub(1) * 24;
+    let hours = ledger.hours.iter().filter(|hour| hour.hour >= since).take(TIMELINE_MAX);
+    hours
+        .map(|hour| api::TimelineHour {
+            hour: Timestamp::from_millis(i64::from(hour.hour) * HOUR_MS).to_string(),
+            recipients: u64::from(hour.volume()),
+            failed: u64::from(hour.failed),
+            networks: u64::from(distinct(hour.networks)),
+        })
+        .collect()
+}
+
+/// The local day of a time, counted from 1970.
+pub(super) fn day_of(time: Option<Timestamp>, settings: &Settings) -> u32 {
+    time.and_then(|time| u32::try_from(time.plus_millis(settings.offset_ms).day()).ok()).unwrap_or(0)
+}
+
+/// `2026-03-02` of a day counted from 1970.
+fn date(day: u32) -> String {
+    let (year, month, day) = Timestamp::from_millis(i64::from(day) * 24 * HOUR_MS).civil();
+    format!("{year:04}-{month:02}-{day:02}")
+}

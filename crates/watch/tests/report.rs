@@ -1,0 +1,51 @@
+//! Made-up months: of each kind of compromise the report names the right culprit first, and clean months accuse nobody.
+
+mod generator;
+
+use generator::{Compromise, Plan};
+use tidegate_watch::report::{Collector, Settings};
+use tidegate_watch::{Place, Reader};
+
+fn report(plan: &Plan) -> tidegate_watch::api::report::Report {
+    let mut reader = Reader::new();
+    let mut collector = Collector::new(Settings::default());
+    let mut line = 0;
+    generator::write(plan, |text| {
+        line += 1;
+        collector.feed(&reader.read(text), Place { file: 0, line });
+    });
+    collector.report()
+}
+
+/// Small enough for a test, large enough that newsletters, shops and journeys occur.
+fn plan(seed: u64, compromise: Option<Compromise>) -> Plan {
+    Plan { seed, accounts: 25, days: 12, volume: 0.2, compromise }
+}
+
+#[test]
+fn each_compromise_is_named_first() {
+    let mut wrong = Vec::new();
+    for (kind, seed) in Compromise::ALL.into_iter().zip(100..) {
+        let plan = plan(seed, Some(kind));
+        let culprit = generator::culprit(&plan);
+        let report = report(&plan);
+        let named: Vec<String> =
+            report.suspects.iter().map(|s| format!("{} {} {:?}", s.name, s.score, s.signals)).collect();
+        if report.suspects.first().is_none_or(|first| first.name != culprit) {
+            wrong.push(format!("{kind:?}: {culprit} is not first of {named:#?}"));
+        } else if report.suspects.len() > 1 {
+            wrong.push(format!("{kind:?}: more than {culprit} accused: {named:#?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn clean_months_accuse_nobody() {
+    for seed in 200..203 {
+        let report = report(&plan(seed, None));
+        assert!(report.suspects.is_empty(), "seed {seed}: {:#?}", report.suspects);
+        assert!(report.totals.messages > 1_000, "{:?}", report.totals);
+        assert_eq!(report.totals.unknown_lines, 0);
+    }
+}
