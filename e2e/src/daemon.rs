@@ -99,6 +99,12 @@ impl Daemon {
         command.output().context("running tidegate")
     }
 
+    /// How to call the program with this daemon's configuration.
+    #[must_use]
+    pub fn invocation(&self) -> String {
+        format!("{} --config {}", self.program.display(), self.config.display())
+    }
+
     /// What it said so far.
     #[must_use]
     pub fn log(&self) -> String {

@@ -78,7 +78,7 @@ impl Namespace {
         command
     }
 
-    /// The processes whose first thread is in the namespace; a lab's own threads are not first ones.
+    /// The other processes whose first thread is in the namespace.
     fn processes(&self) -> Vec<Pid> {
         let inode = |path: String| fs::metadata(path).ok().map(|m| m.ino());
         let Some(own) = inode(format!("/run/netns/{}", self.name)) else {
@@ -86,7 +86,8 @@ impl Namespace {
         };
         let names =
             fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|e| e.file_name().into_string().ok());
-        let pids = names.filter_map(|name| name.parse::<i32>().ok());
+        let this = i32::try_from(std::process::id()).unwrap_or(0);
+        let pids = names.filter_map(|name| name.parse::<i32>().ok()).filter(|pid| *pid != this);
         pids.filter(|pid| inode(format!("/proc/{pid}/ns/net")) == Some(own)).filter_map(Pid::from_raw).collect()
     }
 
