@@ -11,7 +11,9 @@ use crate::config::DEFAULT_PATH;
 mod check;
 mod config;
 mod explain;
+mod list;
 mod serve;
+mod status;
 
 /// How a verb ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,15 @@ pub struct Cli {
 enum Verb {
     /// Runs the daemon that Exim asks.
     Serve,
+    /// Shows how the daemon is; exit code 1 if there is something to look at.
+    Status {
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Changes or shows the own allow and block lists.
+    #[command(subcommand)]
+    List(list::Verb),
     /// Judges messages that lie in files.
     Check(check::Arguments),
     /// Checks the configuration, or shows it.
@@ -64,6 +75,8 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.verb {
         Verb::Serve => serve::run(&cli.config),
+        Verb::Status { json } => status::run(&cli.config, json),
+        Verb::List(verb) => list::run(&cli.config, &verb),
         Verb::Check(arguments) => check::run(&cli.config, &arguments),
         Verb::Config(verb) => config::run(&cli.config, &verb),
     };

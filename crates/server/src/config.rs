@@ -67,6 +67,13 @@ impl Default for State {
     }
 }
 
+impl State {
+    /// The socket on which the command line speaks to the daemon.
+    pub fn control_socket(&self) -> PathBuf {
+        self.folder.join("control.sock")
+    }
+}
+
 /// Why the configuration cannot be used. Shown as it is: it names the place and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

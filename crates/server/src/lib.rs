@@ -8,9 +8,11 @@
 pub mod cli;
 pub mod conclude;
 pub mod config;
+pub mod control;
 pub mod daemon;
 pub mod dns;
 pub mod frontends;
 pub mod panels;
 pub mod sessions;
 pub mod stores;
+mod upkeep;

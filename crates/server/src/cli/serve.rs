@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use tidegate_filter::store::Memory;
+use tidegate_filter::panel::Panel;
+use tidegate_filter::store::Store;
+use tidegate_filter::tables;
 use tidegate_filter::world::World;
 use tokio::net::UnixListener;
 use tokio::runtime::{Builder, Runtime};
@@ -16,7 +18,8 @@ use crate::conclude::Conclude;
 use crate::config::Config;
 use crate::daemon::{Counters, Daemon, SystemClock};
 use crate::sessions::Sessions;
-use crate::{dns, frontends, panels};
+use crate::stores::embedded::Embedded;
+use crate::{control, dns, frontends, panels, upkeep};
 
 /// Threads that judge messages; they run at low priority, so envelope asks come first.
 const CONTENT_THREADS: usize = 2;
@@ -28,17 +31,26 @@ pub(super) fn run(path: &Path) -> anyhow::Result<Ended> {
     start_log();
     let envelope = Builder::new_multi_thread().worker_threads(2).thread_name("envelope").enable_all().build()?;
     let content = content_runtime()?;
-    let daemon = Arc::new(envelope.block_on(async { build(&config, path) })?);
-    let listener = {
-        let _in_runtime = envelope.enter();
-        listener(&config)?
-    };
     envelope.block_on(async {
-        let serving = tokio::spawn(frontends::exim::serve(listener, Arc::clone(&daemon), content.handle().clone()));
+        let listener = listener(&config)?;
+        let control_listener = control::listen(&config.state.control_socket())
+            .with_context(|| format!("cannot listen on {}", config.state.control_socket().display()))?;
+        let daemon = Arc::new(build(&config, path)?);
+        let answering = Arc::clone(&daemon);
+        let answer = Arc::new(move |request| {
+            let daemon = Arc::clone(&answering);
+            async move { daemon.answer(request).await }
+        });
+        let serving = [
+            tokio::spawn(frontends::exim::serve(listener, Arc::clone(&daemon), content.handle().clone())),
+            tokio::spawn(control::serve(control_listener, answer)),
+            tokio::spawn(upkeep::run(Arc::clone(&daemon), config.panel.clone())),
+        ];
         tracing::info!(socket = %config.exim.socket.display(), "ready");
         let _without_systemd = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        let ended = until_told(&daemon, path).await;
-        serving.abort();
+        let ended = until_told(&daemon).await;
+        serving.iter().for_each(tokio::task::JoinHandle::abort);
+        daemon.flush().await;
         ended
     })?;
     content.shutdown_background();
@@ -67,20 +79,26 @@ fn content_runtime() -> std::io::Result<Runtime> {
 fn build(config: &Config, path: &Path) -> anyhow::Result<Daemon> {
     let counters = Arc::new(Counters::default());
     let panel = config.panel.read().context("cannot read what the panel knows; see [panel] in the configuration")?;
+    let panel = Arc::new(panels::Live::new(panel));
+    let store = Arc::new(Embedded::open(&config.state.folder.join("store.redb"), tables::ALL)?);
     let world = World {
         clock: Arc::new(SystemClock),
         dns: Arc::new(dns::Dns::new(&config.dns)?),
-        store: Arc::new(Memory::new()),
-        panel: Arc::new(panels::Live::new(panel)),
+        store: Arc::clone(&store) as Arc<dyn Store>,
+        panel: Arc::clone(&panel) as Arc<dyn Panel>,
     };
     Ok(Daemon {
         engine: arc_swap::ArcSwap::from_pointee(config.engine(path)?),
         world,
+        store,
+        panel,
         sessions: Sessions::default(),
         conclude: Conclude::new(Arc::clone(&counters)),
+        config_path: path.to_owned(),
         spool: config.exim.spool.clone(),
         askers: uid_of(&config.exim.user)?.into_iter().collect(),
         counters,
+        started: jiff::Timestamp::now(),
     })
 }
 
@@ -121,27 +139,18 @@ fn listener(config: &Config) -> anyhow::Result<UnixListener> {
 }
 
 /// Reloads on SIGHUP; returns on SIGTERM and SIGINT.
-async fn until_told(daemon: &Daemon, path: &Path) -> anyhow::Result<()> {
+async fn until_told(daemon: &Daemon) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     loop {
         tokio::select! {
-            _ = hangup.recv() => reload(daemon, path),
+            _ = hangup.recv() => match daemon.reload() {
+                Ok(()) => tracing::info!("reloaded"),
+                Err(error) => tracing::error!("not reloaded, the former configuration stays: {error}"),
+            },
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
         }
-    }
-}
-
-/// A configuration that cannot work leaves the present one in place.
-fn reload(daemon: &Daemon, path: &Path) {
-    let engine = Config::read(path).and_then(|config| config.engine(path));
-    match engine {
-        Ok(engine) => {
-            daemon.engine.store(Arc::new(engine));
-            tracing::info!("reloaded");
-        }
-        Err(error) => tracing::error!("not reloaded, the former configuration stays: {error}"),
     }
 }

@@ -1,0 +1,197 @@
+//! `tidegate list add|remove|show`: the own allow and block lists. They are lines of a file; the daemon reads it again at once.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
+use rustix::fs::FlockOperation;
+use tidegate_filter::checks::lists::{Entry, Scope, Side, Subject};
+use tidegate_filter::panel::Account;
+use tidegate_mail::{Address, Domain};
+
+use super::Ended;
+use crate::config::{Config, read_lists};
+use crate::control::{self, AskError, Request};
+
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    /// Adds an entry.
+    Add(Add),
+    /// Removes every entry about a subject.
+    Remove {
+        /// An address, network, domain or sender.
+        subject: String,
+        /// What kind it is, where its form does not tell.
+        #[arg(long, value_name = "KIND", value_parser = KINDS)]
+        kind: Option<String>,
+    },
+    /// Shows the entries.
+    Show {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+const KINDS: [&str; 5] = ["client", "domain", "address", "helo", "rdns"];
+
+#[derive(Args)]
+pub(super) struct Add {
+    /// Let it in, or keep it out.
+    #[arg(value_parser = ["allow", "block"])]
+    side: String,
+    /// An address, network, domain or sender; with --kind also a HELO or reverse name.
+    subject: String,
+    /// What kind it is, where its form does not tell.
+    #[arg(long, value_name = "KIND", value_parser = KINDS)]
+    kind: Option<String>,
+    /// For one mailbox only.
+    #[arg(long, value_name = "ADDRESS", group = "scope")]
+    mailbox: Option<Address>,
+    /// For one domain only.
+    #[arg(long, value_name = "DOMAIN", group = "scope")]
+    domain: Option<Domain>,
+    /// For one account only.
+    #[arg(long, value_name = "NAME", group = "scope")]
+    account: Option<String>,
+    /// How long it holds: `7d`, `12h`, or a time such as 2026-12-01T00:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Why.
+    #[arg(long, short = 'm', value_name = "TEXT", default_value = "")]
+    comment: String,
+    /// Who; the calling user if absent.
+    #[arg(long, value_name = "NAME")]
+    author: Option<String>,
+}
+
+pub(super) fn run(config_path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
+    let config = Config::read(config_path)?;
+    match verb {
+        Verb::Add(add) => {
+            let entry = add.entry()?;
+            let line = entry.to_string();
+            change(&config, |entries| {
+                let known = entries.contains(&entry);
+                if !known {
+                    entries.push(entry);
+                }
+                !known
+            })?;
+            println!("{line}");
+        }
+        Verb::Remove { subject, kind } => {
+            let subject = self::subject(subject, kind.as_deref())?;
+            let mut removed = Vec::new();
+            change(&config, |entries| {
+                removed = entries.extract_if(.., |entry| entry.subject == subject).collect();
+                !removed.is_empty()
+            })?;
+            if removed.is_empty() {
+                eprintln!("tidegate: no entry is about {subject}");
+                return Ok(Ended::Found);
+            }
+            removed.iter().for_each(|entry| println!("removed: {entry}"));
+        }
+        Verb::Show { json } => show(&config, *json)?,
+    }
+    Ok(Ended::Done)
+}
+
+fn show(config: &Config, json: bool) -> anyhow::Result<()> {
+    for entry in read_lists(&config.lists_path())? {
+        if json {
+            let line = serde_json::json!({
+                "side": entry.side.to_string(), "subject": entry.subject.to_string(), "scope": entry.scope.to_string(),
+                "author": entry.author, "until": entry.until, "comment": entry.comment,
+            });
+            println!("{line}");
+        } else {
+            println!("{entry}");
+        }
+    }
+    Ok(())
+}
+
+fn subject(text: &str, kind: Option<&str>) -> anyhow::Result<Subject> {
+    Ok(match kind {
+        Some(kind) => Subject::parse(kind, text)?,
+        None => Subject::guess(text)?,
+    })
+}
+
+impl Add {
+    fn entry(&self) -> anyhow::Result<Entry> {
+        let scope = match (&self.mailbox, &self.domain, &self.account) {
+            (Some(mailbox), _, _) => Scope::Mailbox(mailbox.to_lowercase()),
+            (_, Some(domain), _) => Scope::Domain(domain.clone()),
+            (_, _, Some(account)) => Scope::Account(Account(account.clone())),
+            _ => Scope::Server,
+        };
+        let author = self.author.clone().or_else(|| std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).ok());
+        Ok(Entry {
+            side: if self.side == "allow" { Side::Allow } else { Side::Block },
+            subject: subject(&self.subject, self.kind.as_deref())?,
+            scope,
+            author: author.unwrap_or_default().split_whitespace().collect(),
+            until: self.until.as_deref().map(until).transpose()?,
+            comment: self.comment.lines().collect::<Vec<_>>().join(" "),
+        })
+    }
+}
+
+/// A duration from now, or a moment.
+fn until(text: &str) -> anyhow::Result<Timestamp> {
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(moment);
+    }
+    let span: Span = text.parse().with_context(|| format!("`{text}` is neither a duration such as 7d nor a time"))?;
+    // Days and weeks have a length only in a time zone.
+    Ok(Timestamp::now().to_zoned(TimeZone::UTC).checked_add(span)?.timestamp())
+}
+
+/// Changes the file of entries as one step, under a lock, and has the daemon read it; `edit` says whether it changed any.
+fn change(config: &Config, edit: impl FnOnce(&mut Vec<Entry>) -> bool) -> anyhow::Result<()> {
+    let path = config.lists_path();
+    let folder = &config.state.folder;
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.with_extension("lock"));
+    let lock = lock.with_context(|| format!("cannot write in {}; are you root?", folder.display()))?;
+    rustix::fs::flock(&lock, FlockOperation::LockExclusive)?;
+    let mut entries = read_lists(&path)?;
+    if !edit(&mut entries) {
+        return Ok(());
+    }
+    let text: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
+    let fresh = path.with_extension("new");
+    let mut file = File::create(&fresh)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    keep_owner(folder, &fresh)?;
+    std::fs::rename(&fresh, &path)?;
+    reload(config)
+}
+
+/// The daemon must be able to read what root wrote in its folder.
+fn keep_owner(folder: &Path, file: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let owner = std::fs::metadata(folder)?;
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(file, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    Ok(())
+}
+
+fn reload(config: &Config) -> anyhow::Result<()> {
+    match control::ask(&config.state.control_socket(), &Request::Reload) {
+        Ok(_) => Ok(()),
+        Err(error @ AskError::NotRunning { .. }) => {
+            eprintln!("tidegate: {error}; the entry holds from the next start on");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}

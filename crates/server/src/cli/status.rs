@@ -1,0 +1,71 @@
+//! `tidegate status`: how the daemon is, and what an administrator should look at.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::Ended;
+use crate::config::Config;
+use crate::control::{self, AskError, Request};
+
+pub(super) fn run(config_path: &Path, json: bool) -> anyhow::Result<Ended> {
+    let config = Config::read(config_path)?;
+    let status = match control::ask(&config.state.control_socket(), &Request::Status) {
+        Ok(status) => status,
+        Err(error @ AskError::NotRunning { .. }) => {
+            eprintln!("tidegate: {error}");
+            return Ok(Ended::Unavailable);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if json {
+        println!("{status}");
+        return Ok(Ended::Done);
+    }
+    print(&status);
+    let alarms = alarms(&status);
+    if alarms.is_empty() {
+        println!("nothing to look at");
+        return Ok(Ended::Done);
+    }
+    alarms.iter().for_each(|alarm| println!("! {alarm}"));
+    Ok(Ended::Found)
+}
+
+fn print(status: &Value) {
+    let text = |key: &str| status.get(key).map(ToString::to_string).unwrap_or_default();
+    println!("tidegate {} since {}, {} open sessions", text("version"), text("started"), text("sessions"));
+    if let Some(counters) = status.get("counters").and_then(Value::as_object) {
+        let shown = counters.iter().map(|(name, count)| format!("{name} {count}"));
+        println!("{}", shown.collect::<Vec<_>>().join(", "));
+    }
+}
+
+/// What is wrong, each with the place to look at.
+fn alarms(status: &Value) -> Vec<String> {
+    let mut alarms = Vec::new();
+    if let Some(trouble) = status.pointer("/store/trouble").and_then(Value::as_str) {
+        alarms.push(format!("the store cannot be written: {trouble}"));
+    }
+    for aside in status.pointer("/store/set_aside").and_then(Value::as_array).into_iter().flatten() {
+        alarms.push(format!("a damaged store was set aside: {aside}"));
+    }
+    for (zone, health) in status.get("lists").and_then(Value::as_object).into_iter().flatten() {
+        if let Some(cause) = health.get("cause").and_then(Value::as_str) {
+            alarms.push(format!("DNS list {zone} is switched off: {cause}"));
+        }
+    }
+    for (counter, meaning) in [
+        ("unreadable_asks", "asks that could not be read and were accepted"),
+        ("failed_asks", "asks that failed and were accepted"),
+        ("refused_peers", "connections of users that may not ask"),
+        ("unrecorded", "verdicts that could not be recorded"),
+        ("unwritten", "changes of state that could not be stored"),
+    ] {
+        let count = status.pointer(&format!("/counters/{counter}")).and_then(Value::as_u64).unwrap_or(0);
+        if count > 0 {
+            alarms.push(format!("{count} {meaning} since the start"));
+        }
+    }
+    alarms
+}
