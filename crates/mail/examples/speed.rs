@@ -13,6 +13,8 @@ use tidegate_mail::{Limits, Message};
 const STEPS: [&str; 5] = ["parse", "received, addresses", "text", "urls", "attachments, defects"];
 const SLOWEST: usize = 3;
 
+type Messages = Vec<(String, Vec<u8>)>;
+
 fn main() -> Result<(), Box<dyn Error>> {
     for archive in std::env::args().skip(1) {
         let messages = unpack(&archive)?;
@@ -31,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             report(name, all);
         }
         totals.sort_unstable();
-        report("sum", &mut totals.iter().map(|(time, _)| *time).collect());
+        report("sum", &mut totals.iter().map(|(time, _)| *time).collect::<Vec<_>>());
         for (time, path) in totals.iter().rev().take(SLOWEST) {
             println!("    {time:>8} {path}");
         }
@@ -39,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn unpack(archive: &str) -> Result<Vec<(String, Vec<u8>)>, Box<dyn Error>> {
+fn unpack(archive: &str) -> Result<Messages, Box<dyn Error>> {
     let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(std::fs::File::open(archive)?));
     let mut messages = Vec::new();
     for entry in tar.entries()? {
@@ -74,7 +76,7 @@ fn now() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-fn report(name: &str, times: &mut Vec<u128>) {
+fn report(name: &str, times: &mut [u128]) {
     times.sort_unstable();
     let count = u128::try_from(times.len()).unwrap_or(1).max(1);
     let mean = times.iter().sum::<u128>() / count;
