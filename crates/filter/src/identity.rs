@@ -6,10 +6,16 @@ use tidegate_mail::Domain;
 
 use crate::world::{Known, Unavailable};
 
+mod arc;
+mod canonical;
+mod dkim;
+mod dmarc;
 mod fcrdns;
 mod given;
 mod message;
+mod signable;
 mod spf;
+mod tags;
 
 pub use fcrdns::fcrdns;
 pub use given::Given;
@@ -37,6 +43,8 @@ pub struct Spf {
     /// Whether the record passes any address at all (`+all`, or networks that cover most of the internet). Such a pass
     /// says nothing, and the `spf` check counts it as none.
     pub allows_everyone: bool,
+    /// The term that decided (`example.org: -all`), or what is wrong with the record; empty without one. Hostile text.
+    pub because: String,
 }
 
 /// Result of an SPF check (RFC 7208 section 2.6).
@@ -60,7 +68,7 @@ pub enum SpfResult {
 impl Spf {
     /// No record, or no domain to ask.
     pub fn none() -> Spf {
-        Spf { result: SpfResult::None, domain: None, allows_everyone: false }
+        Spf { result: SpfResult::None, domain: None, allows_everyone: false, because: String::new() }
     }
 
     /// The domain that vouches for the client: a pass that is not given to everyone.
@@ -91,6 +99,8 @@ pub struct DkimSignature {
     pub algorithm: String,
     /// Whether the key record carries `t=y`.
     pub testing: bool,
+    /// Octets of the body that the signature does not cover (`l=`). Anyone may have added them.
+    pub left_out: u64,
     /// What came of it.
     pub result: DkimResult,
 }
@@ -102,9 +112,9 @@ pub enum DkimResult {
     Pass,
     /// Does not verify; why.
     Fail(String),
-    /// Cannot be evaluated, and never will be (key revoked, syntax); why.
+    /// Cannot be evaluated, and never will be (no key, key revoked or too short, syntax); why.
     PermError(String),
-    /// Valid, but acceptable to no one: expired, key too short, signs no From; why.
+    /// Proves nothing although it may verify: expired, made with rsa-sha1, signs not all of From or of the body; why.
     Policy(String),
     /// The key could not be fetched.
     Unavailable(Unavailable),

@@ -241,6 +241,15 @@ impl Sender {
         let connect = &self.greeting.connect;
         self.login.is_some() || connect.trusted || matches!(connect.client, Client::Local(_))
     }
+
+    /// The domain that SPF was asked about at MAIL: that of the reverse-path, or the HELO name for the null path (RFC 7208
+    /// section 2.4).
+    pub fn spf_domain(&self) -> Option<Domain> {
+        match self.path.domain() {
+            Some(domain) => Some(domain.clone()),
+            None => self.greeting.helo.as_ref().and_then(Helo::domain),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ impl Session {
         let spf_helo = match (self.connect.facts.client.ip(), &helo) {
             _ if self.given.spf_helo.is_some() => Ok(self.given.spf_helo.clone().unwrap_or_else(Spf::none)),
             (Some(ip), Some(_)) => {
-                let input = SpfInput { ip, helo: helo.as_ref(), receiver: &self.engine.identity.hostname };
+                let input = SpfInput { ip, helo: helo.as_ref() };
                 self.engine.fact(Stage::Helo, identity::spf_helo(&input, &self.world)).await
             }
             _ => Ok(Spf::none()),
@@ -109,7 +109,7 @@ impl Session {
             return Ok(given.clone());
         }
         let Some(ip) = greeting.connect.client.ip() else { return Ok(Spf::none()) };
-        let input = SpfInput { ip, helo: greeting.helo.as_ref(), receiver: &self.engine.identity.hostname };
+        let input = SpfInput { ip, helo: greeting.helo.as_ref() };
         self.engine.fact(Stage::Mail, identity::spf_mail_from(&input, path, &self.world)).await
     }
 
@@ -169,7 +169,8 @@ impl Session {
         let sender = Arc::clone(&transaction.sender.facts);
         let recipients = transaction.recipients.iter().map(|heard| heard.recipient.clone()).collect();
         let envelope = Arc::new(Envelope { sender: Arc::clone(&sender), recipients });
-        let input = MessageInput { message: &message, spf: &sender.spf };
+        let spf_domain = sender.spf_domain();
+        let input = MessageInput { message: &message, spf: &sender.spf, spf_domain: spf_domain.as_ref() };
         let identity = self.identify(&input).await;
         let facts = Mail { envelope, message, identity };
         let ask = Ask { facts: &facts, world: &self.world, now: self.world.clock.now() };

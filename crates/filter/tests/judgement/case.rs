@@ -123,6 +123,10 @@ impl Case {
     }
 }
 
+/// Folders whose cases give every record that SPF, DKIM and DMARC ask for. These facts are computed in every session; elsewhere
+/// a TXT record that is not given does not exist, and the case need not say so.
+const ABOUT_IDENTITY: [&str; 4] = ["spf", "dkim", "dmarc", "arc"];
+
 /// Judges the case at `path` and compares; `Err` is what to show.
 pub(crate) fn check_case(path: &Path) -> Result<(), String> {
     let shown = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap_or(path).display().to_string();
@@ -131,7 +135,10 @@ pub(crate) fn check_case(path: &Path) -> Result<(), String> {
     let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
     case.run_only_those_of(folder);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    let (judgement, unasked) = runtime.block_on(judge(&case, path)).map_err(|e| format!("{shown}: {e}"))?;
+    let (judgement, mut unasked) = runtime.block_on(judge(&case, path)).map_err(|e| format!("{shown}: {e}"))?;
+    if !ABOUT_IDENTITY.contains(&folder) {
+        unasked.retain(|question| !question.ends_with(" TXT"));
+    }
     if !unasked.is_empty() {
         return Err(format!("{shown}: asked DNS for names that the case does not give:\n  {}", unasked.join("\n  ")));
     }
