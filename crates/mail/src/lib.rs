@@ -4,6 +4,7 @@
 //! named limit in [`Limits`]; reaching one is a defect, not silence.
 
 mod address;
+mod attachment;
 mod charset;
 mod date;
 mod defect;
@@ -18,6 +19,7 @@ mod parameter;
 mod part;
 mod received;
 mod score;
+mod sniff;
 mod structure;
 mod text;
 mod transfer;
@@ -25,6 +27,7 @@ mod url;
 mod words;
 
 pub use address::{Address, AddressError, ReversePath};
+pub use attachment::Attachment;
 pub use date::parse_date;
 pub use defect::{Defect, Defects, Sighting};
 pub use domain::{Domain, DomainError};
@@ -38,6 +41,7 @@ pub use parameter::{ContentType, Parameter, Parametrized};
 pub use part::Part;
 pub use received::{Received, first_foreign};
 pub use score::{Score, ScoreError};
+pub use sniff::{FileClass, FileKind};
 pub use text::View;
 pub use transfer::TransferEncoding;
 pub use url::{FoundUrl, UrlForm, UrlHost, UrlPlace, find_urls};

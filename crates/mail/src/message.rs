@@ -12,7 +12,7 @@ use crate::part::Part;
 use crate::received::{Received, first_foreign};
 use crate::text::{View, Views};
 use crate::url::FoundUrl;
-use crate::{Defect, Defects, Limits, structure, text, url};
+use crate::{Attachment, Defect, Defects, Limits, attachment, structure, text, url};
 
 /// A parsed message. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -29,6 +29,7 @@ struct Parsed {
     received: OnceLock<Vec<Received>>,
     views: OnceLock<Views>,
     urls: OnceLock<(Vec<FoundUrl>, Defects)>,
+    attachments: OnceLock<(Vec<Attachment>, Defects)>,
 }
 
 /// The mailboxes of the address fields.
@@ -83,6 +84,7 @@ impl Message {
             received: OnceLock::new(),
             views: OnceLock::new(),
             urls: OnceLock::new(),
+            attachments: OnceLock::new(),
         }))
     }
 
@@ -155,7 +157,12 @@ impl Message {
     #[must_use]
     pub fn all_defects(&self) -> Defects {
         let mut defects = self.0.defects.clone();
-        for more in [&self.correspondents().defects, &self.read_views().defects, &self.read_urls().1] {
+        for more in [
+            &self.correspondents().defects,
+            &self.read_views().defects,
+            &self.read_urls().1,
+            &self.read_attachments().1,
+        ] {
             defects.merge(more);
         }
         for part in self.parts() {
@@ -279,6 +286,16 @@ impl Message {
     #[must_use]
     pub fn urls(&self) -> &[FoundUrl] {
         &self.read_urls().0
+    }
+
+    /// The parts that are files, in order. Decodes them.
+    #[must_use]
+    pub fn attachments(&self) -> &[Attachment] {
+        &self.read_attachments().0
+    }
+
+    fn read_attachments(&self) -> &(Vec<Attachment>, Defects) {
+        self.0.attachments.get_or_init(|| attachment::read(self))
     }
 
     fn read_views(&self) -> &Views {

@@ -2,7 +2,7 @@
 //! as mail programs read them: blanks without quotes, missing semicolons at the end, encoded words in quotes.
 
 use crate::charset::{Charset, decode_undeclared};
-use crate::header::trim;
+use crate::header::{is_blank, trim};
 use crate::transfer::hex;
 use crate::words;
 
@@ -35,10 +35,15 @@ impl Parametrized {
     /// Reads an unfolded field value.
     pub(crate) fn parse(text: &[u8]) -> Parametrized {
         let mut pieces = Pieces(text);
-        let value = pieces.next().map(|piece| without_comments(piece.raw)).unwrap_or_default();
-        let value = decode_undeclared(trim(&value)).to_ascii_lowercase();
+        let first = without_comments(pieces.next().unwrap_or_default());
+        let (value, rest) = split_value(&first);
+        let value = decode_undeclared(value).to_ascii_lowercase();
         let value: String = value.chars().filter(|c| !c.is_whitespace()).collect();
-        let raw = pieces.filter_map(|piece| RawParameter::read(piece.raw)).take(PARAMETERS_MAX).collect();
+        let mut raw = Vec::new();
+        for piece in [rest].into_iter().chain(pieces) {
+            RawParameter::read(piece, &mut raw);
+        }
+        raw.truncate(PARAMETERS_MAX);
         let (parameters, has_duplicates) = join_sections(raw);
         Parametrized { value, parameters, has_duplicates }
     }
@@ -50,17 +55,24 @@ impl Parametrized {
     }
 }
 
+/// The value before a parameter that no semicolon sets apart (`multipart/mixed boundary=x`), and that parameter.
+fn split_value(text: &[u8]) -> (&[u8], &[u8]) {
+    let text = trim(text);
+    let equals = memchr::memchr(b'=', text).unwrap_or_default();
+    let before = trim(text.get(..equals).unwrap_or_default());
+    match before.iter().rposition(|&b| is_blank(b)) {
+        Some(blank) => text.split_at_checked(blank).unwrap_or((text, b"")),
+        None => (text, b""),
+    }
+}
+
 /// Text between semicolons that stand outside quotes.
 struct Pieces<'a>(&'a [u8]);
 
-struct Piece<'a> {
-    raw: &'a [u8],
-}
-
 impl<'a> Iterator for Pieces<'a> {
-    type Item = Piece<'a>;
+    type Item = &'a [u8];
 
-    fn next(&mut self) -> Option<Piece<'a>> {
+    fn next(&mut self) -> Option<&'a [u8]> {
         if self.0.is_empty() {
             return None;
         }
@@ -80,7 +92,7 @@ impl<'a> Iterator for Pieces<'a> {
         }
         let (raw, rest) = self.0.split_at_checked(end).unwrap_or((self.0, b""));
         self.0 = rest.get(1..).unwrap_or_default();
-        Some(Piece { raw })
+        Some(raw)
     }
 }
 
@@ -117,34 +129,51 @@ struct RawParameter {
 }
 
 impl RawParameter {
-    fn read(piece: &[u8]) -> Option<RawParameter> {
-        let equals = memchr::memchr(b'=', piece)?;
-        let name = without_comments(piece.get(..equals)?);
-        let name = String::from_utf8_lossy(trim(&name)).to_ascii_lowercase();
-        let value = trim(piece.get(equals + 1..)?);
-        let value = match value.strip_prefix(b"\"") {
-            Some(quoted) => unquote(quoted),
-            None if matches!(name.as_str(), "name" | "filename") => value.to_vec(),
-            // A token; what follows a blank is a comment or rubbish.
-            None => value.split(|&b| matches!(b, b' ' | b'\t' | b'(')).next().unwrap_or_default().to_vec(),
-        };
-        (!name.is_empty()).then_some(RawParameter { name, value })
+    /// Reads `name=value`, and what follows it without a semicolon.
+    fn read(piece: &[u8], parameters: &mut Vec<RawParameter>) {
+        let mut rest = piece;
+        while let Some(equals) = memchr::memchr(b'=', rest)
+            && parameters.len() < PARAMETERS_MAX
+        {
+            let name = without_comments(rest.get(..equals).unwrap_or_default());
+            let name = String::from_utf8_lossy(trim(&name)).to_ascii_lowercase();
+            let text = rest.get(equals + 1..).unwrap_or_default();
+            let text = text.get(text.iter().take_while(|&&b| is_blank(b)).count()..).unwrap_or_default();
+            let (value, after) = match text.strip_prefix(b"\"") {
+                Some(quoted) => unquote(quoted),
+                // A name without quotes may hold blanks.
+                None if matches!(name.as_str(), "name" | "filename") => (trim(text).to_vec(), &b""[..]),
+                None => {
+                    let end = text.iter().position(|&b| is_blank(b) || b == b'(').unwrap_or(text.len());
+                    let (token, after) = text.split_at_checked(end).unwrap_or((text, b""));
+                    (token.to_vec(), after)
+                }
+            };
+            if !name.is_empty() {
+                parameters.push(RawParameter { name, value });
+            }
+            rest = after;
+        }
     }
 }
 
-/// The text up to the closing quote, `\` taken away. Before anything else than `"` and `\` the backslash stays: it is
-/// then part of a Windows path.
-fn unquote(quoted: &[u8]) -> Vec<u8> {
+/// The text up to the closing quote, `\` taken away, and what follows. Before anything else than `"` and `\` the
+/// backslash stays: it is then part of a Windows path.
+fn unquote(quoted: &[u8]) -> (Vec<u8>, &[u8]) {
     let mut value = Vec::with_capacity(quoted.len());
-    let mut octets = quoted.iter().copied().peekable();
-    while let Some(b) = octets.next() {
-        match b {
-            b'"' => break,
-            b'\\' if matches!(octets.peek(), Some(b'"' | b'\\')) => value.extend(octets.next()),
+    let mut rest = quoted;
+    while let Some((&b, after)) = rest.split_first() {
+        rest = after;
+        match (b, after.first()) {
+            (b'"', _) => break,
+            (b'\\', Some(&escaped @ (b'"' | b'\\'))) => {
+                value.push(escaped);
+                rest = after.get(1..).unwrap_or_default();
+            }
             _ => value.push(b),
         }
     }
-    value
+    (value, rest)
 }
 
 struct Section {
@@ -334,6 +363,8 @@ mod tests {
             ("a/b; filename=\"old\"; filename*=utf-8''new", "filename", "new", "the new form counts"),
             ("a/b; boundary=x; boundary=y", "boundary", "x", "the first counts"),
             ("a/b; name=\"open", "name", "open", "quote never closed"),
+            ("a/b\tboundary=\"x\"", "boundary", "x", "no semicolon behind the type"),
+            ("a/b; charset=\"x\" boundary=y", "boundary", "y", "no semicolon between parameters"),
         ] {
             assert_eq!(Parametrized::parse(text.as_bytes()).parameter(name), Some(value), "{why}");
         }

@@ -6,8 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp};
+use jiff::{Span, SpanRelativeTo, Timestamp};
 use rustix::fs::FlockOperation;
 use tidegate_filter::checks::lists::{Entry, Scope, Side, Subject};
 use tidegate_filter::panel::Account;
@@ -150,8 +149,8 @@ fn until(text: &str) -> anyhow::Result<Timestamp> {
         return Ok(moment);
     }
     let span: Span = text.parse().with_context(|| format!("`{text}` is neither a duration such as 7d nor a time"))?;
-    // Days and weeks have a length only in a time zone.
-    Ok(Timestamp::now().to_zoned(TimeZone::UTC).checked_add(span)?.timestamp())
+    let length = span.to_duration(SpanRelativeTo::days_are_24_hours())?;
+    Ok(Timestamp::now().checked_add(length)?)
 }
 
 /// Changes the file of entries as one step, under a lock, and has the daemon read it; `edit` says whether it changed any.

@@ -104,7 +104,7 @@ impl Judge<'_> {
         let author = message.author().and_then(|author| author.address.as_ref()).map(|a| a.domain().clone());
         if let Some(result) = row.spf.as_deref().and_then(spf_result) {
             let domain = self.sender(message, row).domain().cloned();
-            given.spf = Some(Spf { result, domain, allows_everyone: false });
+            given.spf = Some(Spf { result, domain, ..Spf::none() });
         }
         if let Some(result) = row.dkim.as_deref().and_then(dkim_result) {
             given.dkim = Some(recorded_signatures(message, &result));
@@ -171,6 +171,7 @@ fn recorded_signatures(message: &Message, result: &DkimResult) -> Vec<DkimSignat
         selector: tag(value, "s").unwrap_or_default(),
         algorithm: tag(value, "a").unwrap_or_default(),
         testing: false,
+        left_out: 0,
         result: result.clone(),
     };
     message.headers_named("DKIM-Signature").map(|field| signature(field.decoded())).collect()
