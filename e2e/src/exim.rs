@@ -112,6 +112,17 @@ impl Exim {
         Ok(delivered)
     }
 
+    /// Forgets what was delivered so far.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub fn empty_mailbox(&self) -> anyhow::Result<()> {
+        for entry in fs::read_dir(self.folder.join("mail/new")).into_iter().flatten() {
+            fs::remove_file(entry?.path())?;
+        }
+        Ok(())
+    }
+
     /// Waits until `count` messages are delivered, and a moment longer for one too many.
     ///
     /// # Errors

@@ -147,7 +147,9 @@ impl Stub {
         let reaction = (state.script)(&seen);
         match reaction {
             // A script speaks of whole messages; their parts are taken in silence.
-            Reaction::Answer(answer) if is_part && answer.action == Action::Accept => Action::More.into(),
+            Reaction::Answer(answer) if is_part && answer.action == Action::Accept => {
+                Reaction::Answer(Answer { session: Some("c1".to_owned()), ..Answer::new(Action::More) })
+            }
             other => other,
         }
     }

@@ -1,6 +1,9 @@
 //! The real daemon beside a real Exim: what it judges is what a client hears and a mailbox gets.
 
-#![allow(clippy::unwrap_used, reason = "a lab that breaks is to fail loudly")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a lab that breaks is to fail loudly")]
+
+use std::thread;
+use std::time::Duration;
 
 use tidegate_e2e::dns::Zone;
 use tidegate_e2e::{Daemon, Lab, Plan, why_not};
@@ -120,4 +123,58 @@ fn a_daemon_restarted_before_data_judges_alike() {
         assert_eq!(delivered[0].header(name), delivered[1].header(name));
         assert_eq!(delivered[0].header(name).len(), 1);
     }
+}
+
+#[test]
+fn an_unknown_suspicious_sender_waits_once() {
+    let config =
+        "[blocklists.\"bl.test\"]\nweight = 3.0\ncodes = { \"127.0.0.2\" = {} }\n[checks.greylist]\ndelay_s = 2\n";
+    let Some((lab, _daemon)) = lab("an_unknown_suspicious_sender_waits_once", config) else { return };
+    let attempt = |source: &str, helo: &str, sender: &str| {
+        let (mut client, _) = lab.client(source).unwrap();
+        client.envelope(helo, sender, &[]).unwrap();
+        let reply = client.say("RCPT TO:<b@exim.test>").unwrap();
+        if reply.code == 250 { client.data(MESSAGE).unwrap() } else { reply }
+    };
+    assert_eq!(attempt("203.0.113.10", "mail.good.test", "a@good.test").code, 250, "an ordinary sender never waits");
+    let first = attempt("203.0.113.66", "mail.bad.test", "a@bad.test");
+    assert_eq!(first.code, 451, "{}", first.text);
+    assert_eq!(attempt("203.0.113.66", "mail.bad.test", "a@bad.test").code, 451, "too early");
+    thread::sleep(Duration::from_millis(2100));
+    assert_eq!(attempt("203.0.113.66", "mail.bad.test", "a@bad.test").code, 250);
+    lab.exim.wait_delivered(2).unwrap();
+}
+
+#[test]
+fn a_header_of_300_kb_is_judged_to_its_last_line() {
+    let Some((lab, _daemon)) = lab("a_header_of_300_kb_is_judged_to_its_last_line", "") else { return };
+    for (kb, expected) in [(10, ""), (50, ""), (300, "LARGE_HEADER")] {
+        let mut message = String::from("From: a@good.test\nTo: b@exim.test\nSubject: t\n");
+        while message.len() < kb * 1024 {
+            message.push_str(&format!("X-Padding-{}: {}\n", message.len(), "pad ".repeat(24)));
+        }
+        for (last_line, symbol) in [("X-Last: 1\n", false), ("From: c@good.test\n", true)] {
+            let (mut client, _) = lab.client("203.0.113.10").unwrap();
+            client.envelope("mail.good.test", "a@good.test", &["b@exim.test"]).unwrap();
+            let rest = "Date: Wed, 25 Nov 2026 12:00:00 +0000\nMessage-ID: <1@good.test>\n\nbody\n";
+            let whole = format!("{message}{last_line}{rest}");
+            assert_eq!(client.data(whole.as_bytes()).unwrap().code, 250);
+            let delivered = lab.exim.wait_delivered(1).unwrap().remove(0);
+            lab.exim.empty_mailbox().unwrap();
+            let status = delivered.header("X-Tidegate-Status").concat();
+            assert_eq!(status.contains("REPEATED_FIELD"), symbol, "{kb} KB, {last_line}: {status}");
+            assert!(status.starts_with("accept score=") && status.contains(expected), "{kb} KB: {status}");
+        }
+    }
+}
+
+#[test]
+fn local_programs_are_judged_as_submission() {
+    let Some((lab, _daemon)) = lab("local_programs_are_judged_as_submission", BLOCKLIST) else { return };
+    let output =
+        lab.sendmail("www-data", &["-t", "-f", "shop@exim.test"], b"From: shop@exim.test\nTo: b@exim.test\n\nx\n");
+    assert!(output.unwrap().status.success());
+    let delivered = lab.exim.wait_delivered(1).unwrap().remove(0);
+    assert_eq!(delivered.header("X-Tidegate-Status").len(), 1, "{}", lab.exim.log());
+    assert_eq!(lab.exim.panic_log(), "");
 }

@@ -15,7 +15,8 @@ use tidegate_wire::exim::{
 };
 
 /// What the ACL lets through (`packaging/exim`), without the possessive quantifiers that `regex` does not know.
-const ACL_CHECK: &str = r#"^a=[a-z]{1,16}(?: [a-z]{1,8}="(?:[^"\\]|\\.)*")*$"#;
+const ACL_CHECK: &str =
+    r#"^a=(?:accept|tag|defer|greylist|reject|drop|quarantine|more|again)(?: [a-z]{1,8}="(?:[^"\\]|\\.)*")*$"#;
 
 #[test]
 fn every_case_reads_as_expected() {
@@ -309,7 +310,17 @@ proptest! {
         let add = values.iter().filter_map(|v| HeaderLine::new("X-A", v.as_bytes(), Position::Start).ok()).collect();
         let quarantine = quarantine.into_iter().map(ExactAddress::new).collect();
         let check = regex::bytes::Regex::new(ACL_CHECK).unwrap();
-        for action in [Action::Accept, Action::Tag, Action::Defer, Action::Reject, Action::Quarantine] {
+        for action in [
+            Action::Accept,
+            Action::Tag,
+            Action::Defer,
+            Action::Greylist,
+            Action::Reject,
+            Action::Drop,
+            Action::Quarantine,
+            Action::More,
+            Action::Again,
+        ] {
             let answer = Answer {
                 action,
                 session: session.clone(),
