@@ -10,6 +10,7 @@ use crate::config::DEFAULT_PATH;
 
 mod check;
 mod config;
+mod exim;
 mod explain;
 mod list;
 mod serve;
@@ -63,6 +64,9 @@ enum Verb {
     /// Changes or shows the own allow and block lists.
     #[command(subcommand)]
     List(list::Verb),
+    /// Ties Tidegate into Exim, and takes it out again.
+    #[command(subcommand)]
+    Exim(exim::Verb),
     /// Judges messages that lie in files.
     Check(check::Arguments),
     /// Checks the configuration, or shows it.
@@ -77,6 +81,7 @@ pub fn run() -> ExitCode {
         Verb::Serve => serve::run(&cli.config),
         Verb::Status { json } => status::run(&cli.config, json),
         Verb::List(verb) => list::run(&cli.config, &verb),
+        Verb::Exim(verb) => exim::run(&cli.config, &verb),
         Verb::Check(arguments) => check::run(&cli.config, &arguments),
         Verb::Config(verb) => config::run(&cli.config, &verb),
     };

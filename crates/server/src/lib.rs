@@ -12,6 +12,7 @@ pub mod control;
 pub mod daemon;
 pub mod dns;
 pub mod frontends;
+pub mod installer;
 pub mod panels;
 pub mod sessions;
 pub mod stores;

@@ -1,0 +1,132 @@
+//! Ties Tidegate into an Exim that is there already: plans the changes for the layout it finds, takes a snapshot, proves the result
+//! with Exim itself, restarts once, and puts every file back byte for byte when something is wrong.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+mod layout;
+mod proof;
+mod snapshot;
+
+pub use layout::Layout;
+pub use snapshot::Snapshot;
+
+/// The pieces of configuration, with the names by which they include each other.
+pub const PIECES: [(&str, &str); 12] = [
+    ("main.conf", include_str!("../../../packaging/exim/main.conf")),
+    ("acls.conf", include_str!("../../../packaging/exim/acls.conf")),
+    ("connect.conf", include_str!("../../../packaging/exim/connect.conf")),
+    ("helo.conf", include_str!("../../../packaging/exim/helo.conf")),
+    ("auth.conf", include_str!("../../../packaging/exim/auth.conf")),
+    ("mail.conf", include_str!("../../../packaging/exim/mail.conf")),
+    ("rcpt.conf", include_str!("../../../packaging/exim/rcpt.conf")),
+    ("data.conf", include_str!("../../../packaging/exim/data.conf")),
+    ("not_smtp.conf", include_str!("../../../packaging/exim/not_smtp.conf")),
+    ("quit.conf", include_str!("../../../packaging/exim/quit.conf")),
+    ("notquit.conf", include_str!("../../../packaging/exim/notquit.conf")),
+    ("router.conf", include_str!("../../../packaging/exim/router.conf")),
+];
+
+/// Where the pieces lie on a server.
+pub const PIECES_FOLDER: &str = "/etc/tidegate/exim";
+
+/// A file as it shall be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The file, as Exim names it (below `root` in a rehearsal).
+    pub path: PathBuf,
+    /// What shall stand in it.
+    pub text: String,
+}
+
+/// What is to be done, where.
+pub struct Plan {
+    /// The top of the file system; `/` on a real server.
+    pub root: PathBuf,
+    /// The layout found or chosen.
+    pub layout: Layout,
+    /// Every file that is made or changed.
+    pub changes: Vec<Change>,
+}
+
+impl Plan {
+    /// Plans for the layout found below `root`, or for `chosen`.
+    ///
+    /// # Errors
+    /// No known layout is there, or one of its files is not as expected.
+    pub fn new(root: &Path, chosen: Option<Layout>, socket: &Path) -> anyhow::Result<Plan> {
+        let layout = match chosen {
+            Some(layout) => layout,
+            None => Layout::find(root).context(
+                "no Exim configuration of a known layout is here; name one with --layout, or use `tidegate exim print`",
+            )?,
+        };
+        let pieces = PIECES
+            .iter()
+            .map(|(name, text)| Change { path: Path::new(PIECES_FOLDER).join(name), text: (*text).to_owned() });
+        let mut changes: Vec<Change> = pieces.collect();
+        changes.extend(layout.changes(root, socket)?);
+        Ok(Plan { root: root.to_owned(), layout, changes })
+    }
+
+    /// `path` below the plan's root.
+    pub fn place(&self, path: &Path) -> PathBuf {
+        below(&self.root, path)
+    }
+
+    /// Carries the plan out: snapshot, files, proof, restart. Whatever fails, every file is put back.
+    ///
+    /// # Errors
+    /// What failed, in Exim's own words; the former state is in place again.
+    pub fn carry_out(&self, snapshots: &Path, exim: &Path, restart: bool) -> anyhow::Result<Snapshot> {
+        let snapshot = Snapshot::take(self, snapshots)?;
+        let done = self.write().and_then(|()| proof::prove(self, exim)).and_then(|()| match restart {
+            true => proof::restart(self.layout),
+            false => Ok(()),
+        });
+        let Err(error) = done else { return Ok(snapshot) };
+        snapshot.restore().context("the former files could not be put back; they are in the snapshot")?;
+        proof::rebuild(self).context("the former files are in place, but Exim's configuration was not built again")?;
+        bail!("{error:#}\nnothing was changed: every file is as it was before")
+    }
+
+    fn write(&self) -> anyhow::Result<()> {
+        for change in &self.changes {
+            let path = self.place(&change.path);
+            snapshot::write_file(&path, change.text.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// Whether the pieces of this version are in place and Exim reads them.
+///
+/// # Errors
+/// What differs, or what Exim says.
+pub fn check(plan: &Plan, exim: &Path) -> anyhow::Result<()> {
+    for change in &plan.changes {
+        let path = plan.place(&change.path);
+        let present = std::fs::read_to_string(&path).unwrap_or_default();
+        if present != change.text {
+            bail!("{} is not as this version writes it; run `tidegate exim install`", path.display());
+        }
+    }
+    proof::prove(plan, exim)
+}
+
+/// How the pieces are included by a configuration of one's own.
+pub const INCLUDE: &str = include_str!("../../../packaging/exim/layouts/include/main.conf");
+
+/// Has Exim use the files as they are now, after they were put back.
+///
+/// # Errors
+/// What Exim says.
+pub fn settle(plan: &Plan, exim: &Path, restart: bool) -> anyhow::Result<()> {
+    proof::prove(plan, exim)?;
+    if restart { proof::restart(plan.layout) } else { Ok(()) }
+}

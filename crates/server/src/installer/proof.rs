@@ -1,0 +1,75 @@
+//! Asks Exim itself whether the configuration is good: builds it, reads it (`-bV`), and holds a session (`-bh`) that ends before it
+//! could deliver anything.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, ensure};
+
+use super::{Layout, Plan};
+
+/// A documentation address (RFC 5737): no real client.
+const CLIENT: &str = "192.0.2.1";
+
+pub(super) fn prove(plan: &Plan, exim: &Path) -> anyhow::Result<()> {
+    rebuild(plan)?;
+    if is_rehearsal(plan) {
+        return Ok(());
+    }
+    let version = Command::new(exim).arg("-bV").output().with_context(|| format!("cannot run {}", exim.display()))?;
+    let said = String::from_utf8_lossy(&[version.stdout, version.stderr].concat()).into_owned();
+    ensure!(version.status.success(), "Exim does not read the configuration:\n{said}");
+    smoke_test(exim)
+}
+
+/// A session from a made-up client: it must be greeted, and no ACL may fail to expand.
+fn smoke_test(exim: &Path) -> anyhow::Result<()> {
+    let mut child = Command::new(exim)
+        .args(["-bh", CLIENT])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    child.stdin.take().context("a pipe")?.write_all(b"EHLO smoke.test\r\nMAIL FROM:<>\r\nRSET\r\nQUIT\r\n")?;
+    let output = child.wait_with_output()?;
+    let replies = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(replies.contains("220 "), "Exim does not greet a client:\n{replies}{said}");
+    ensure!(!said.contains("failed to expand"), "an ACL does not expand:\n{said}");
+    ensure!(
+        !replies.contains("\n451 Temporary local problem"),
+        "Exim has a problem with its configuration:\n{replies}{said}"
+    );
+    Ok(())
+}
+
+/// Debian builds one file out of many.
+pub(super) fn rebuild(plan: &Plan) -> anyhow::Result<()> {
+    if is_rehearsal(plan) {
+        return Ok(());
+    }
+    match plan.layout {
+        Layout::DebianSplit | Layout::DebianWhole => {
+            let output = Command::new("update-exim4.conf").output().context("cannot run update-exim4.conf")?;
+            let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            ensure!(output.status.success(), "update-exim4.conf: {said}");
+            Ok(())
+        }
+    }
+}
+
+pub(super) fn restart(layout: Layout) -> anyhow::Result<()> {
+    let service = match layout {
+        Layout::DebianSplit | Layout::DebianWhole => "exim4",
+    };
+    let output = Command::new("service").args([service, "restart"]).output().context("cannot restart Exim")?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "Exim was not restarted: {said}");
+    Ok(())
+}
+
+/// Files below another root cannot be proved by the Exim that runs here.
+fn is_rehearsal(plan: &Plan) -> bool {
+    plan.root != Path::new("/")
+}

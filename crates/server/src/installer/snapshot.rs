@@ -1,0 +1,139 @@
+//! Copies of every file that an installation touches, with checksums, so that all of it can be put back byte for byte.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+
+use super::{Plan, layout::without_blocks};
+
+const MANIFEST: &str = "manifest.json";
+
+/// What was there before an installation.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    #[serde(skip)]
+    folder: PathBuf,
+    root: PathBuf,
+    files: Vec<Kept>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    path: PathBuf,
+    /// Name of the copy; `None` if there was no such file.
+    copy: Option<String>,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    /// What the installation wrote, so that later edits by others are noticed.
+    written: String,
+}
+
+impl Snapshot {
+    /// Copies what `plan` will touch into a new folder below `snapshots`.
+    ///
+    /// # Errors
+    /// A file cannot be read, or the copy cannot be written.
+    pub fn take(plan: &Plan, snapshots: &Path) -> anyhow::Result<Snapshot> {
+        let folder = snapshots.join(jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.fZ").to_string());
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+        let mut files = Vec::new();
+        for (number, change) in plan.changes.iter().enumerate() {
+            let path = plan.place(&change.path);
+            let kept = match fs::metadata(&path) {
+                Ok(metadata) => {
+                    let copy = format!("{number:03}");
+                    write_file(&folder.join(&copy), &fs::read(&path)?)?;
+                    let (mode, uid, gid) = (metadata.mode(), metadata.uid(), metadata.gid());
+                    Kept { path, copy: Some(copy), mode, uid, gid, written: change.text.clone() }
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    Kept { path, copy: None, mode: 0, uid: 0, gid: 0, written: change.text.clone() }
+                }
+                Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+            };
+            files.push(kept);
+        }
+        let snapshot = Snapshot { folder, root: plan.root.clone(), files };
+        write_file(&snapshot.folder.join(MANIFEST), &serde_json::to_vec_pretty(&snapshot)?)?;
+        Ok(snapshot)
+    }
+
+    /// The oldest snapshot below `snapshots`: what was there before Tidegate came.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn first(snapshots: &Path) -> anyhow::Result<Snapshot> {
+        let entries = fs::read_dir(snapshots).with_context(|| format!("no snapshot in {}", snapshots.display()))?;
+        let mut folders: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        folders.retain(|folder| folder.join(MANIFEST).exists());
+        folders.sort();
+        let Some(folder) = folders.into_iter().next() else { bail!("no snapshot in {}", snapshots.display()) };
+        let mut snapshot: Snapshot = serde_json::from_slice(&fs::read(folder.join(MANIFEST))?)?;
+        snapshot.folder = folder;
+        Ok(snapshot)
+    }
+
+    /// Where the copies lie.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Puts every file back: byte for byte where nobody else changed it since, and otherwise without our blocks.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn restore(&self) -> anyhow::Result<()> {
+        for kept in &self.files {
+            let present = match fs::read_to_string(&kept.path) {
+                Ok(present) => present,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+                Err(error) => return Err(error).with_context(|| format!("cannot read {}", kept.path.display())),
+            };
+            match &kept.copy {
+                None => remove(&kept.path)?,
+                Some(copy) if present == kept.written || !present.contains("tidegate") => {
+                    write_file(&kept.path, &fs::read(self.folder.join(copy))?)?;
+                    fs::set_permissions(&kept.path, fs::Permissions::from_mode(kept.mode & 0o7777))?;
+                    std::os::unix::fs::chown(&kept.path, Some(kept.uid), Some(kept.gid))?;
+                }
+                Some(_) => write_file(&kept.path, without_blocks(&present).as_bytes())?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets all snapshots below `snapshots`, after the files were put back.
+    ///
+    /// # Errors
+    /// The folder cannot be removed.
+    pub fn forget_all(snapshots: &Path) -> io::Result<()> {
+        fs::remove_dir_all(snapshots)
+    }
+}
+
+fn remove(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a file as one step, durably, readable by all as Exim's configuration is.
+pub(super) fn write_file(path: &Path, text: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().context("a file lies in a folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let fresh = path.with_extension("tidegate-new");
+    let mut file = File::create(&fresh).with_context(|| format!("cannot write {}; are you root?", fresh.display()))?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    Ok(())
+}
