@@ -30,9 +30,14 @@ fn main() -> std::io::Result<()> {
     let report = collector.report();
     let all = start.elapsed().as_secs_f64();
     println!("{}", serde_json::to_string(&report)?);
+    let cpu = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let cpu = cpu.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or(0.0) / 1e9;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("VmHWM: unknown");
-    eprintln!("{} MiB, {line} lines in {read_in:.2} s, report after {all:.2} s, {peak}", octets >> 20);
+    eprintln!(
+        "{} MiB, {line} lines in {read_in:.2} s, report after {all:.2} s, {cpu:.2} s of CPU, {peak}",
+        octets >> 20
+    );
     for suspect in &report.suspects {
         let signals: Vec<&str> = suspect.signals.iter().map(|signal| signal.name).collect();
         eprintln!("suspect: {} {} score {} {}", suspect.kind, suspect.name, suspect.score, signals.join(" "));

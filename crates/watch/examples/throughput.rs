@@ -19,7 +19,7 @@ fn main() {
     let megabytes: usize = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1024);
     let log = sample();
     let (mut lines, mut octets, mut unknown, mut arrivals) = (0_u64, 0_usize, 0_u64, 0_u64);
-    let start = Instant::now();
+    let (start, cpu) = (Instant::now(), cpu_seconds());
     while octets < megabytes << 20 {
         let mut reader = Reader::new();
         let mut rest = log.as_slice();
@@ -34,14 +34,22 @@ fn main() {
         }
         octets += log.len();
     }
-    let seconds = start.elapsed().as_secs_f64();
+    let wall = start.elapsed().as_secs_f64();
+    // On a busy machine only the time on the processor says anything.
+    let seconds = cpu_seconds() - cpu;
     let megabytes = octets as f64 / f64::from(1 << 20);
     println!(
-        "{megabytes:.0} MiB, {lines} lines ({arrivals} arrivals, {unknown} unknown) in {seconds:.2} s: {:.0} MiB/s, {:.0} ns a line; 1 GiB in {:.2} s",
+        "{megabytes:.0} MiB, {lines} lines ({arrivals} arrivals, {unknown} unknown) in {seconds:.2} s of CPU ({wall:.2} s by the clock): {:.0} MiB/s, {:.0} ns a line; 1 GiB in {:.2} s",
         megabytes / seconds,
         seconds * 1e9 / lines as f64,
         1024.0 * seconds / megabytes
     );
+}
+
+/// Time on the processor so far (Linux: the first number of schedstat, in nanoseconds).
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    stat.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
 }
 
 fn sample() -> Vec<u8> {

@@ -5,6 +5,7 @@
 //! parser walks a line from left to right and accepts a reading only if the whole line fits it.
 
 pub mod api;
+pub mod detectors;
 mod event;
 mod failing;
 mod offence;

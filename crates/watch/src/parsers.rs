@@ -64,7 +64,11 @@ impl Reader {
     /// The line as text. Octets that are no UTF-8 become U+FFFD; nothing is copied where there are none.
     #[must_use]
     pub fn text(line: &[u8]) -> Cow<'_, str> {
-        String::from_utf8_lossy(line)
+        // Checking first is several times faster than looking for what to replace.
+        match std::str::from_utf8(line) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(line),
+        }
     }
 
     /// Reads one line, given without its line end. Never fails: a line in no known form is [`Kind::Unknown`].
@@ -187,6 +191,10 @@ enum Program<'a> {
 
 /// Text behind the time of a log that a program writes itself: Exim's, or Dovecot's.
 fn own_log(time: Option<Timestamp>, rest: &str) -> Prefix<'_> {
+    // Exim's own lines begin with a process or message id.
+    if rest.starts_with(|c: char| c == '[' || c.is_ascii_digit()) {
+        return Prefix { time, pid: None, program: Program::Exim, rest };
+    }
     // A host and an `exim[pid]:` tag may stand here when syslog was set to Exim's form of time.
     let (_, after_host) = scan::word(rest);
     if after_host.starts_with("exim")

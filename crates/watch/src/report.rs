@@ -13,7 +13,9 @@ mod who;
 use std::collections::HashMap;
 
 pub use ledger::Actor;
+pub(crate) use ledger::network_of as wide_network;
 pub use provider::{Provider, Saying, meaning};
+pub(crate) use provider::{is_unknown_recipient, of as said};
 pub use who::{Query, Search};
 
 use crate::api::report as api;

@@ -2,7 +2,10 @@
 
 /// Everything up to the next blank, and what follows the blank; at the end of the line nothing follows.
 pub(crate) fn word(text: &str) -> (&str, &str) {
-    text.split_once(' ').unwrap_or((text, ""))
+    match memchr::memchr(b' ', text.as_bytes()).and_then(|at| text.split_at_checked(at)) {
+        Some((word, rest)) => (word, rest.strip_prefix(' ').unwrap_or(rest)),
+        None => (text, ""),
+    }
 }
 
 /// Splits in front of the blank that ends the first word: the rest is empty or begins with a blank.

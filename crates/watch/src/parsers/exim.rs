@@ -48,17 +48,20 @@ impl Grammar {
 
 /// Exim's message id, 16 characters (`1vx2Ab-0005xY-Qr`) or since 4.97 23 (`1vx2Ab-00000005xYz-1QrS`), with the blank behind.
 pub(super) fn message_id(text: &str) -> Option<(&str, &str)> {
-    let shape = |lengths: [usize; 3]| {
-        let total = lengths.iter().sum::<usize>() + 2;
-        let (id, rest) = text.split_at_checked(total)?;
-        let mut parts = id.splitn(3, '-');
-        let fits = lengths.iter().all(|length| {
-            parts.next().is_some_and(|p| p.len() == *length && p.bytes().all(|b| b.is_ascii_alphanumeric()))
-        });
+    const LONG: (usize, usize) = (18, 23);
+    const SHORT: (usize, usize) = (13, 16);
+    let bytes = text.as_bytes();
+    if bytes.get(6) != Some(&b'-') {
+        return None;
+    }
+    let fits = |(hyphen, length): (usize, usize)| {
+        let (id, rest) = text.split_at_checked(length)?;
+        let is_right =
+            |(at, b): (usize, &u8)| if at == 6 || at == hyphen { *b == b'-' } else { b.is_ascii_alphanumeric() };
         let rest = if rest.is_empty() { rest } else { rest.strip_prefix(' ')? };
-        fits.then_some((id, rest))
+        id.as_bytes().iter().enumerate().all(is_right).then_some((id, rest))
     };
-    shape([6, 11, 4]).or_else(|| shape([6, 6, 2]))
+    fits(LONG).or_else(|| fits(SHORT))
 }
 
 /// `cwd=<directory> <n> args: …`. The directory is not quoted and may hold blanks, so the last `<n> args:` in front of

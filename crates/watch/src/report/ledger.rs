@@ -221,7 +221,7 @@ impl Ledger {
 }
 
 /// The /16 of an IPv4 address or the /32 of an IPv6 address: about one provider's pool.
-pub(super) fn network_of(ip: IpAddr) -> u64 {
+pub(crate) fn network_of(ip: IpAddr) -> u64 {
     match ip.to_canonical() {
         IpAddr::V4(ip) => {
             let [a, b, ..] = ip.octets();

@@ -193,7 +193,7 @@ const HOSTS: [(&str, Provider); 14] = [
 ];
 
 /// Who said what in this delivery; `None` if it was delivered, or failed for a reason of our own.
-pub(super) fn of(delivery: &Delivery<'_>) -> Option<(Provider, Saying)> {
+pub(crate) fn of(delivery: &Delivery<'_>) -> Option<(Provider, Saying)> {
     if !matches!(delivery.outcome, Outcome::Failed | Outcome::Deferred) {
         return None;
     }
@@ -218,7 +218,7 @@ fn says_unknown(text: &str) -> bool {
 }
 
 /// Whether a failure says that there is no such mailbox or domain.
-pub(super) fn is_unknown_recipient(delivery: &Delivery<'_>) -> bool {
+pub(crate) fn is_unknown_recipient(delivery: &Delivery<'_>) -> bool {
     let text = delivery.text.unwrap_or("");
     match delivery.reply {
         Some(reply) => matches!(reply.enhanced, Some((5, 1, 1 | 10 | 2))) || says_unknown(&text.to_ascii_lowercase()),

@@ -1,0 +1,215 @@
+//! Patterns give alerts, habits and echoes give none, and a state that was stored and read again goes on as if nothing had
+//! happened.
+
+mod generator;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use generator::{Compromise, Plan};
+use tidegate_watch::detectors::{Alert, AlertKind, Detectors, Subject, Thresholds};
+use tidegate_watch::{Joiner, Place, Reader};
+
+/// A server's line of work: reader, joiner, detectors.
+struct Watch {
+    reader: Reader,
+    joiner: Joiner,
+    detectors: Detectors,
+    alerts: Vec<Alert>,
+}
+
+impl Watch {
+    fn new() -> Watch {
+        let detectors = Detectors::new(Thresholds::default());
+        Watch { reader: Reader::new(), joiner: Joiner::default(), detectors, alerts: Vec::new() }
+    }
+
+    fn line(&mut self, line: &str) {
+        let event = self.reader.read(line);
+        self.alerts.extend(self.detectors.feed(&event));
+        let Watch { joiner, detectors, alerts, .. } = self;
+        joiner.feed(&event, Place::default(), |step| alerts.extend(detectors.step(&step)));
+    }
+
+    /// Stores the state and reads it again.
+    fn restart(&mut self) {
+        let stored = serde_json::to_string(&self.detectors).expect("a state is JSON");
+        self.detectors = serde_json::from_str(&stored).expect("a stored state can be read");
+    }
+
+    fn kinds(&self) -> Vec<AlertKind> {
+        self.alerts.iter().map(|alert| alert.kind).collect()
+    }
+}
+
+/// The time of a line: minutes after ten o'clock.
+fn at(minute: u32) -> String {
+    format!("2026-03-02 {:02}:{:02}:00", 10 + minute / 60, minute % 60)
+}
+
+fn failure(minute: u32, ip: &str, user: &str) -> String {
+    format!(
+        "{} dovecot_login authenticator failed for (x) [{ip}]:5: 535 Incorrect authentication data (set_id={user})",
+        at(minute)
+    )
+}
+
+fn sent(minute: u32, ip: &str, user: &str) -> String {
+    format!(
+        "{} 1vx{minute:03}-0005xY-Qr <= {user} H=(x) [{ip}] P=esmtpsa A=dovecot_login:{user} S=9 for a@b.test",
+        at(minute)
+    )
+}
+
+#[test]
+fn one_address_that_guesses() {
+    let mut watch = Watch::new();
+    for minute in 0..5 {
+        watch.line(&failure(minute, "198.51.100.7", "info@site.example"));
+    }
+    assert_eq!(watch.kinds(), [AlertKind::Guessing]);
+    assert_eq!(
+        watch.alerts.first().map(|alert| alert.subject.clone()),
+        Some(Subject::Ip("198.51.100.7".parse().unwrap()))
+    );
+    watch.line(&failure(6, "198.51.100.7", "info@site.example"));
+    assert_eq!(watch.alerts.len(), 1, "told once an hour");
+}
+
+#[test]
+fn spraying_slow_guessing_and_networks() {
+    let mut watch = Watch::new();
+    for n in 0..8 {
+        watch.line(&failure(n * 7, "198.51.100.7", &format!("u{n}@site.example")));
+    }
+    assert_eq!(watch.kinds(), [AlertKind::Spraying]);
+    let mut watch = Watch::new();
+    for n in 0..20 {
+        watch.line(&failure(n * 17, "198.51.100.8", &format!("u{}@site.example", n % 4)));
+    }
+    assert_eq!(watch.kinds(), [AlertKind::SlowGuessing]);
+    let mut watch = Watch::new();
+    for n in 0..12 {
+        watch.line(&failure(n, &format!("198.51.100.{n}"), "info@site.example"));
+    }
+    assert_eq!(watch.kinds(), [AlertKind::NetworkGuessing, AlertKind::DistributedGuessing]);
+}
+
+#[test]
+fn an_old_password_in_a_telephone_is_no_attack() {
+    let mut watch = Watch::new();
+    watch.line(&sent(0, "198.51.100.7", "anna@site.example"));
+    for minute in 1..40 {
+        watch.line(&failure(minute, "198.51.100.9", "anna@site.example"));
+    }
+    assert!(watch.alerts.is_empty(), "{:?}", watch.alerts);
+}
+
+#[test]
+fn a_broken_server_bans_nobody() {
+    let mut watch = Watch::new();
+    for n in 0..30 {
+        watch.line(&sent(n, &format!("203.0.{n}.7"), &format!("u{n}@site.example")));
+    }
+    for n in 0..30 {
+        watch.line(&failure(40, &format!("203.0.{n}.7"), &format!("u{n}@site.example")));
+    }
+    assert_eq!(watch.kinds(), [AlertKind::LoginsBroken]);
+    for _ in 0..20 {
+        watch.line(&failure(41, "198.51.100.7", "new@site.example"));
+    }
+    assert_eq!(watch.alerts.len(), 1, "guessing rests while the server is broken");
+}
+
+#[test]
+fn a_dictionary_of_recipients() {
+    let mut watch = Watch::new();
+    for n in 0..10 {
+        watch.line(&format!(
+            "{} H=(x) [198.51.100.7] F=<a@b.test> rejected RCPT <u{n}@site.example>: No such user here",
+            at(n / 4)
+        ));
+    }
+    assert_eq!(watch.kinds(), [AlertKind::Dictionary]);
+}
+
+/// cPanel writes such lines at every try of the queue, and our own refusals say who wrote them.
+#[test]
+fn echoes_are_not_reacted_to() {
+    let mut watch = Watch::new();
+    for n in 0..300 {
+        for line in [
+            format!("{} 1vx{n:03}-0005xY-Qr <= a@site.example U=shop P=local S=9 for x@y.test", at(n / 10)),
+            format!(
+                "{} 1vx{n:03}-0005xY-Qr ** x@y.test R=enforce_mail_permissions: Domain site.example has exceeded the max defers and failures per hour (5/5 (100%)) allowed. Message discarded.",
+                at(n / 10)
+            ),
+            format!(
+                "{} 1vx{n:03}-0005xY-Qr == x@y.test R=enforce_mail_permissions defer (-1): Domain site.example has an outgoing mail hold",
+                at(n / 10)
+            ),
+            format!(
+                "{} H=(x) [198.51.100.7] F=<a@b.test> rejected RCPT <u{n}@site.example>: tidegate: no such user",
+                at(n / 10)
+            ),
+            format!("{} tidegate: block ip=198.51.100.7 reason=guessing", at(n / 10)),
+        ] {
+            watch.line(&line);
+        }
+    }
+    // What the script itself sends is seen; what the panel and we answered is not.
+    assert!(watch.kinds().iter().all(|kind| *kind == AlertKind::ScriptBurst), "{:?}", watch.alerts);
+}
+
+#[test]
+fn a_restart_changes_nothing() {
+    let plan = Plan { seed: 5, accounts: 20, days: 9, volume: 0.3, compromise: Some(Compromise::StolenBurst) };
+    let (mut steady, mut restarted) = (Watch::new(), Watch::new());
+    let mut lines = 0;
+    generator::write(&plan, |line| {
+        lines += 1;
+        steady.line(line);
+        restarted.line(line);
+        if lines % 5000 == 0 {
+            restarted.restart();
+        }
+    });
+    assert!(lines > 20_000, "{lines}");
+    assert!(!steady.alerts.is_empty());
+    assert_eq!(steady.alerts, restarted.alerts);
+}
+
+/// Our own senders against whom signals of two kinds were raised.
+fn caught(plan: &Plan) -> BTreeMap<Subject, BTreeSet<AlertKind>> {
+    let mut watch = Watch::new();
+    generator::write(plan, |line| watch.line(line));
+    let mut by_subject: BTreeMap<Subject, BTreeSet<AlertKind>> = BTreeMap::new();
+    for alert in &watch.alerts {
+        by_subject.entry(alert.subject.clone()).or_default().insert(alert.kind);
+    }
+    by_subject.retain(|subject, kinds| !matches!(subject, Subject::Ip(_) | Subject::Network(_)) && kinds.len() > 1);
+    by_subject
+}
+
+#[test]
+fn two_signals_catch_the_compromised_and_nobody_else() {
+    let mut missed = Vec::new();
+    for (kind, seed) in Compromise::ALL.into_iter().zip(300..) {
+        let plan = Plan { seed, accounts: 20, days: 9, volume: 0.2, compromise: Some(kind) };
+        let culprit = generator::culprit(&plan);
+        let caught = caught(&plan);
+        let name = |subject: &Subject| match subject {
+            Subject::Login(name) | Subject::User(name) | Subject::Forwarder(name) => name.clone(),
+            Subject::Script { script, .. } => script.clone(),
+            subject => format!("{subject:?}"),
+        };
+        let names: Vec<String> = caught.keys().map(name).collect();
+        if names != [culprit.clone()] {
+            missed.push(format!("{kind:?} {culprit}: {caught:?}"));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+    for seed in 400..402 {
+        let caught = caught(&Plan { seed, accounts: 25, days: 12, volume: 0.2, compromise: None });
+        assert!(caught.is_empty(), "seed {seed}: {caught:?}");
+    }
+}
