@@ -12,6 +12,7 @@ use crate::language::rule::{self, PatternText, Test};
 use crate::language::source::{Diagnostic, Place, Severity};
 use crate::language::{Definition, Parsed};
 use crate::pattern::{Modifiers, Pattern};
+use crate::plan::{Plan, template_of};
 use crate::replace::replace_tags;
 use crate::ruleset::{Flags, Matcher, Rule, RuleId, RuleSet, Subtest, TagTemplate, Template};
 
@@ -46,9 +47,11 @@ pub fn compile(parsed: Parsed, options: CompileOptions) -> (RuleSet, Vec<Diagnos
         fields,
         order: Vec::new(),
         metas: Vec::new(),
+        plan: Plan::default(),
         settings: Arc::new(parsed.settings.clone()),
     };
     set.order = order_tests(&set, &parsed.priorities);
+    set.plan = Plan::new(&set.rules, &set.order, set.fields.len());
     order_metas(&mut set, &mut remarks);
     (set, remarks)
 }
@@ -364,15 +367,6 @@ fn order_tests(set: &RuleSet, priorities: &BTreeMap<String, i32>) -> Vec<RuleId>
         .collect();
     keyed.sort();
     keyed.into_iter().map(|(_, id)| id).collect()
-}
-
-pub(crate) fn template_of(matcher: &Matcher) -> Option<&Template> {
-    match matcher {
-        Matcher::Header { pattern, .. } | Matcher::Text { pattern, .. } | Matcher::MimeHeader { pattern, .. } => {
-            Some(pattern)
-        }
-        _ => None,
-    }
 }
 
 /// How far the order of one meta is known.

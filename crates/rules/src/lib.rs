@@ -11,6 +11,8 @@ pub mod input;
 pub mod language;
 mod matching;
 pub mod pattern;
+mod plan;
+mod prefilter;
 mod replace;
 mod ruleset;
 pub mod settings;

@@ -9,12 +9,13 @@ use crate::evals::{Arg, EvalContext, EvalFn, EvalResult, EvalTarget};
 use crate::input::{Input, Part, Uri};
 use crate::language::rule::{TextKind, UriKey};
 use crate::pattern::{Limit, Pattern};
-use crate::ruleset::{Flags, Matcher, Rule, RuleId, RuleSet, Subtest, Template};
+use crate::plan::{Slot, field_group, hits_max, pattern_of, text_group};
+use crate::prefilter::network::Counters;
+use crate::prefilter::screen::State;
+use crate::ruleset::{Matcher, Rule, RuleId, RuleSet, Subtest, Template};
 
 /// How much of a match is kept to be shown.
 const EVIDENCE_OCTETS_MAX: usize = 200;
-/// How often one rule may hit in a message; SpamAssassin has no limit but for `mimeheader`, where it is the same.
-const HITS_MAX: u32 = 1000;
 /// How many MIME parts `mimeheader` rules look at, as in SpamAssassin.
 const PARTS_MAX: u32 = 1000;
 /// How many values one tag holds.
@@ -85,12 +86,23 @@ impl RuleSet {
     #[must_use]
     pub fn matches(&self, input: &Input<'_>, answers: &Answers) -> Matches {
         let mut run = Run::new(self, input, answers);
+        for &id in &self.plan.single {
+            run.test(id);
+        }
+        run.together();
+        run.hit_together();
+        run.metas();
+        run.finish()
+    }
+
+    /// The same as [`RuleSet::matches`], with each pattern tried on each text: slow and simple, so that tests can compare.
+    #[must_use]
+    pub fn matches_plainly(&self, input: &Input<'_>, answers: &Answers) -> Matches {
+        let mut run = Run::new(self, input, answers);
         for &id in &self.order {
             run.test(id);
         }
-        for &id in &self.metas {
-            run.meta(id);
-        }
+        run.metas();
         run.finish()
     }
 }
@@ -109,6 +121,13 @@ struct Run<'a> {
     tags: BTreeMap<String, Vec<Vec<u8>>>,
     limits: Vec<RuleId>,
     unavailable: Vec<(RuleId, &'static str)>,
+    /// Matches so far of each pattern that is tried together with others.
+    counts: Vec<u32>,
+    /// Those with any, and what the first match covered.
+    hit_slots: Vec<(u32, Vec<u8>)>,
+    counters: Counters,
+    screen_state: State,
+    candidates: Vec<u32>,
 }
 
 struct Found {
@@ -137,6 +156,11 @@ impl<'a> Run<'a> {
             tags: BTreeMap::new(),
             limits: Vec::new(),
             unavailable: Vec::new(),
+            counts: vec![0; set.plan.slots.len()],
+            hit_slots: Vec::new(),
+            counters: Counters::default(),
+            screen_state: State::default(),
+            candidates: Vec::new(),
         }
     }
 
@@ -166,6 +190,116 @@ impl<'a> Run<'a> {
         self.hit(id, tally.count, f64::from(tally.count), tally.evidence);
     }
 
+    /// Pattern rules, by the texts they see.
+    fn together(&mut self) {
+        let input = self.input;
+        for kind in [TextKind::Body, TextKind::RawBody, TextKind::Full, TextKind::Uri] {
+            let group = text_group(kind);
+            match kind {
+                TextKind::Body => self.texts(group, input.body.iter().map(Vec::as_slice)),
+                TextKind::RawBody => self.texts(group, input.rawbody.iter().map(Vec::as_slice)),
+                TextKind::Full => self.texts(group, [input.pristine.as_ref()].into_iter()),
+                TextKind::Uri => self.texts(group, distinct_uris(&input.uris).into_iter()),
+            }
+        }
+        for field in 0..self.set.fields.len() {
+            let group = field_group(field);
+            match self.field(field).cloned() {
+                Some(value) => self.texts(group, [value.as_slice()].into_iter()),
+                None => self.absent(group),
+            }
+        }
+    }
+
+    fn texts<'t>(&mut self, group: usize, texts: impl Iterator<Item = &'t [u8]>) {
+        let plan = &self.set.plan;
+        let Some(rules) = plan.groups.get(group) else {
+            return;
+        };
+        for (number, text) in texts.enumerate() {
+            let mut candidates = std::mem::take(&mut self.candidates);
+            candidates.clear();
+            candidates.extend_from_slice(&rules.always);
+            if rules.is_filtered {
+                plan.network.candidates(group, text, &mut self.counters, &mut candidates);
+                if let Some(Some(screen)) = plan.screens.get(group) {
+                    screen.candidates(text, &mut self.screen_state, &mut candidates);
+                    candidates.sort_unstable();
+                    candidates.dedup();
+                }
+            }
+            for &slot in &candidates {
+                if !rules.negated.contains(&slot) {
+                    self.verify(slot, number, text);
+                }
+            }
+            for &slot in &rules.negated {
+                self.verify_negated(slot, candidates.contains(&slot), text);
+            }
+            self.candidates = candidates;
+        }
+    }
+
+    fn verify(&mut self, slot: u32, number: usize, text: &[u8]) {
+        let set = self.set;
+        let Some(Slot { rule: id, limit, no_subject, guard }) = set.plan.slots.get(slot as usize) else {
+            return;
+        };
+        let before = self.counts.get(slot as usize).copied().unwrap_or_default();
+        if before >= *limit || (*no_subject && number == 0) || guard.as_ref().is_some_and(|guard| !guard.is_match(text))
+        {
+            return;
+        }
+        let Some(pattern) = set.rules.get(id.index()).and_then(|rule| pattern_of(&rule.matcher)) else {
+            return;
+        };
+        let mut tally = Tally { count: before, ..Tally::default() };
+        count(pattern, text, *limit, &mut tally);
+        if tally.is_limited && !self.limits.contains(id) {
+            self.limits.push(*id);
+        }
+        if tally.count == before {
+            return;
+        }
+        if let Some(count) = self.counts.get_mut(slot as usize) {
+            *count = tally.count;
+        }
+        if before == 0 {
+            self.hit_slots.push((slot, tally.evidence));
+        }
+    }
+
+    fn verify_negated(&mut self, slot: u32, is_candidate: bool, text: &[u8]) {
+        let Some(id) = self.set.plan.slots.get(slot as usize).map(|slot| slot.rule) else {
+            return;
+        };
+        let pattern = self.set.rules.get(id.index()).and_then(|rule| pattern_of(&rule.matcher));
+        match pattern.map_or(Ok(false), |pattern| if is_candidate { pattern.is_match(text) } else { Ok(false) }) {
+            Ok(true) => {}
+            Ok(false) => self.hit(id, 1, 1.0, Vec::new()),
+            Err(Limit) => self.limits.push(id),
+        }
+    }
+
+    fn absent(&mut self, group: usize) {
+        let set = self.set;
+        for (slot, count) in set.plan.groups.get(group).map_or(&[][..], |group| &group.absent) {
+            if let Some(slot) = set.plan.slots.get(*slot as usize) {
+                self.hit(slot.rule, *count, f64::from(*count), Vec::new());
+            }
+        }
+    }
+
+    /// The hits of rules that were tried together, now that all texts are seen.
+    fn hit_together(&mut self) {
+        for (slot, evidence) in std::mem::take(&mut self.hit_slots) {
+            let count = self.counts.get(slot as usize).copied().unwrap_or_default();
+            if let Some(id) = self.set.plan.slots.get(slot as usize).map(|slot| slot.rule) {
+                self.hit(id, count, f64::from(count), evidence);
+            }
+        }
+    }
+
     fn hit(&mut self, id: RuleId, count: u32, value: f64, evidence: Vec<u8>) {
         if count == 0 {
             return;
@@ -174,6 +308,13 @@ impl<'a> Run<'a> {
             *slot = if value > 0.0 { value } else { 1.0 };
         }
         self.found.push(Found { rule: id, count, evidence });
+    }
+
+    fn metas(&mut self) {
+        let set = self.set;
+        for &id in &set.metas {
+            self.meta(id);
+        }
     }
 
     fn meta(&mut self, id: RuleId) {
@@ -212,7 +353,9 @@ impl<'a> Run<'a> {
         let Some(pattern) = self.filled(template) else {
             return;
         };
-        let value = self.field(field).map(Vec::as_slice).or(unset).unwrap_or_default();
+        let present = self.field(field).map(Vec::as_slice);
+        let is_absent = present.is_none();
+        let value = present.or(unset).unwrap_or_default();
         if is_negated {
             match pattern.is_match(value) {
                 Ok(is_match) => tally.count = u32::from(!is_match),
@@ -222,6 +365,9 @@ impl<'a> Run<'a> {
         }
         let limit = hits_max(&rule.flags);
         count(&pattern, value, limit, tally);
+        if is_absent {
+            tally.evidence.clear();
+        }
         if template.captures && tally.count > 0 {
             let value = value.to_vec();
             self.keep_captures(&pattern, &value);
@@ -438,10 +584,6 @@ impl<'a> Run<'a> {
         }
         matches
     }
-}
-
-fn hits_max(flags: &Flags) -> u32 {
-    if flags.multiple { flags.hits_max.unwrap_or(HITS_MAX).min(HITS_MAX) } else { 1 }
 }
 
 /// Counts matches of `pattern` in `text`, up to `limit` in all.

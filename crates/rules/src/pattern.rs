@@ -15,6 +15,8 @@ const AUTOMATON_OCTETS_MAX: usize = 64 << 20;
 #[derive(Clone, Debug)]
 pub struct Pattern {
     engine: Engine,
+    source: std::sync::Arc<[u8]>,
+    modifiers: Modifiers,
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +67,11 @@ impl Pattern {
     /// # Errors
     /// [`PatternError::Syntax`] with the engine's words.
     pub fn compile(source: &[u8], modifiers: Modifiers) -> Result<Pattern, PatternError> {
+        let engine = Pattern::engine(source, modifiers)?;
+        Ok(Pattern { engine, source: source.into(), modifiers })
+    }
+
+    fn engine(source: &[u8], modifiers: Modifiers) -> Result<Engine, PatternError> {
         let text = escape_octets(source);
         let build = |text: &str| {
             RegexBuilder::new()
@@ -76,9 +83,9 @@ impl Pattern {
                 .build(&format!("(*LIMIT_MATCH={MATCH_STEPS_MAX})(?J){text}"))
         };
         match build(&text).or_else(|error| build(&wrap_assertions(&text)).map_err(|_| error)) {
-            Ok(regex) => Ok(Pattern { engine: Engine::Backtracking(regex) }),
+            Ok(regex) => Ok(Engine::Backtracking(regex)),
             Err(error) => match linear(&text, modifiers) {
-                Some(regex) => Ok(Pattern { engine: Engine::Linear(regex) }),
+                Some(regex) => Ok(Engine::Linear(regex)),
                 None => Err(PatternError::Syntax(error.to_string())),
             },
         }
@@ -91,6 +98,18 @@ impl Pattern {
     pub fn parse(text: &[u8]) -> Result<Pattern, PatternError> {
         let (source, modifiers) = split_delimiters(text)?;
         Pattern::compile(source, modifiers)
+    }
+
+    /// What stands between the delimiters.
+    #[must_use]
+    pub fn source(&self) -> &[u8] {
+        &self.source
+    }
+
+    /// What stands after them.
+    #[must_use]
+    pub fn modifiers(&self) -> Modifiers {
+        self.modifiers
     }
 
     /// The names of its groups.

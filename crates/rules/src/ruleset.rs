@@ -12,6 +12,7 @@ use crate::language::expression::Expr;
 use crate::language::rule::{TextKind, UriKey};
 use crate::language::source::Place;
 use crate::pattern::Pattern;
+use crate::plan::Plan;
 use crate::settings::Settings;
 
 /// A rule's place in its set.
@@ -19,7 +20,9 @@ use crate::settings::Settings;
 pub struct RuleId(pub(crate) u32);
 
 impl RuleId {
-    pub(crate) fn index(self) -> usize {
+    /// Its place in [`RuleSet::rules`].
+    #[must_use]
+    pub fn index(self) -> usize {
         self.0 as usize
     }
 }
@@ -135,6 +138,7 @@ pub struct RuleSet {
     pub(crate) order: Vec<RuleId>,
     /// Metas in an order in which each stands after those it depends on.
     pub(crate) metas: Vec<RuleId>,
+    pub(crate) plan: Plan,
     pub(crate) settings: Arc<Settings>,
 }
 
@@ -149,6 +153,14 @@ impl RuleSet {
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// Rules whose pattern is tried on each text, because nothing is known that a text must hold for it. They are what costs most.
+    pub fn unguarded(&self) -> impl Iterator<Item = &Rule> {
+        let slots = self.plan.groups.iter().filter(|group| group.is_filtered).flat_map(|group| &group.always);
+        slots
+            .filter_map(|slot| self.plan.slots.get(*slot as usize))
+            .filter_map(|slot| self.rules.get(slot.rule.index()))
     }
 
     /// What the rule files configure besides rules.

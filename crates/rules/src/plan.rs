@@ -1,0 +1,182 @@
+//! In which order and how the rules of a set are tried: pattern rules together, by the texts they see; all others one by one.
+
+use crate::language::rule::TextKind;
+use crate::pattern::Pattern;
+use crate::prefilter::network::{self, Network};
+use crate::prefilter::screen::{self, Screen};
+use crate::prefilter::{formula, relaxed, sequence, syntax};
+use crate::ruleset::{Flags, Matcher, Rule, RuleId, Template};
+
+/// How often one rule may hit in a message. SpamAssassin knows no such limit but for `mimeheader`, where it is the same.
+pub(crate) const HITS_MAX: u32 = 1000;
+/// With fewer patterns than this over one kind of text, each is tried: the pass over the text would cost more.
+const TOGETHER_MIN: usize = 6;
+
+/// How a set is tried.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) network: Network,
+    /// For each group with such, its patterns that have no literals but a sequence of classes.
+    pub(crate) screens: Vec<Option<Screen>>,
+    /// Patterns that are tried together; the network knows them by their place here.
+    pub(crate) slots: Vec<Slot>,
+    /// Body, raw body, whole message, links, then each header.
+    pub(crate) groups: Vec<Group>,
+    /// Rules that are tried one by one, those that fill tags first.
+    pub(crate) single: Vec<RuleId>,
+}
+
+/// One pattern rule.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) rule: RuleId,
+    /// How many hits count.
+    pub(crate) limit: u32,
+    /// The first text is left out.
+    pub(crate) no_subject: bool,
+    /// An automaton that must match first, for a large pattern that nothing else guards.
+    pub(crate) guard: Option<regex::bytes::Regex>,
+}
+
+/// The pattern rules that see the same texts.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    /// Whether the network knows any of them.
+    pub(crate) is_filtered: bool,
+    /// Patterns to try on each text.
+    pub(crate) always: Vec<u32>,
+    /// Patterns that must not match.
+    pub(crate) negated: Vec<u32>,
+    /// Headers: what hits when the header is absent, and how often.
+    pub(crate) absent: Vec<(u32, u32)>,
+}
+
+/// The place of the group of body, raw body, whole message or links.
+pub(crate) fn text_group(kind: TextKind) -> usize {
+    match kind {
+        TextKind::Body => 0,
+        TextKind::RawBody => 1,
+        TextKind::Full => 2,
+        TextKind::Uri => 3,
+    }
+}
+
+/// The place of the group of the header with this number.
+pub(crate) fn field_group(field: usize) -> usize {
+    4 + field
+}
+
+/// How many hits of a rule with these flags count.
+pub(crate) fn hits_max(flags: &Flags) -> u32 {
+    if flags.multiple { flags.hits_max.unwrap_or(HITS_MAX).min(HITS_MAX) } else { 1 }
+}
+
+impl Plan {
+    /// The plan for `rules`; `order` names those to be tried, `fields` is the number of headers that they ask for.
+    pub(crate) fn new(rules: &[Rule], order: &[RuleId], fields: usize) -> Plan {
+        let mut plan = Plan::default();
+        plan.groups.resize_with(field_group(fields), Group::default);
+        let mut sizes = vec![0usize; plan.groups.len()];
+        let together = |rule: &Rule| -> Option<(usize, bool)> {
+            let (group, template, is_negated) = match &rule.matcher {
+                Matcher::Header { field, pattern, is_negated, .. } => (field_group(*field), pattern, *is_negated),
+                Matcher::Text { kind, pattern } => (text_group(*kind), pattern, false),
+                _ => return None,
+            };
+            (template.tags.is_none() && !template.captures).then_some((group, is_negated))
+        };
+        for rule in order.iter().filter_map(|id| rules.get(id.index())) {
+            if let Some(size) = together(rule).and_then(|(group, _)| sizes.get_mut(group)) {
+                *size += 1;
+            }
+        }
+        let mut builders = Builders::default();
+        builders.screens.resize_with(sizes.len(), Default::default);
+        for &id in order {
+            let Some(rule) = rules.get(id.index()) else { continue };
+            match together(rule) {
+                Some((group, is_negated)) => {
+                    let is_filtered = sizes.get(group).is_some_and(|size| *size >= TOGETHER_MIN);
+                    plan.add(&mut builders, id, rule, group, is_negated, is_filtered);
+                }
+                None => plan.single.push(id),
+            }
+        }
+        plan.network = builders.network.build();
+        plan.screens = builders.screens.into_iter().map(|screen| screen.map(screen::Builder::build)).collect();
+        plan
+    }
+
+    fn add(
+        &mut self,
+        builders: &mut Builders,
+        id: RuleId,
+        rule: &Rule,
+        group: usize,
+        is_negated: bool,
+        is_filtered: bool,
+    ) {
+        let (Some(pattern), Ok(slot)) = (pattern_of(&rule.matcher), u32::try_from(self.slots.len())) else {
+            return;
+        };
+        let tree = syntax::parse(pattern.source(), pattern.modifiers());
+        let is_known = is_filtered && tree.as_ref().is_some_and(|tree| builders.add(group, slot, tree));
+        let guard = if is_known { None } else { tree.as_ref().and_then(relaxed::of) };
+        let limit = if is_negated { 1 } else { hits_max(&rule.flags) };
+        self.slots.push(Slot { rule: id, limit, no_subject: rule.flags.no_subject, guard });
+        let Some(into) = self.groups.get_mut(group) else {
+            return;
+        };
+        if let Matcher::Header { unset, .. } = &rule.matcher {
+            let value = unset.as_deref().unwrap_or_default();
+            let matches = u32::from(pattern.is_match(value).unwrap_or(false));
+            let count = if is_negated { 1 - matches } else { matches };
+            if count > 0 {
+                into.absent.push((slot, count));
+            }
+        }
+        into.is_filtered |= is_known;
+        if is_negated {
+            into.negated.push(slot);
+        }
+        if !is_known {
+            into.always.push(slot);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Builders {
+    network: network::Builder,
+    screens: Vec<Option<screen::Builder>>,
+}
+
+impl Builders {
+    /// Adds a pattern to the network or to the screen of its group; false when neither can tell where it may match.
+    fn add(&mut self, group: usize, slot: u32, tree: &syntax::Node) -> bool {
+        let formula = formula::of(tree);
+        if network::is_selective(&formula) && self.network.add(group, slot, &formula) {
+            return true;
+        }
+        match (sequence::of(tree), self.screens.get_mut(group)) {
+            (Some(sequences), Some(screen)) => {
+                screen.get_or_insert_default().add(slot, sequences);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+pub(crate) fn pattern_of(matcher: &Matcher) -> Option<&Pattern> {
+    template_of(matcher).map(|template| &template.pattern)
+}
+
+pub(crate) fn template_of(matcher: &Matcher) -> Option<&Template> {
+    match matcher {
+        Matcher::Header { pattern, .. } | Matcher::Text { pattern, .. } | Matcher::MimeHeader { pattern, .. } => {
+            Some(pattern)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,125 @@
+//! A large pattern, loosened so that a linear-time engine can say quickly where it cannot match.
+
+use std::fmt::Write;
+
+use super::syntax::{Node, OctetSet};
+
+/// Smaller trees are verified by their own engine as quickly.
+const NODES_MIN: usize = 150;
+/// Larger counts become "so often or more".
+const COUNT_MAX: u32 = 2;
+/// Memory that one automaton may take while it is built, and while it runs.
+const AUTOMATON_OCTETS_MAX: usize = 16 << 20;
+
+/// An automaton that matches wherever a pattern of this tree does; `None` when the tree is small, or nothing is left of it.
+pub(crate) fn of(node: &Node) -> Option<regex::bytes::Regex> {
+    if size(node) < NODES_MIN {
+        return None;
+    }
+    let mut source = String::new();
+    write(node, &mut source);
+    let regex = regex::bytes::RegexBuilder::new(&source)
+        .unicode(false)
+        .dot_matches_new_line(true)
+        .size_limit(AUTOMATON_OCTETS_MAX)
+        .dfa_size_limit(AUTOMATON_OCTETS_MAX)
+        .build()
+        .ok()?;
+    (!regex.is_match(b"")).then_some(regex)
+}
+
+fn size(node: &Node) -> usize {
+    match node {
+        Node::Empty | Node::Class(_) | Node::Any => 1,
+        Node::NotAhead(_) => 0,
+        Node::Concat(nodes) | Node::Alternate(nodes) => nodes.iter().map(size).sum(),
+        Node::Repeat { node, .. } => size(node),
+    }
+}
+
+fn write(node: &Node, source: &mut String) {
+    match node {
+        Node::Empty | Node::NotAhead(_) => source.push_str("(?:)"),
+        Node::Any => source.push_str(".*"),
+        Node::Class(set) => write_class(*set, source),
+        Node::Concat(nodes) => nodes.iter().for_each(|node| write(node, source)),
+        Node::Alternate(nodes) => {
+            source.push_str("(?:");
+            for (number, node) in nodes.iter().enumerate() {
+                if number > 0 {
+                    source.push('|');
+                }
+                write(node, source);
+            }
+            source.push(')');
+        }
+        Node::Repeat { node, min, max } => {
+            source.push_str("(?:");
+            write(node, source);
+            source.push(')');
+            let least = (*min).min(COUNT_MAX);
+            // Writing into a String cannot fail.
+            let _ = match max {
+                Some(1) if least == 0 => write!(source, "?"),
+                Some(most) if *most <= COUNT_MAX => write!(source, "{{{least},{most}}}"),
+                _ => write!(source, "{{{least},}}"),
+            };
+        }
+    }
+}
+
+fn write_class(set: OctetSet, source: &mut String) {
+    source.push('[');
+    let mut octets = set.octets().peekable();
+    if octets.peek().is_none() {
+        // A class of nothing.
+        source.push_str("^\\x00-\\xff");
+    }
+    while let Some(low) = octets.next() {
+        let mut high = low;
+        while octets.peek().is_some_and(|next| Some(*next) == high.checked_add(1)) {
+            high = octets.next().unwrap_or(high);
+        }
+        let _ = write!(source, "\\x{low:02x}-\\x{high:02x}");
+    }
+    source.push(']');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::syntax::parse;
+    use super::*;
+    use crate::pattern::{Modifiers, Pattern};
+    use proptest::prelude::*;
+
+    fn relaxed(source: &str) -> Option<regex::bytes::Regex> {
+        let words = "lorem|ipsum|dolor|sit|amet|consectetur|adipiscing|elit|sed|do|eiusmod|tempor|incididunt|ut|labore|et|dolore|magna|aliqua";
+        let source = source.replace('W', &format!("(?:{words}|{words})"));
+        of(&parse(source.as_bytes(), Modifiers::default()).unwrap())
+    }
+
+    #[test]
+    fn only_large_patterns_that_ask_for_something() {
+        assert!(relaxed("abc").is_none());
+        assert!(relaxed("W?").is_none());
+        assert!(
+            relaxed("(?:W[: ]{1,20}){5}")
+                .is_some_and(|regex| regex.is_match(b"a lorem: ipsum: b") && !regex.is_match(b"a lorem: b"))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn each_match_is_let_through(text in "(?:(?:a|bc|cd)[: ]{0,3}|x){0,12}") {
+            let source = "(?:(?:a|bc|[c-e]d?)(?!q)[: ]{1,3}){3}\\b";
+            let modifiers = Modifiers::default();
+            let tree = parse(source.as_bytes(), modifiers).unwrap();
+            let mut loosened = String::new();
+            write(&tree, &mut loosened);
+            let loosened = regex::bytes::RegexBuilder::new(&loosened).unicode(false).build().unwrap();
+            if Pattern::compile(source.as_bytes(), modifiers).unwrap().is_match(text.as_bytes()) == Ok(true) {
+                prop_assert!(loosened.is_match(text.as_bytes()), "{text:?}");
+            }
+        }
+    }
+}
