@@ -87,8 +87,9 @@ impl Plan {
         });
         let Err(error) = done else { return Ok(snapshot) };
         snapshot.restore().context("the former files could not be put back; they are in the snapshot")?;
-        proof::rebuild(self).context("the former files are in place, but Exim's configuration was not built again")?;
-        bail!("{error:#}\nnothing was changed: every file is as it was before")
+        // Where the configuration was broken before we came, it still is; that is not to hide our own error.
+        let rebuilt = proof::rebuild(self).err().map(|error| format!("\n(without Tidegate, too: {error:#})"));
+        bail!("{error:#}{}\nnothing was changed: every file is as it was before", rebuilt.unwrap_or_default())
     }
 
     fn write(&self) -> anyhow::Result<()> {
