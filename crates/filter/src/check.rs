@@ -82,6 +82,15 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// Adds all of `other`.
+    pub fn extend(&mut self, other: Outcome) {
+        self.findings.extend(other.findings);
+        self.unavailable.extend(other.unavailable);
+        self.remember.extend(other.remember);
+    }
+}
+
 impl FromIterator<Finding> for Outcome {
     fn from_iter<I: IntoIterator<Item = Finding>>(findings: I) -> Outcome {
         Outcome { findings: findings.into_iter().collect(), ..Outcome::default() }

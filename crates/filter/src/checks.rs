@@ -84,7 +84,9 @@ macro_rules! list {
 
 checks! {
     lists         => [Connect, Helo, Mail, Rcpt, Data]; // own allow and block lists
+    rate          => [Connect, Rcpt];                   // connections, sessions and guesses of one network
     dnsbl         => [Connect];                         // blocklists of client addresses
+    reputation    => [Mail, Data];                      // what we have seen of this sender before
     sender_domain => [Mail, Data];                      // MX, null MX, MX to loopback; no callouts
     recipient     => [Rcpt];                            // unknown here, by the panel's facts
     rfc           => [Rcpt, Data];                      // form of the transaction and of the message

@@ -14,6 +14,7 @@ pub mod identity;
 pub mod panel;
 pub mod party;
 pub mod policy;
+pub mod reputation;
 pub mod session;
 pub mod store;
 pub mod tables;

@@ -104,6 +104,24 @@ pub struct Brief {
     pub recipients: Vec<RecipientBrief>,
 }
 
+impl Brief {
+    /// This brief as it would be if nothing were remembered of the sender; `None` if nothing is.
+    #[must_use]
+    pub fn without_reputation(&self) -> Option<Brief> {
+        let is_own = |finding: &Weighed| finding.group != Group::Reputation;
+        let all = self.findings.iter().chain(self.recipients.iter().flat_map(|recipient| &recipient.findings));
+        if all.clone().all(is_own) {
+            return None;
+        }
+        let mut brief = self.clone();
+        brief.findings.retain(is_own);
+        for recipient in &mut brief.recipients {
+            recipient.findings.retain(is_own);
+        }
+        Some(brief)
+    }
+}
+
 /// A finding as the policy reads it, with the weight that applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Weighed {
@@ -251,12 +269,14 @@ fn rule(brief: &Brief, recipient: &RecipientBrief) -> Ruling {
     let ruling = |action, reply, reason: String| Ruling { score, action, reply, reason, until: None };
 
     let allow = allow_entry(brief, recipient);
-    let excused = |kind: RefusalKind| match kind {
+    let excused = |kind: RefusalKind, finding: &Weighed| match kind {
+        // What the client's network did is not held against a user who logs in from there.
+        RefusalKind::Limit if brief.submits && finding.stage < Stage::Mail => true,
         RefusalKind::Malware | RefusalKind::Limit | RefusalKind::UnknownRecipient | RefusalKind::SendAs => false,
         RefusalKind::DnsBlockList if brief.submits || findings().any(is_known_good) => true,
         _ => allow.is_some() || recipient.is_role(),
     };
-    let refusal = findings().find_map(|f| refusal_kind(f).filter(|kind| !excused(*kind)).map(|kind| (kind, f)));
+    let refusal = findings().find_map(|f| refusal_kind(f).filter(|kind| !excused(*kind, f)).map(|kind| (kind, f)));
     if let Some((kind, finding)) = refusal {
         let (action, reply) = refuse(kind, finding);
         return Ruling { until: finding.until, ..ruling(action, reply, reason_of(finding)) };

@@ -9,6 +9,10 @@ const fn days(days: u64) -> Duration {
     Duration::from_secs(days * 86_400)
 }
 
+const fn hours(hours: u64) -> Duration {
+    Duration::from_secs(hours * 3600)
+}
+
 /// Health of each configured DNS list, owned by `blocklists`: key is the zone, value is the outcome of the last probe.
 pub static LIST_HEALTH: Table = Table { name: "list_health", ttl: days(2) };
 
@@ -20,5 +24,27 @@ pub static GREYLIST_WAITING: Table = Table { name: "greylist_waiting", ttl: days
 /// last accepted.
 pub static GREYLIST_KNOWN: Table = Table { name: "greylist_known", ttl: days(40) };
 
+/// Spam of each sender, owned by `reputation`: key is the subject (`address 192.0.2.7`, `network 192.0.2.0/24`,
+/// `domain example.org`), value is a counter within [`reputation::WINDOW`](crate::reputation::WINDOW).
+pub static REPUTATION_SPAM: Table = Table { name: "reputation_spam", ttl: days(14) };
+
+/// Mail of each sender that was accepted as it was; otherwise as [`REPUTATION_SPAM`].
+pub static REPUTATION_HAM: Table = Table { name: "reputation_ham", ttl: days(14) };
+
+/// Connections of each client network, owned by `checks::rate`: key is the network (`network 192.0.2.0/24`), value is where
+/// its rate stands.
+pub static CONNECTIONS: Table = Table { name: "connections", ttl: hours(2) };
+
+/// Recipients that did not exist, by the network that asked for them, owned by `checks::rate`: value is a counter.
+pub static UNKNOWN_RECIPIENTS: Table = Table { name: "unknown_recipients", ttl: hours(2) };
+
 /// All tables, for the reference page, the sweep and `tidegate status`.
-pub static ALL: &[&Table] = &[&LIST_HEALTH, &GREYLIST_WAITING, &GREYLIST_KNOWN];
+pub static ALL: &[&Table] = &[
+    &LIST_HEALTH,
+    &GREYLIST_WAITING,
+    &GREYLIST_KNOWN,
+    &REPUTATION_SPAM,
+    &REPUTATION_HAM,
+    &CONNECTIONS,
+    &UNKNOWN_RECIPIENTS,
+];

@@ -257,8 +257,10 @@ impl Session {
             Action::Greylist => writes.extend(due(&heard.remember, &[When::Greylisted])),
             Action::Reject | Action::Drop => {
                 writes.extend(due(&heard.remember, &[When::Spam]));
-                // The session's own lessons are drawn once a transaction, from its first refused recipient.
-                if self.transaction.as_ref().is_some_and(|t| t.refused == 0 && t.recipients.is_empty()) {
+                // The session's own lessons are drawn once a transaction, from its first refused recipient. Who mistypes
+                // an address is no spammer.
+                let is_first = self.transaction.as_ref().is_some_and(|t| t.refused == 0 && t.recipients.is_empty());
+                if is_first && heard.recipient.mailbox != Mailbox::Unknown {
                     writes.extend(self.session_memory().flat_map(|r| due(r, &[When::Spam])));
                 }
             }
@@ -280,12 +282,16 @@ impl Session {
         let gaps = transaction.recipients.iter().flat_map(|r| r.gaps.clone()).chain(heard.gaps.clone()).collect();
         let brief = self.brief(Stage::Data, recipients.collect(), heard.shared(), gaps);
         let verdict = policy::decide(&brief);
-        let ends = ends(&verdict);
+        // What only the sender's record brought about teaches nothing: a record must not feed on itself.
+        let sober = brief.without_reputation().map(|brief| policy::decide(&brief));
+        let ends = taught(ends(&verdict), sober.as_ref().map(ends));
         let mut writes = due(&heard.remember, &[When::Always]);
         writes.extend(due(&heard.remember, &ends));
         writes.extend(self.session_memory().flat_map(|remember| due(remember, &ends)));
-        for (recipient, ruled) in transaction.recipients.iter().zip(&verdict.recipients) {
-            let ends = ends_of(ruled.action, verdict.action);
+        for (index, (recipient, ruled)) in transaction.recipients.iter().zip(&verdict.recipients).enumerate() {
+            let sober = sober.as_ref().and_then(|sober| Some((sober.recipients.get(index)?, sober)));
+            let sober = sober.map(|(ruled, sober)| ends_of(ruled.action, sober.action));
+            let ends = taught(ends_of(ruled.action, verdict.action), sober);
             writes.extend(due(&recipient.remember, &ends));
         }
         Judgement { brief, verdict, edits: Vec::new(), writes }
@@ -393,6 +399,14 @@ fn ends(verdict: &Verdict) -> Vec<When> {
     if spam && !ends.contains(&When::Spam) {
         ends.retain(|when| *when != When::Ham);
         ends.push(When::Spam);
+    }
+    ends
+}
+
+/// Of `ends`, spam and ham only if the message would have ended so without its sender's record too.
+fn taught(mut ends: Vec<When>, sober: Option<Vec<When>>) -> Vec<When> {
+    if let Some(sober) = sober {
+        ends.retain(|when| !matches!(when, When::Spam | When::Ham) || sober.contains(when));
     }
     ends
 }
