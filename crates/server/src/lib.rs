@@ -14,6 +14,7 @@ pub mod dns;
 pub mod frontends;
 pub mod installer;
 pub mod panels;
+pub mod quarantine;
 pub mod sessions;
 pub mod stores;
 mod upkeep;
