@@ -6,6 +6,8 @@
     reason = "tests read files, and a broken archive may panic"
 )]
 
+pub mod golden;
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
