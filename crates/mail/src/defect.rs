@@ -153,8 +153,6 @@ defects! {
     BadCharsetText => "bad_charset_text",
     /// Text beyond the limit was not read.
     TextTooLong => "text_too_long",
-    /// An HTML tag beyond the limit; the rest of the part was not read.
-    HtmlTagTooLong => "html_tag_too_long",
     /// Elements nested deeper than the limit.
     HtmlTooDeep => "html_too_deep",
     /// More links, images or forms than the limit.

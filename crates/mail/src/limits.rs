@@ -18,10 +18,8 @@ pub struct Limits {
     pub mailboxes_max: usize,
     /// `Received` fields read.
     pub received_max: usize,
-    /// Octets of text read for the reader's view, over all its parts together. HTML costs about 25 ms a megabyte.
+    /// Octets of text read for the reader's view, over all its parts together.
     pub text_octets_max: usize,
-    /// Octets of one HTML tag; the rest of that part is not read, because attributes cost quadratic time.
-    pub html_tag_octets_max: usize,
     /// Open HTML elements remembered at once; deeper ones inherit from the last remembered.
     pub html_depth_max: usize,
     /// Links, images and forms kept of one HTML part, each.
@@ -43,7 +41,6 @@ impl Default for Limits {
             mailboxes_max: 10_000,
             received_max: 200,
             text_octets_max: 4 << 20,
-            html_tag_octets_max: 16 << 10,
             html_depth_max: 256,
             html_items_max: 2_000,
             urls_max: 2_000,

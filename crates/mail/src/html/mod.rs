@@ -5,6 +5,8 @@
 mod css;
 mod element;
 mod entity;
+#[cfg(test)]
+mod oracle;
 mod render;
 mod token;
 

@@ -5,9 +5,6 @@ use std::borrow::Cow;
 
 use super::entity;
 
-/// Attributes of one tag that are looked at.
-const ATTRIBUTES_MAX: usize = 100;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Token<'a> {
     /// Text with character references in place.
@@ -30,7 +27,7 @@ pub(crate) struct Tag<'a> {
 impl<'a> Tag<'a> {
     /// Names as written, and values decoded. Of two with one name the first counts.
     pub(crate) fn attributes(self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
-        Attributes(self.attributes).take(ATTRIBUTES_MAX).map(|(name, value)| (name, entity::decode(value, true)))
+        Attributes(self.attributes).map(|(name, value)| (name, entity::decode(value, true)))
     }
 }
 
@@ -121,7 +118,9 @@ impl<'a> Tokens<'a> {
             from = end + 1;
         }
         self.take(self.rest.len());
-        Token::Comment(comment)
+        // What looked like the beginning of an end does not belong to the text.
+        let tail = ["--!", "--", "-"].iter().find_map(|tail| comment.strip_suffix(tail));
+        Token::Comment(tail.unwrap_or(comment))
     }
 
     /// `<!doctype ...>`, `<?xml ...>`, `<![CDATA[...`: up to the next `>`.
