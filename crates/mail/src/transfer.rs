@@ -257,21 +257,15 @@ fn decode_uu_line(line: &[u8], octets: &mut Vec<u8>) {
     let value = |b: u8| b.wrapping_sub(b' ') & 0x3f;
     let Some((&length, text)) = line.split_first() else { return };
     let wanted = usize::from(value(length));
-    let mut group = [0u8; 45 + 18];
-    let mut filled = 0;
-    for chunk in text.chunks(4) {
+    // Blanks that were cut from the end of a line are not made up: that would let a body grow.
+    let available = text.len() * 3 / 4;
+    let bytes = text.chunks(4).flat_map(|chunk| {
         let mut sextets = chunk.iter().map(|&b| u32::from(value(b)));
         let mut next = || sextets.next().unwrap_or_default();
-        let bits = next() << 18 | next() << 12 | next() << 6 | next();
-        let [_, bytes @ ..] = bits.to_be_bytes();
-        for byte in bytes {
-            if let Some(slot) = group.get_mut(filled) {
-                *slot = byte;
-                filled += 1;
-            }
-        }
-    }
-    octets.extend_from_slice(group.get(..wanted.min(filled)).unwrap_or_default());
+        let [_, group @ ..] = (next() << 18 | next() << 12 | next() << 6 | next()).to_be_bytes();
+        group
+    });
+    octets.extend(bytes.take(wanted.min(available)));
 }
 
 #[cfg(test)]
@@ -312,5 +306,6 @@ mod tests {
         let encoded = b"Here it is:\nbegin 644 cat.txt\n#0V%T\n`\nend\nBye\n";
         assert_eq!(decode_uuencode(encoded), b"Cat");
         assert_eq!(decode_uuencode(b"#0V%T\n"), b"Cat");
+        assert_eq!(decode_uuencode(b"?=").len(), 0, "a line that promises more than it holds");
     }
 }

@@ -14,7 +14,7 @@ const CHARSET_OCTETS_MAX: usize = 64;
 pub(crate) fn decode(text: &[u8]) -> (String, usize) {
     // Where nothing ends a word any more, nothing is looked for: that keeps many openings from taking quadratic time.
     let Some(last_end) = memmem::rfind(text, b"?=").filter(|_| memmem::find(text, b"=?").is_some()) else {
-        return (decode_undeclared(text), 0);
+        return (without_line_ends(decode_undeclared(text)), 0);
     };
     let mut decoder = Decoder { decoded: String::with_capacity(text.len()), ..Decoder::default() };
     let mut rest = text;
@@ -37,7 +37,17 @@ pub(crate) fn decode(text: &[u8]) -> (String, usize) {
     }
     decoder.plain(rest);
     decoder.flush();
-    (decoder.decoded, decoder.bad)
+    (without_line_ends(decoder.decoded), decoder.bad)
+}
+
+/// A line end or NUL, from within a word or as a bare CR, would be one for everyone who writes the text into a header or
+/// a log. They become blanks.
+fn without_line_ends(text: String) -> String {
+    if text.contains(is_line_end) { text.replace(is_line_end, " ") } else { text }
+}
+
+fn is_line_end(c: char) -> bool {
+    matches!(c, '\r' | '\n' | '\0')
 }
 
 struct Word<'a> {
@@ -124,10 +134,8 @@ impl Decoder {
             Some(charset) => charset.decode(&self.pending),
             None => (decode_undeclared(&self.pending), true),
         };
-        // A line end from within a word would be a line end for everyone who writes the text into a header or a log.
-        let is_broken = text.contains(['\r', '\n', '\0']);
-        self.bad += usize::from(is_bad || is_broken);
-        self.decoded.extend(text.chars().map(|c| if matches!(c, '\r' | '\n' | '\0') { ' ' } else { c }));
+        self.bad += usize::from(is_bad || text.contains(is_line_end));
+        self.decoded.push_str(&text);
         self.pending.clear();
         self.pending_charset.clear();
     }
