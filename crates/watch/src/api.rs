@@ -142,7 +142,7 @@ impl<'a> EventRow<'a> {
         self.kind = name(kind);
         match kind {
             Kind::Arrival(arrival) => {
-                self.sender = Some(arrival.sender);
+                self.sender = arrival.sender;
                 self.recipients = arrival.recipients.iter().collect();
                 self.client(&arrival.peer);
                 self.auth_user = arrival.auth.and_then(|auth| auth.id);

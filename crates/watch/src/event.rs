@@ -105,8 +105,8 @@ pub struct Auth<'a> {
 /// A message that came into the queue.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Arrival<'a> {
-    /// Envelope sender; empty for `<>`.
-    pub sender: &'a str,
+    /// Envelope sender, empty for `<>`; `None` where a line of Postfix tells another part of the arrival.
+    pub sender: Option<&'a str>,
     /// Whether the client was told that the message is refused (`(=`).
     pub is_fake_reject: bool,
     /// Queue id of the message to which this is a bounce or a reply (`R=`).

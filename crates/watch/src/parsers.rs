@@ -9,12 +9,12 @@ mod postfix;
 
 use std::borrow::Cow;
 
-use crate::event::{Event, Kind, Leftover, Source};
+use crate::event::{Arrival, Event, Kind, Leftover, Recipients, Source};
 use crate::scan;
 use crate::time::{self, DAY_MS, SECOND_MS, Timestamp};
 
-/// Reads the lines of one log, one after the other. What it keeps from line to line is only whose line came last, so
-/// that the rest of a message logged over several lines is known for what it is.
+/// Reads the lines of one log, one after the other. What it keeps from line to line is whose line came last, so that the
+/// rest of a message logged over several lines is known for what it is, and which fields the log has at all.
 #[derive(Clone, Debug)]
 pub struct Reader {
     /// Milliseconds by which the log's local time is ahead of UTC.
@@ -24,11 +24,12 @@ pub struct Reader {
     /// Whether the MTA takes a HELO that is no host name.
     takes_any_helo: bool,
     last: Source,
+    habits: Habits,
 }
 
 impl Default for Reader {
     fn default() -> Reader {
-        Reader { offset_ms: 0, latest: None, takes_any_helo: true, last: Source::Other }
+        Reader { offset_ms: 0, latest: None, takes_any_helo: true, last: Source::Other, habits: Habits::default() }
     }
 }
 
@@ -78,7 +79,13 @@ impl Reader {
             return Event { time: None, source: self.last, pid: None, id: None, kind: self.without_time(line) };
         };
         let event = match prefix.program {
-            Program::Exim => self.exim(&prefix),
+            Program::Exim => {
+                let mut event = self.exim(&prefix);
+                if let Kind::Arrival(arrival) = &mut event.kind {
+                    self.habits.check(arrival);
+                }
+                event
+            }
             Program::Postfix(service) => {
                 let (id, kind) = postfix::read(service, prefix.rest);
                 Event { time: prefix.time, source: Source::Postfix, pid: prefix.pid, id, kind }
@@ -170,6 +177,48 @@ impl Reader {
         let this_year = Timestamp::from_civil(year, month, day, 0, 0, 0);
         if this_year <= latest.plus_millis(DAY_MS / 2) { year } else { year - 1 }
     }
+}
+
+/// Which of the fields behind the message-id the log has. The log selector says so for all lines alike, but is not known here;
+/// a message-id that ends in ` for a@b` or ` T="x"` would forge recipients or a subject where the log has none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Habits {
+    recipients: i8,
+    subject: i8,
+    raw_sender: i8,
+}
+
+impl Habits {
+    /// Counts what this arrival has, and takes away what arrivals of this log do not have.
+    fn check(&mut self, arrival: &mut Arrival<'_>) {
+        let has_id = arrival.message_id.is_some();
+        let mut is_odd = false;
+        if habit(&mut self.recipients, !arrival.recipients.is_empty()) && has_id {
+            arrival.recipients = Recipients::default();
+            is_odd = true;
+        }
+        if habit(&mut self.subject, arrival.subject.is_some()) && has_id {
+            arrival.subject = None;
+            is_odd = true;
+        }
+        if habit(&mut self.raw_sender, arrival.raw_sender.is_some()) && has_id {
+            arrival.raw_sender = None;
+            is_odd = true;
+        }
+        if is_odd {
+            // What was taken away belongs to the message-id, which is therefore not known.
+            arrival.message_id = None;
+            arrival.is_doubtful = true;
+        }
+    }
+}
+
+/// Moves `count` towards what this line has; says whether it has something that most lines before had not.
+fn habit(count: &mut i8, has: bool) -> bool {
+    const LINES: i8 = 64;
+    let is_odd = has && *count < 0;
+    *count = if has { count.saturating_add(1).min(LINES) } else { count.saturating_sub(1).max(-LINES) };
+    is_odd
 }
 
 /// What stands in front of a program's own text.

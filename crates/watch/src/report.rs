@@ -7,6 +7,7 @@ mod attack;
 mod ledger;
 mod limits;
 mod provider;
+mod room;
 mod suspicion;
 mod who;
 

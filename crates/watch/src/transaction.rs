@@ -282,8 +282,8 @@ impl Joiner {
             message.origin = Origin::Remote;
         }
         message.ip = message.ip.or(arrival.peer.ip);
-        if !arrival.sender.is_empty() {
-            message.sender = arrival.sender.into();
+        if let Some(sender) = arrival.sender {
+            message.sender = sender.into();
         }
         if let Some(count) = arrival.recipient_count {
             message.recipients = count;
@@ -307,10 +307,11 @@ impl Joiner {
             return Origin::Remote;
         }
         let Some(user) = arrival.peer.ident else { return Origin::Unknown };
-        if arrival.sender.is_empty() && arrival.bounce_of.is_some() {
+        let sender = arrival.sender.unwrap_or("");
+        if sender.is_empty() && arrival.bounce_of.is_some() {
             return Origin::Bounce;
         }
-        match self.commands.of(event, user, arrival.sender) {
+        match self.commands.of(event, user, sender) {
             Some(script) => Origin::Script { user: user.into(), script },
             None => Origin::Local(user.into()),
         }
@@ -327,7 +328,7 @@ fn message(id: QueueId, event: &Event<'_>, arrival: &Arrival<'_>, place: Place) 
         origin: Origin::Unknown,
         ip: arrival.peer.ip,
         host: arrival.peer.name.map(Into::into),
-        sender: arrival.sender.into(),
+        sender: arrival.sender.unwrap_or("").into(),
         subject: subject.get(..end).unwrap_or("").into(),
         size: arrival.size.unwrap_or(0),
         recipients: 0,

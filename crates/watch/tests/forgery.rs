@@ -255,6 +255,28 @@ fn no_field_is_forged() {
     assert!(lines >= 200);
 }
 
+/// Without `+received_recipients` and `+subject` nothing stands behind the message-id, so it may not add anything.
+#[test]
+fn a_message_id_adds_no_fields_that_the_log_has_not() {
+    let line = |id: &str| {
+        format!("2026-03-02 10:11:12 1vx2Ab-0005xY-Qr <= a@b.example H=(h) [192.0.2.7] P=esmtps S=2201 id={id}")
+    };
+    let mut reader = Reader::new();
+    let _ = reader.read(&line("a@b.example"));
+    for imitation in IMITATIONS {
+        for text in dresses(imitation) {
+            let line = line(&text);
+            let mut reader = reader.clone();
+            let event = reader.read(&line);
+            let row = EventRow::new("", 1, &event);
+            let json = serde_json::to_value(&row).expect("a row is JSON");
+            for name in ["recipients", "subject"] {
+                assert!(json.get(name).is_none(), "{line}: {json}");
+            }
+        }
+    }
+}
+
 /// Where HELO must be a host name, a client cannot even hide: the true address is always found.
 #[test]
 fn nobody_hides_from_a_server_with_strict_helo() {

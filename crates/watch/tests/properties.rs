@@ -114,7 +114,7 @@ proptest! {
         prop_assert_eq!(event.time, Some(time));
         let Kind::Arrival(arrival) = &event.kind else { return Err(TestCaseError::fail(format!("{:?}", event.kind))) };
         prop_assert!(!arrival.is_doubtful, "{}", line);
-        prop_assert_eq!(arrival.sender, sender.as_str());
+        prop_assert_eq!(arrival.sender, Some(sender.as_str()));
         prop_assert_eq!(arrival.peer.helo, Some(helo.as_str()));
         prop_assert_eq!(arrival.peer.ip.map(|ip| ip.to_string()), Some(format!("{a}.{b}.{c}.{d}")));
         prop_assert_eq!(arrival.peer.port, Some(port));

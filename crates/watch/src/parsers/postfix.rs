@@ -130,7 +130,8 @@ fn arrived(text: &str) -> Option<Kind<'_>> {
 fn picked_up(text: &str) -> Option<Kind<'_>> {
     let (uid, rest) = scan::number(text.strip_prefix("uid=")?)?;
     let (sender, _) = scan::bracketed(rest.strip_prefix(" from=")?)?;
-    let arrival = Arrival { sender, protocol: Some("local"), uid: u32::try_from(uid).ok(), ..Arrival::default() };
+    let arrival =
+        Arrival { sender: Some(sender), protocol: Some("local"), uid: u32::try_from(uid).ok(), ..Arrival::default() };
     Some(Kind::Arrival(Box::new(arrival)))
 }
 
@@ -154,8 +155,12 @@ fn queued(text: &str) -> Option<Kind<'_>> {
     }
     let (size, rest) = scan::number(rest.strip_prefix(", size=")?)?;
     let (count, _) = scan::number(rest.strip_prefix(", nrcpt=")?)?;
-    let arrival =
-        Arrival { sender, size: Some(size), recipient_count: u32::try_from(count).ok(), ..Arrival::default() };
+    let arrival = Arrival {
+        sender: Some(sender),
+        size: Some(size),
+        recipient_count: u32::try_from(count).ok(),
+        ..Arrival::default()
+    };
     Some(Kind::Arrival(Box::new(arrival)))
 }
 

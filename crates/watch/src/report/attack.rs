@@ -5,12 +5,13 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use super::ledger::network_of;
+use super::room;
 use crate::api::report as api;
 use crate::event::{Event, Kind};
 use crate::offence::{Offence, OffenceKind};
 use crate::time::{HOUR_MS, Timestamp};
 
-/// Addresses that are kept; beyond, those with a single misdeed are forgotten.
+/// Addresses that are kept; beyond, those with the fewest misdeeds make room.
 const FOES_MAX: usize = 50_000;
 /// Login names that are kept as targets.
 const TARGETS_MAX: usize = 50_000;
@@ -103,11 +104,8 @@ impl Attackers {
         if offence.ip.is_loopback() {
             return;
         }
-        if self.foes.len() >= FOES_MAX && !self.foes.contains_key(&offence.ip) {
-            self.foes.retain(|_, foe| foe.total() > 1);
-            if self.foes.len() >= FOES_MAX {
-                return;
-            }
+        if !self.foes.contains_key(&offence.ip) {
+            room::make(&mut self.foes, FOES_MAX, |foe| u64::from(foe.total()));
         }
         let foe = self.foes.entry(offence.ip).or_default();
         foe.first = foe.first.or(time);
@@ -136,11 +134,8 @@ impl Attackers {
             return;
         }
         let user = user.to_ascii_lowercase();
-        if self.targets.len() >= TARGETS_MAX && !self.targets.contains_key(user.as_str()) {
-            self.targets.retain(|_, target| target.failures > 1);
-            if self.targets.len() >= TARGETS_MAX {
-                return;
-            }
+        if !self.targets.contains_key(user.as_str()) {
+            room::make(&mut self.targets, TARGETS_MAX, |target| u64::from(target.failures));
         }
         let target = self.targets.entry(user.into()).or_default();
         target.failures = target.failures.saturating_add(offence.times);

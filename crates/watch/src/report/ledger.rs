@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::Settings;
 use super::provider::{Provider, Saying};
+use super::{Settings, room};
 use crate::api::report as api;
 use crate::event::Outcome;
 use crate::time::{HOUR_MS, Timestamp};
 use crate::transaction::{Message, Origin};
 
-/// Actors that are kept; beyond, those with the fewest recipients are forgotten.
+/// Actors that are kept; beyond, those with the fewest recipients make room.
 const LEDGERS_MAX: usize = 20_000;
 /// Hours in which an actor was active that are kept; older ones are summed up.
 const HOURS_MAX: usize = 600;
@@ -272,7 +272,7 @@ impl Ledgers {
         let Some(hour) = hour_of(message, settings) else { return };
         let is_foreign = is_foreign(&actor, &message.sender);
         let is_fresh = self.is_new_network(&actor, message, hour);
-        self.make_room();
+        room::make(&mut self.by_actor, LEDGERS_MAX, |ledger| u64::from(ledger.total().volume()));
         let ledger = self.by_actor.entry(actor).or_default();
         ledger.first = ledger.first.or(message.arrived);
         ledger.last = message.arrived;
@@ -295,7 +295,7 @@ impl Ledgers {
     pub(super) fn outcome(&mut self, actor: Actor, message: &Message, tally: &Tally<'_>, settings: &Settings) {
         let Some(hour) = hour_of(message, settings) else { return };
         let is_forwarder = matches!(actor, Actor::Forwarder(_));
-        self.make_room();
+        room::make(&mut self.by_actor, LEDGERS_MAX, |ledger| u64::from(ledger.total().volume()));
         let ledger = self.by_actor.entry(actor).or_default();
         if is_forwarder {
             ledger.first = ledger.first.or(message.arrived);
@@ -328,12 +328,8 @@ impl Ledgers {
 
     /// Counts a stranger's message.
     pub(super) fn host(&mut self, ip: IpAddr, message: &Message) {
-        if self.hosts.len() >= HOSTS_MAX && !self.hosts.contains_key(&ip) {
-            // Those seen once make room.
-            self.hosts.retain(|_, count| count.messages > 1);
-            if self.hosts.len() >= HOSTS_MAX {
-                return;
-            }
+        if !self.hosts.contains_key(&ip) {
+            room::make(&mut self.hosts, HOSTS_MAX, |count| count.messages);
         }
         let count = self.hosts.entry(ip).or_default();
         if let Some(name) = &message.host {
@@ -351,9 +347,8 @@ impl Ledgers {
         }
         let domain = login.rsplit_once('@').map_or(&**login, |(_, domain)| domain);
         if !self.networks.contains_key(domain) {
-            if self.networks.len() >= LEDGERS_MAX {
-                return false;
-            }
+            // A domain that is forgotten starts anew: all its networks are new for a day.
+            room::make(&mut self.networks, LEDGERS_MAX, |known| u64::try_from(known.len()).unwrap_or(0));
             self.networks.insert(domain.into(), Networks::new());
         }
         let Some(known) = self.networks.get_mut(domain) else { return false };
@@ -365,17 +360,6 @@ impl Ledgers {
             known.insert(network, hour);
         }
         true
-    }
-
-    fn make_room(&mut self) {
-        if self.by_actor.len() < LEDGERS_MAX {
-            return;
-        }
-        let mut volumes: Vec<u32> = self.by_actor.values().map(|ledger| ledger.total().volume()).collect();
-        let middle = volumes.len() / 4;
-        let (_, threshold, _) = volumes.select_nth_unstable(middle);
-        let threshold = *threshold;
-        self.by_actor.retain(|_, ledger| ledger.total().volume() > threshold);
     }
 
     /// Actors by recipients.

@@ -16,7 +16,7 @@ const READINGS_MAX: u32 = 20_000;
 pub(super) fn read(grammar: Grammar, is_fake_reject: bool, text: &str) -> Option<Arrival<'_>> {
     let (sender, rest) = scan::address(text);
     let (sender, rest) = if sender == "<" { ("", text.strip_prefix("<>")?) } else { (sender, rest) };
-    let arrival = Arrival { sender, is_fake_reject, ..Arrival::default() };
+    let arrival = Arrival { sender: Some(sender), is_fake_reject, ..Arrival::default() };
     let mut walk = Walk { grammar, budget: READINGS_MAX };
     match walk.fields(rest, arrival.clone(), 0) {
         Some(arrival) => Some(arrival),

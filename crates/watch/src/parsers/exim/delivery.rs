@@ -121,7 +121,8 @@ impl Walk {
                 if !matches!(key, "F" | "P" | "SRS") {
                     return None;
                 }
-                delivery.sender = Some(address);
+                // The sender (`F=`) stands before the return path (`P=`), which may be rewritten.
+                delivery.sender = delivery.sender.or(Some(address));
                 rest = after;
                 continue;
             }

@@ -97,7 +97,8 @@ fn behind_head<'a>(grammar: Grammar, mut head: Head<'a>, rest: &'a str) -> Optio
             (head.sender, rest) = (Some(sender), after);
             continue;
         }
-        if !matches!(key, "A" | "P" | "X" | "CV" | "DN" | "SNI" | "U" | "Ci" | "I" | "S" | "PRX") {
+        // Fields of newer versions are in capitals as well.
+        if key.len() > 8 || !key.bytes().all(|b| b.is_ascii_uppercase() || b == b'i') {
             break;
         }
         if key == "DN" {
@@ -266,6 +267,24 @@ fn bare(grammar: Grammar, text: &str, is_temporary: bool) -> Option<Kind<'_>> {
         rejection.is_doubtful = is_doubtful;
         rejection.cause = if stage == Stage::Helo { Failing::Helo } else { Failing::Protocol };
         return Some(Kind::Rejection(Box::new(rejection)));
+    }
+    if let Some(rest) = text.strip_prefix("MAIL command ") {
+        // `rejected MAIL command H=…: too many messages in one connection`; a local caller has `U=` alone.
+        let (peer, words) = match rest.strip_prefix("H=") {
+            Some(host) => {
+                let reading = peer::with_peer(grammar, host, |mut peer, rest| {
+                    let words = peer::details(&mut peer, rest).strip_prefix(": ")?;
+                    Some((peer, words))
+                })?;
+                reading.merged(|one, other| (peer::common(one.0, other.0), other.1))
+            }
+            None => {
+                let (ident, words) = rest.split_once(": ")?;
+                (Peer { ident: ident.strip_prefix("U="), ..Peer::default() }, words)
+            }
+        };
+        let head = Head { peer, ..Head::default() };
+        return Some(Kind::Rejection(Box::new(rejection(head, Stage::Mail, is_temporary, words))));
     }
     // `rejected MAIL FROM:<…> H=…: message too big`, `rejected from <…> H=…: …`, `rejected RCPT TO:<…> …`.
     let at = text.find('<')?;

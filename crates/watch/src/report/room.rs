@@ -1,0 +1,32 @@
+//! Tables that do not grow without end: when one is full, its lightest quarter makes room at once, so that the work is
+//! spread over many insertions.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// Lets the lightest rows go if `map` has `max` of them. Those as light as the heaviest of them go as well.
+pub(super) fn make<K: Eq + Hash, V>(map: &mut HashMap<K, V>, max: usize, weight: impl Fn(&V) -> u64) {
+    if map.len() < max {
+        return;
+    }
+    let mut weights: Vec<u64> = map.values().map(&weight).collect();
+    let quarter = weights.len() / 4;
+    let (_, lightest, _) = weights.select_nth_unstable(quarter);
+    let lightest = *lightest;
+    map.retain(|_, row| weight(row) > lightest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_heavy_stay() {
+        let mut map: HashMap<u32, u64> = (0..100).map(|n| (n, u64::from(n))).collect();
+        make(&mut map, 101, |n| *n);
+        assert_eq!(map.len(), 100);
+        make(&mut map, 100, |n| *n);
+        assert_eq!(map.len(), 74);
+        assert!(map.contains_key(&99) && !map.contains_key(&25));
+    }
+}
