@@ -13,9 +13,11 @@ use serde::{Deserialize, Serialize};
 use tidegate_mail::{Domain, Score};
 
 mod ask;
+mod code;
 mod health;
 
-pub use ask::{ListAnswer, Listing, ask_address, ask_domain};
+pub use ask::{ListAnswer, Listing, about_client, ask_domains};
+pub use code::{CodeError, CodePattern};
 pub use health::{Health, health};
 
 use crate::check::{Class, Group, RefusalKind, Symbol};
@@ -25,6 +27,9 @@ use crate::engine::ConfigError;
 pub const PROBE_INTERVAL: Duration = Duration::from_secs(3600);
 /// How soon a list that failed its probe is tried again.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(900);
+
+/// The catalogue that comes with Tidegate, in TOML: a table for each list, named by its zone.
+pub const SHIPPED: &str = include_str!("../../../data/blocklists.toml");
 
 /// All known lists by zone, as in `data/blocklists.toml` with the administrator's `[blocklists]` over it.
 pub type Catalogue = BTreeMap<Domain, ListConfig>;
@@ -45,8 +50,9 @@ pub struct ListConfig {
     pub doc: Option<String>,
     /// Points of codes that have none of their own.
     pub weight: Score,
-    /// Meaning of each code (`127.0.0.2`); with a table of codes, others count as nothing.
-    pub codes: BTreeMap<Ipv4Addr, Code>,
+    /// Meaning of each code (`127.0.0.2`, or [many](CodePattern)); with a table of codes, others count as nothing. An exact
+    /// code stands before a pattern.
+    pub codes: BTreeMap<CodePattern, Code>,
     /// Codes that say "you may not ask": the list is switched off. 127.255.255.0/24 is always understood so.
     pub errors: Vec<Ipv4Addr>,
     /// An address or name that is always listed; 127.0.0.2, ::FFFF:7F00:2 or TEST if absent (RFC 5782 section 5).
@@ -108,7 +114,7 @@ pub struct List {
     pub zone: Domain,
     config: ListConfig,
     any: Arc<Symbol>,
-    by_code: BTreeMap<Ipv4Addr, Arc<Symbol>>,
+    by_code: BTreeMap<CodePattern, Arc<Symbol>>,
 }
 
 impl List {
@@ -149,9 +155,16 @@ impl List {
         symbols
     }
 
-    /// What `code` means; `None` for a code the configuration does not know.
-    fn meaning(&self, code: Ipv4Addr) -> Option<&Arc<Symbol>> {
-        if self.by_code.is_empty() { Some(&self.any) } else { self.by_code.get(&code) }
+    /// What `code` means; nothing for a code the configuration does not know, several things where it has several bits.
+    fn listings(&self, about: usize, code: Ipv4Addr) -> Vec<Listing> {
+        let any = self.by_code.is_empty().then_some(&self.any);
+        let has_own = self.by_code.keys().any(|pattern| pattern.exact() == Some(code));
+        let meant = self.by_code.iter().filter(|(pattern, _)| match pattern.exact() {
+            Some(exact) => exact == code,
+            None => !has_own && pattern.matches(code),
+        });
+        let symbols = any.into_iter().chain(meant.map(|(_, symbol)| symbol));
+        symbols.map(|symbol| Listing { symbol: Arc::clone(symbol), code, about }).collect()
     }
 
     /// Whether `code` says that we may not ask, or that nobody answers rightly any more.

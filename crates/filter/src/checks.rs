@@ -86,10 +86,12 @@ checks! {
     lists         => [Connect, Helo, Mail, Rcpt, Data]; // own allow and block lists
     rate          => [Connect, Rcpt];                   // connections, sessions and guesses of one network
     dnsbl         => [Connect];                         // blocklists of client addresses
+    dnswl         => [Connect];                         // lists of known senders
     reputation    => [Mail, Data];                      // what we have seen of this sender before
     sender_domain => [Mail, Data];                      // MX, null MX, MX to loopback; no callouts
     recipient     => [Rcpt];                            // unknown here, by the panel's facts
     rfc           => [Rcpt, Data];                      // form of the transaction and of the message
+    urlbl         => [Data];                            // blocklists of domains in the message
     greylist      => [Rcpt, Data];                      // at Rcpt only if nothing in Data could change the party
 }
 

@@ -1,11 +1,10 @@
 //! DNS blocklists of client addresses (RFC 5782). Asks every enabled list of kind `block` in the catalogue and reports each
 //! code it knows. Whether a list can be relied on is `blocklists`' concern; whether a listing refuses is policy.
 
-use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
-use crate::blocklists::{Kind, List, ask_address};
-use crate::check::{Ask, Finding, OnConnect, Outcome, SymbolRef};
+use crate::blocklists::{Kind, List, about_client};
+use crate::check::{Ask, OnConnect, Outcome, SymbolRef};
 use crate::engine::{ConfigError, Parts};
 use crate::session::Connect;
 use crate::world::Answer;
@@ -37,21 +36,6 @@ impl Check {
 
 impl OnConnect for Check {
     fn connect<'a>(&'a self, ask: &'a Ask<'a, Connect>) -> Answer<'a, Outcome> {
-        Box::pin(async move {
-            let Some(ip) = ask.facts.client.ip().filter(|_| !ask.facts.trusted) else {
-                return Outcome::nothing();
-            };
-            let answers = join_all(self.lists.iter().map(|list| ask_address(list, ip, ask))).await;
-            let mut outcome = Outcome::nothing();
-            for (list, answer) in self.lists.iter().zip(answers) {
-                let found = answer.listings.iter().map(|listing| {
-                    Finding::loaded(&listing.symbol, format!("{} {}", list.zone, listing.code))
-                });
-                outcome.findings.extend(found);
-                outcome.unavailable.extend(answer.gap);
-                outcome.remember.extend(answer.remember);
-            }
-            outcome
-        })
+        Box::pin(about_client(&self.lists, ask))
     }
 }

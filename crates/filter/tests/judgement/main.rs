@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 mod case;
+mod catalogue;
 mod world;
 
 use std::path::{Path, PathBuf};

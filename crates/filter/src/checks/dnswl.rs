@@ -1,0 +1,41 @@
+//! DNS lists of known senders (RFC 5782), such as dnswl.org. Asks every enabled list of kind `allow` in the catalogue. A
+//! listing takes points off and keeps blocklists from refusing alone; it never lifts anything else.
+
+use serde::{Deserialize, Serialize};
+
+use crate::blocklists::{Kind, List, about_client};
+use crate::check::{Ask, OnConnect, Outcome, SymbolRef};
+use crate::engine::{ConfigError, Parts};
+use crate::session::Connect;
+use crate::world::Answer;
+
+/// `[checks.dnswl]`: nothing to set; the lists themselves are in `[blocklists]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {}
+
+/// The check.
+pub struct Check {
+    lists: Vec<List>,
+}
+
+impl Check {
+    /// Builds the check from the catalogue of lists.
+    ///
+    /// # Errors
+    /// A list whose zone cannot be asked.
+    pub fn build(_config: &Config, parts: &Parts<'_>) -> Result<Check, ConfigError> {
+        Ok(Check { lists: List::of_kind(parts.blocklists, Kind::Allow, "dnswl")? })
+    }
+
+    /// Every symbol it can find.
+    pub fn symbols(&self) -> Vec<SymbolRef> {
+        self.lists.iter().flat_map(List::symbols).map(SymbolRef::Loaded).collect()
+    }
+}
+
+impl OnConnect for Check {
+    fn connect<'a>(&'a self, ask: &'a Ask<'a, Connect>) -> Answer<'a, Outcome> {
+        Box::pin(about_client(&self.lists, ask))
+    }
+}
