@@ -96,6 +96,8 @@ pub struct Brief {
     pub submits: bool,
     /// How far a group may add up.
     pub caps: BTreeMap<Group, Score>,
+    /// Whether there is a quarantine that takes messages now; without one, what would be kept back is tagged.
+    pub can_keep: bool,
     /// Findings that count for every recipient, in the order of the checks.
     pub findings: Vec<Weighed>,
     /// What could not be known.
@@ -223,7 +225,7 @@ pub fn decide(brief: &Brief) -> Verdict {
         direction: recipient.direction,
         policy: recipient.policy.clone(),
         score: ruling.score,
-        action: if message_is_taken { within_taken(ruling.action) } else { ruling.action },
+        action: if message_is_taken { within_taken(ruling.action, brief.can_keep) } else { ruling.action },
         reason: ruling.reason,
         until: ruling.until,
     });
@@ -232,9 +234,10 @@ pub fn decide(brief: &Brief) -> Verdict {
 
 /// What a recipient's action becomes when another recipient's policy takes the message: it can no longer be refused to the
 /// client, so it is kept back instead, and a wait is over.
-fn within_taken(action: Action) -> Action {
+fn within_taken(action: Action, can_keep: bool) -> Action {
     match action {
-        Action::Reject | Action::Drop => Action::Quarantine,
+        Action::Reject | Action::Drop | Action::Quarantine if can_keep => Action::Quarantine,
+        Action::Reject | Action::Drop | Action::Quarantine => Action::Tag,
         Action::Greylist | Action::Defer => Action::Tag,
         other => other,
     }

@@ -136,6 +136,16 @@ pub enum HeaderEdit {
     },
 }
 
+impl Judgement {
+    /// The same findings judged again when the quarantine takes nothing: what would be kept back is tagged.
+    #[must_use]
+    pub fn without_quarantine(mut self) -> Judgement {
+        self.brief.can_keep = false;
+        self.verdict = crate::policy::decide(&self.brief);
+        self
+    }
+}
+
 /// A verdict with all that the server needs to carry it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {

@@ -13,6 +13,7 @@ mod config;
 mod exim;
 mod explain;
 mod list;
+mod quarantine;
 mod serve;
 mod status;
 
@@ -64,6 +65,9 @@ enum Verb {
     /// Changes or shows the own allow and block lists.
     #[command(subcommand)]
     List(list::Verb),
+    /// Shows, releases and deletes messages that are kept back.
+    #[command(subcommand)]
+    Quarantine(quarantine::Verb),
     /// Ties Tidegate into Exim, and takes it out again.
     #[command(subcommand)]
     Exim(exim::Verb),
@@ -81,6 +85,7 @@ pub fn run() -> ExitCode {
         Verb::Serve => serve::run(&cli.config),
         Verb::Status { json } => status::run(&cli.config, json),
         Verb::List(verb) => list::run(&cli.config, &verb),
+        Verb::Quarantine(verb) => quarantine::run(&cli.config, &verb),
         Verb::Exim(verb) => exim::run(&cli.config, &verb),
         Verb::Check(arguments) => check::run(&cli.config, &arguments),
         Verb::Config(verb) => config::run(&cli.config, &verb),

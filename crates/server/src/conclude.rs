@@ -12,9 +12,11 @@ use tidegate_mail::Message;
 use tidegate_wire::exim::ExactAddress;
 
 use crate::daemon::Counters;
+use crate::quarantine::{Keep, Offer, Quarantine, QuarantineError, Reason};
 
 /// Carries out what was judged.
 pub struct Conclude {
+    quarantine: Quarantine,
     counters: Arc<Counters>,
 }
 
@@ -43,19 +45,50 @@ pub struct Submitted<'a> {
 }
 
 impl Conclude {
-    /// Begins with no record.
-    pub fn new(counters: Arc<Counters>) -> Conclude {
-        Conclude { counters }
+    /// Keeps messages back in `quarantine`.
+    pub fn new(quarantine: Quarantine, counters: Arc<Counters>) -> Conclude {
+        Conclude { quarantine, counters }
     }
 
     /// Records `judgement` and returns it as it is to be carried out.
-    pub async fn conclude(&self, occasion: &Occasion<'_>, mut judgement: Judgement, _world: &World) -> Judgement {
+    pub async fn conclude(&self, occasion: &Occasion<'_>, judgement: Judgement, world: &World) -> Judgement {
+        let mut judgement = self.offer(occasion, judgement, world).await;
         self.count(&judgement);
         if !judgement.edits.is_empty() {
             let value = occasion.id.to_owned();
             judgement.edits.push(HeaderEdit::Add { name: "X-Tidegate-Id".into(), value });
         }
         judgement
+    }
+
+    /// Makes a durable copy for the recipients that do not get the message. Without a copy it is not kept back: it goes to
+    /// them tagged, since neither losing nor refusing it was what the policy said.
+    async fn offer(&self, occasion: &Occasion<'_>, judgement: Judgement, world: &World) -> Judgement {
+        let Some(submitted) = &occasion.submitted else { return judgement };
+        let reasons = reasons(&judgement, submitted.envelope);
+        if reasons.is_empty() {
+            return judgement;
+        }
+        let connect = occasion.session.connect();
+        let sender = occasion.session.sender().and_then(|sender| sender.path.address());
+        let offer = Offer {
+            mta_id: occasion.mta_id.unwrap_or_default().to_owned(),
+            record: occasion.id.to_owned(),
+            received: world.clock.now(),
+            client: connect.client.ip(),
+            sender: ExactAddress::new(sender.map(ToString::to_string).unwrap_or_default()),
+            recipients: reasons,
+            subject: submitted.message.subject().map(str::to_owned),
+            message: Arc::clone(submitted.message.raw()),
+        };
+        match self.quarantine.offer(offer).await {
+            Ok(()) => judgement,
+            Err(error) => {
+                tracing::error!(%error, id = occasion.id, "a message cannot be kept back; it is delivered as spam");
+                self.counters.not_kept.increment();
+                judgement.without_quarantine()
+            }
+        }
     }
 
     /// Writes to the store what the reply, which has been given, made true.
@@ -66,12 +99,17 @@ impl Conclude {
         }
     }
 
-    /// Makes the copy of message `mta_id` for `recipient` one that is kept: whether there is one.
+    /// Makes the copy of message `mta_id` for `recipient` one that is kept.
     ///
     /// # Errors
     /// The quarantine cannot answer now; the MTA has to ask again.
-    pub async fn keep(&self, _mta_id: &str, _recipient: &str) -> anyhow::Result<bool> {
-        Ok(false)
+    pub async fn keep(&self, mta_id: &str, recipient: &ExactAddress, world: &World) -> Result<Keep, QuarantineError> {
+        self.quarantine.keep(mta_id, recipient, world.clock.now()).await
+    }
+
+    /// The quarantine, for upkeep and for messages that come back from it.
+    pub fn quarantine(&self) -> &Quarantine {
+        &self.quarantine
     }
 
     fn count(&self, judgement: &Judgement) {
@@ -87,4 +125,14 @@ impl Conclude {
         counter.increment();
         judgement.brief.gaps.iter().for_each(|_| counters.gaps.increment());
     }
+}
+
+/// The recipients that are kept back, as the MTA wrote them.
+fn reasons(judgement: &Judgement, envelope: &[ExactAddress]) -> Vec<Reason> {
+    let kept = judgement.verdict.recipients.iter().filter(|ruled| ruled.action == Action::Quarantine);
+    kept.filter_map(|ruled| {
+        let exact = envelope.iter().find(|exact| exact.address().is_ok_and(|address| address == ruled.address))?;
+        Some(Reason { address: exact.clone(), score: ruled.score, reason: ruled.reason.clone() })
+    })
+    .collect()
 }

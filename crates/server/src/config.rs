@@ -13,7 +13,7 @@ use tidegate_filter::engine::{self, ConfigError, Deadlines, Engine, ServerIdenti
 use tidegate_filter::policy;
 use tidegate_mail::Score;
 
-use crate::{dns, frontends, panels};
+use crate::{dns, frontends, panels, quarantine};
 
 /// Where the configuration lies unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/tidegate/tidegate.toml";
@@ -33,6 +33,9 @@ pub struct Config {
     /// Name resolution.
     #[serde(default)]
     pub dns: dns::Config,
+    /// What is kept back, and how long.
+    #[serde(default)]
+    pub quarantine: quarantine::Config,
     /// What the hosting panel knows.
     #[serde(default)]
     pub panel: panels::Config,
@@ -121,6 +124,11 @@ impl Config {
     /// The file of the own lists.
     pub fn lists_path(&self) -> PathBuf {
         self.state.folder.join("lists")
+    }
+
+    /// The folder of the quarantine.
+    pub fn quarantine_folder(&self) -> PathBuf {
+        self.state.folder.join("quarantine")
     }
 
     /// Builds the engine, with the own lists as they stand in their file.

@@ -161,6 +161,7 @@ pub struct Counters {
     pub failed_asks: Counter,
     pub refused_peers: Counter,
     pub over_limit: Counter,
+    pub not_kept: Counter,
     pub unrecorded: Counter,
     pub unwritten: Counter,
 }

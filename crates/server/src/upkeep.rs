@@ -1,8 +1,9 @@
-//! What has to be done from time to time while the daemon runs: panel files that changed are read again.
+//! What has to be done from time to time while the daemon runs: panel files that changed are read again, what has expired in
+//! the quarantine goes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::daemon::Daemon;
 use crate::panels;
@@ -10,11 +11,19 @@ use crate::panels;
 /// How often the panel's files are looked at; a new mailbox must take mail within moments.
 const PANEL_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often the quarantine is looked through for what has expired.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
+
 /// Runs until the task is dropped.
 pub(crate) async fn run(daemon: Arc<Daemon>, panel: panels::Config) {
     let mut seen = stamps(&panel);
+    let mut expired = Instant::now();
     loop {
         tokio::time::sleep(PANEL_INTERVAL).await;
+        if expired.elapsed() > EXPIRY_INTERVAL {
+            expired = Instant::now();
+            expire(&daemon).await;
+        }
         let present = stamps(&panel);
         if present != seen {
             seen = present;
@@ -33,4 +42,14 @@ fn stamps(panel: &panels::Config) -> Vec<(PathBuf, Option<(SystemTime, u64)>)> {
         Some((metadata.modified().ok()?, metadata.len()))
     };
     panel.files().into_iter().map(|file| (file.clone(), stamp(&file))).collect()
+}
+
+async fn expire(daemon: &Daemon) {
+    let quarantine = daemon.conclude.quarantine().clone();
+    let now = daemon.world.clock.now();
+    match tokio::task::spawn_blocking(move || quarantine.expire(now)).await {
+        Ok(Ok(_expired)) => {}
+        Ok(Err(error)) => tracing::error!(%error, "what has expired in the quarantine could not be removed"),
+        Err(error) => tracing::error!(%error, "looking through the quarantine failed"),
+    }
 }

@@ -330,6 +330,7 @@ impl Session {
             refuse_at: self.engine.policy.refuse_at,
             submits: self.sender().map_or(born_or_trusted, Sender::submits),
             caps: self.engine.policy.caps.clone(),
+            can_keep: true,
             findings,
             gaps,
             recipients,

@@ -59,6 +59,7 @@ fn alarms(status: &Value) -> Vec<String> {
         ("unreadable_asks", "asks that could not be read and were accepted"),
         ("failed_asks", "asks that failed and were accepted"),
         ("refused_peers", "connections of users that may not ask"),
+        ("not_kept", "messages that could not be kept back and were delivered as spam"),
         ("unrecorded", "verdicts that could not be recorded"),
         ("unwritten", "changes of state that could not be stored"),
     ] {

@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 use super::{Answered, spool};
 use crate::conclude::{Occasion, Submitted};
 use crate::daemon::Daemon;
+use crate::quarantine::{Admission, FIELD, Keep};
 
 /// What is kept of one connection between its asks.
 pub struct Slot {
@@ -53,9 +54,9 @@ async fn keep(daemon: &Daemon, ask: &Ask) -> Answer {
     let id = ask.transaction.id.as_deref().filter(|id| spool::is_message_id(id));
     let recipient = ask.transaction.recipient.as_ref();
     let (Some(id), Some(recipient)) = (id, recipient) else { return Answer::new(Action::Gone) };
-    match daemon.conclude.keep(id, &recipient.key()).await {
-        Ok(true) => Answer::new(Action::Kept),
-        Ok(false) => Answer::new(Action::Gone),
+    match daemon.conclude.keep(id, recipient, &daemon.world).await {
+        Ok(Keep::Kept) => Answer::new(Action::Kept),
+        Ok(Keep::Gone) => Answer::new(Action::Gone),
         Err(error) => {
             tracing::error!(%error, id, "the quarantine cannot keep a message; Exim will ask again");
             Answer::new(Action::Again)
@@ -208,14 +209,40 @@ async fn at_data(daemon: &Arc<Daemon>, ask: &Ask, name: &str, slot: &mut Slot, b
             return Answered::accept();
         }
     };
+    let message = Arc::new(Message::parse(raw, &Limits::default()));
+    if let Some(answer) = from_quarantine(daemon, ask, &message) {
+        return Answered::only(answer);
+    }
     catch_up_mail(daemon, ask, slot).await;
     hear_recipients(slot, &mail).await;
-    let message = Arc::new(Message::parse(raw, &Limits::default()));
     let Ok(judgement) = slot.session.data(Arc::clone(&message)).await else {
         return Answered::accept();
     };
     let submitted = Submitted { message: &message, envelope: &mail.recipients };
     concluded(daemon, ask, name, slot, judgement, began, Some(submitted)).await
+}
+
+/// A message that a person released comes back as a local submission of root and is let through once, whatever it scores.
+fn from_quarantine(daemon: &Daemon, ask: &Ask, message: &Message) -> Option<Answer> {
+    if !matches!(ask.origin, Origin::Local { uid: Some(0), .. }) {
+        return None;
+    }
+    let token = message.header(FIELD)?.decoded().trim().to_owned();
+    match daemon.conclude.quarantine().admit(&token) {
+        Ok(Admission::First { .. }) => Some(Answer::new(Action::Accept)),
+        Ok(Admission::Again) => {
+            let mut answer = Answer::new(Action::Reject);
+            answer.reply = Some("550 5.7.1 this message was released before".into());
+            Some(answer)
+        }
+        Ok(Admission::Unknown) => None,
+        Err(error) => {
+            tracing::error!(%error, "the quarantine cannot say whether a message was released");
+            let mut answer = Answer::new(Action::Reject);
+            answer.reply = Some("550 5.3.0 the quarantine does not answer; the message is still kept".into());
+            Some(answer)
+        }
+    }
 }
 
 /// A message whose header cannot be handed over whole is not judged on half of it: a login's mail waits, other mail goes on.
