@@ -22,13 +22,10 @@ pub struct Mailbox {
 /// empty group gives no mailbox.
 #[must_use]
 pub fn parse_mailboxes(value: &[u8], limit: usize) -> (Vec<Mailbox>, bool) {
-    let mut reader = Reader::default();
-    for &b in value {
-        reader.take(b);
-        if reader.mailboxes.len() > limit {
-            reader.mailboxes.truncate(limit);
-            return (reader.mailboxes, true);
-        }
+    let mut reader = Reader::read(value, limit, false);
+    if matches!(reader.state, State::Quoted | State::Comment(_)) {
+        // A quote or bracket that never closes must not swallow the address.
+        reader = Reader::read(value, limit, true);
     }
     reader.end_mailbox();
     let is_more = reader.mailboxes.len() > limit;
@@ -48,6 +45,8 @@ enum State {
 
 #[derive(Default)]
 struct Reader {
+    /// Quotes and brackets are ordinary characters.
+    is_literal: bool,
     mailboxes: Vec<Mailbox>,
     state: State,
     is_escaped: bool,
@@ -61,12 +60,25 @@ struct Reader {
 }
 
 impl Reader {
+    /// Takes `value` in, but for the end of its last mailbox.
+    fn read(value: &[u8], limit: usize, is_literal: bool) -> Reader {
+        let mut reader = Reader { is_literal, ..Reader::default() };
+        for &b in value {
+            if reader.mailboxes.len() > limit {
+                break;
+            }
+            reader.take(b);
+        }
+        reader
+    }
+
     fn take(&mut self, b: u8) {
         if self.is_escaped {
             self.is_escaped = false;
             return self.keep(b);
         }
         match (self.state, b) {
+            (_, b'"' | b'(' | b')') if self.is_literal => self.keep(b),
             (State::Quoted | State::QuotedInAngle | State::Comment(_), b'\\') => {
                 self.is_escaped = true;
                 if self.state == State::Quoted {
@@ -231,6 +243,12 @@ mod tests {
             ("Jane jane@example.org", &[("Jane", "jane@example.org")], "no angles at all"),
             ("jane @ example.org", &[("", "jane@example.org")], "blanks around the at"),
             ("\"a b\"@example.org", &[("", "\"a b\"@example.org")], "quoted local part"),
+            ("\"Jane <jane@example.org>", &[("\"Jane", "jane@example.org")], "quote never closed"),
+            (
+                "(Jane <jane@example.org>, b@example.org",
+                &[("(Jane", "jane@example.org"), ("", "b@example.org")],
+                "comment never closed",
+            ),
             ("Jane", &[("Jane", "")], "no address"),
             ("", &[], "nothing"),
             (" , ,", &[], "only commas"),

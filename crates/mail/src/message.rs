@@ -146,32 +146,34 @@ impl Message {
         self.parts().iter().skip(index + 1).filter(move |part| part.parent() == Some(index))
     }
 
-    /// What was found wrong while parsing: octets, header, structure. Defects of the bodies come with
-    /// [`Message::all_defects`].
+    /// What was found wrong while parsing: octets, header, structure. What shows only on a closer look comes with
+    /// [`Message::header_defects`] and [`Message::all_defects`].
     #[must_use]
     pub fn defects(&self) -> &Defects {
         &self.0.defects
     }
 
-    /// All that is wrong. Decodes every header field and body, and renders the text.
+    /// As [`Message::defects`], and what is wrong within the header fields: addresses, encoded words.
     #[must_use]
-    pub fn all_defects(&self) -> Defects {
+    pub fn header_defects(&self) -> Defects {
         let mut defects = self.0.defects.clone();
-        for more in [
-            &self.correspondents().defects,
-            &self.read_views().defects,
-            &self.read_urls().1,
-            &self.read_attachments().1,
-        ] {
-            defects.merge(more);
-        }
+        defects.merge(&self.correspondents().defects);
         for part in self.parts() {
             let bad_words = part.headers().iter().map(HeaderField::bad_words).sum();
             defects.add_many(Defect::BadEncodedWord, part.index(), bad_words);
-            let is_leaf = !part.is_multipart() && !part.is_message();
-            if is_leaf {
-                defects.merge(&part.body_defects());
-            }
+        }
+        defects
+    }
+
+    /// All that is wrong. Decodes every header field and body, and renders the text.
+    #[must_use]
+    pub fn all_defects(&self) -> Defects {
+        let mut defects = self.header_defects();
+        for part in self.parts().iter().filter(|part| !part.is_multipart() && !part.is_message()) {
+            defects.merge(&part.body_defects());
+        }
+        for more in [&self.read_views().defects, &self.read_urls().1, &self.read_attachments().1] {
+            defects.merge(more);
         }
         defects
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use crate::charset::{Charset, decode_undeclared};
 use crate::header::HeaderField;
 use crate::parameter::{ContentType, Parametrized};
-use crate::{Defects, TransferEncoding};
+use crate::{Defect, Defects, TransferEncoding};
 
 /// A part. The parts of a message stand in one list in the order of the message; part 0 is the message itself, a
 /// multipart is followed by its children, an embedded message by the part that is its root.
@@ -193,7 +193,12 @@ impl Part {
         self.decoded.get_or_init(|| {
             let mut defects = Defects::default();
             match self.encoding.decode(self.slice(&self.body), self.index, &mut defects) {
-                Cow::Borrowed(_) => Decoded { octets: None, defects },
+                Cow::Borrowed(body) => {
+                    if self.encoding == TransferEncoding::SevenBit && !body.is_ascii() {
+                        defects.add(Defect::EightBitIn7Bit, self.index);
+                    }
+                    Decoded { octets: None, defects }
+                }
                 Cow::Owned(octets) => Decoded { octets: Some(octets.into()), defects },
             }
         })
@@ -214,12 +219,12 @@ impl Part {
             let text = match charset {
                 Some((_, true)) | None => decode_undeclared(octets),
                 Some((None, false)) => {
-                    defects.add(crate::Defect::UnknownCharset, self.index);
+                    defects.add(Defect::UnknownCharset, self.index);
                     decode_undeclared(octets)
                 }
                 Some((Some(charset), false)) => {
                     let (text, is_bad) = charset.decode(octets);
-                    defects.add_many(crate::Defect::BadCharsetText, self.index, usize::from(is_bad));
+                    defects.add_many(Defect::BadCharsetText, self.index, usize::from(is_bad));
                     text
                 }
             };
