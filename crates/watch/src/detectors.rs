@@ -87,6 +87,8 @@ pub enum Subject {
     User(String),
     /// An address that forwards.
     Forwarder(String),
+    /// A host that sends to elsewhere through us without a login.
+    Relay(String),
     /// The server itself.
     Server,
 }

@@ -31,6 +31,8 @@ use ledger::{Ledgers, Tally};
 pub struct Settings {
     /// Account of a domain, where the panel tells it; else a domain is its own account.
     pub owners: HashMap<String, String>,
+    /// Only this account, in the lists about our own senders.
+    pub account: Option<String>,
     /// Rows of each list.
     pub rows_max: usize,
     /// Messages that may be open at once.
@@ -43,6 +45,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             owners: HashMap::new(),
+            account: None,
             rows_max: 20,
             open_messages_max: crate::transaction::OPEN_MESSAGES_MAX,
             offset_ms: 0,
@@ -135,7 +138,10 @@ impl Collector {
             until: self.last.map(|time| time.to_string()),
             totals,
             suspects: suspicion::suspects(&self.ledgers, &self.attackers, &self.settings, self.first, rows),
-            top_actors: self.ledgers.top(&self.settings, rows),
+            top_mailboxes: self.ledgers.top(&self.settings, rows, |actor| matches!(actor, Actor::Mailbox(_))),
+            top_scripts: self.ledgers.top(&self.settings, rows, |a| matches!(a, Actor::Script { .. } | Actor::User(_))),
+            top_forwarders: self.ledgers.top(&self.settings, rows, |actor| matches!(actor, Actor::Forwarder(_))),
+            top_relays: self.ledgers.top(&self.settings, rows, |actor| matches!(actor, Actor::Relay(_))),
             top_accounts: self.ledgers.accounts(&self.settings, rows),
             top_hosts: self.ledgers.hosts(rows),
             unusual: suspicion::unusual(&self.ledgers, &self.settings, rows),
@@ -211,6 +217,14 @@ fn arrived(ledgers: &mut Ledgers, attackers: &mut Attackers, settings: &Settings
     }
 }
 
+/// Whether a delivery leaves this machine: LMTP to a mail store here does not.
+pub(crate) fn is_remote(delivery: &Delivery<'_>) -> bool {
+    match delivery.host.ip {
+        Some(ip) => !ip.is_loopback(),
+        None => delivery.host.name.is_some_and(|name| name != "localhost"),
+    }
+}
+
 fn count_outcome(totals: &mut api::Totals, delivery: &Delivery<'_>) {
     match delivery.outcome {
         Outcome::Delivered => totals.delivered += 1,
@@ -227,12 +241,8 @@ fn outcome(
     message: &Message,
     delivery: &Delivery<'_>,
 ) {
-    let is_remote = delivery.host.ip.is_some() || delivery.host.name.is_some();
-    let actor = match (&message.origin, delivery.original) {
-        // What came from outside and leaves again was forwarded by one of our addresses.
-        (Origin::Remote, Some(original)) if is_remote => Some(Actor::Forwarder(original.to_ascii_lowercase().into())),
-        _ => Actor::of(message),
-    };
+    let is_remote = is_remote(delivery);
+    let actor = Actor::of_delivery(message, delivery);
     let said = provider::of(delivery);
     if let Some((provider, saying)) = said {
         let count = refusals.entry((provider, saying)).or_default();

@@ -198,7 +198,9 @@ fn two_signals_catch_the_compromised_and_nobody_else() {
         let culprit = generator::culprit(&plan);
         let caught = caught(&plan);
         let name = |subject: &Subject| match subject {
-            Subject::Login(name) | Subject::User(name) | Subject::Forwarder(name) => name.clone(),
+            Subject::Login(name) | Subject::User(name) | Subject::Forwarder(name) | Subject::Relay(name) => {
+                name.clone()
+            }
             Subject::Script { script, .. } => script.clone(),
             subject => format!("{subject:?}"),
         };

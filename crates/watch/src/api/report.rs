@@ -20,8 +20,14 @@ pub struct Report {
     pub totals: Totals,
     /// Who is probably compromised, the gravest first.
     pub suspects: Vec<Suspect>,
-    /// Who sends most.
-    pub top_actors: Vec<ActorRow>,
+    /// Mailboxes that send most.
+    pub top_mailboxes: Vec<ActorRow>,
+    /// Scripts and local users that send most.
+    pub top_scripts: Vec<ActorRow>,
+    /// Addresses that forward most to elsewhere.
+    pub top_forwarders: Vec<ActorRow>,
+    /// Hosts that send most to elsewhere through us without a login.
+    pub top_relays: Vec<ActorRow>,
     /// Accounts that send most.
     pub top_accounts: Vec<AccountRow>,
     /// Strangers' hosts that send most to us.
@@ -76,7 +82,7 @@ pub struct Totals {
 /// Somebody who is probably compromised.
 #[derive(Clone, Debug, Serialize)]
 pub struct Suspect {
-    /// `mailbox`, `script`, `user` or `forwarder`.
+    /// `mailbox`, `script`, `user`, `forwarder` or `relay`.
     pub kind: &'static str,
     /// Login, script, user or address.
     pub name: String,
@@ -146,7 +152,7 @@ pub struct Sample {
 /// The figures of one actor.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ActorRow {
-    /// `mailbox`, `script`, `user` or `forwarder`.
+    /// `mailbox`, `script`, `user`, `forwarder` or `relay`.
     pub kind: &'static str,
     /// Login, script, user or address.
     pub name: String,
@@ -205,7 +211,7 @@ pub struct HostRow {
 /// A day on which somebody sent far more than ever before.
 #[derive(Clone, Debug, Serialize)]
 pub struct UnusualRow {
-    /// `mailbox`, `script`, `user` or `forwarder`.
+    /// `mailbox`, `script`, `user`, `forwarder` or `relay`.
     pub kind: &'static str,
     /// Login, script, user or address.
     pub name: String,
@@ -267,7 +273,7 @@ pub struct RefusalRow {
 /// One who causes refusals.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cause {
-    /// `mailbox`, `script`, `user` or `forwarder`.
+    /// `mailbox`, `script`, `user`, `forwarder` or `relay`.
     pub kind: &'static str,
     /// Login, script, user or address.
     pub name: String,
@@ -327,7 +333,7 @@ pub struct Spread {
 /// Use of one actor, and limits that fit.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct LimitRow {
-    /// `mailbox`, `script`, `user` or `forwarder`.
+    /// `mailbox`, `script`, `user`, `forwarder` or `relay`.
     pub kind: &'static str,
     /// Login, script, user or address.
     pub name: String,

@@ -137,17 +137,11 @@ impl Outbound {
         if delivery.outcome == Outcome::Deferred {
             return Vec::new();
         }
-        let actor = match (&message.origin, delivery.original) {
-            (Origin::Remote, Some(original)) if delivery.host.ip.is_some() => {
-                Some(Actor::Forwarder(original.to_ascii_lowercase().into()))
-            }
-            _ => Actor::of(message),
-        };
-        let Some(actor) = actor else { return Vec::new() };
+        let Some(actor) = Actor::of_delivery(message, delivery) else { return Vec::new() };
         let sender = self.senders.row(key(&actor));
         let mut alerts = Alerts { actor: &actor, time, list: Vec::new() };
-        if matches!(actor, Actor::Forwarder(_)) {
-            // What is forwarded has no arrival of its own.
+        if matches!(actor, Actor::Forwarder(_) | Actor::Relay(_)) {
+            // What passes through has no arrival of its own.
             sender.count(1, thresholds, &mut alerts);
         }
         let is_failure = delivery.outcome == Outcome::Failed;
@@ -268,5 +262,6 @@ fn subject(actor: &Actor) -> Subject {
         Actor::Script { user, script } => Subject::Script { user: user.to_string(), script: script.to_string() },
         Actor::User(user) => Subject::User(user.to_string()),
         Actor::Forwarder(address) => Subject::Forwarder(address.to_string()),
+        Actor::Relay(host) => Subject::Relay(host.to_string()),
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::provider::{Provider, Saying};
 use super::{Settings, room};
 use crate::api::report as api;
-use crate::event::Outcome;
+use crate::event::{Delivery, Outcome};
 use crate::time::{HOUR_MS, Timestamp};
 use crate::transaction::{Message, Origin};
 
@@ -41,6 +41,8 @@ pub enum Actor {
     User(Box<str>),
     /// An address of ours that forwards mail to elsewhere.
     Forwarder(Box<str>),
+    /// A host that sends to elsewhere through us without a login.
+    Relay(Box<str>),
 }
 
 impl Actor {
@@ -55,7 +57,21 @@ impl Actor {
         }
     }
 
-    /// `mailbox`, `script`, `user` or `forwarder`.
+    /// Who is answerable for a delivery: what came from outside and leaves again was forwarded by one of our addresses, or
+    /// relayed for a host.
+    #[must_use]
+    pub fn of_delivery(message: &Message, delivery: &Delivery<'_>) -> Option<Actor> {
+        if message.origin != Origin::Remote || !super::is_remote(delivery) {
+            return Actor::of(message);
+        }
+        match (delivery.original, message.ip) {
+            (Some(original), _) => Some(Actor::Forwarder(original.to_ascii_lowercase().into())),
+            (None, Some(ip)) => Some(Actor::Relay(ip.to_string().into())),
+            (None, None) => None,
+        }
+    }
+
+    /// `mailbox`, `script`, `user`, `forwarder` or `relay`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -63,6 +79,7 @@ impl Actor {
             Actor::Script { .. } => "script",
             Actor::User(_) => "user",
             Actor::Forwarder(_) => "forwarder",
+            Actor::Relay(_) => "relay",
         }
     }
 
@@ -70,7 +87,7 @@ impl Actor {
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Actor::Mailbox(name) | Actor::User(name) | Actor::Forwarder(name) => name,
+            Actor::Mailbox(name) | Actor::User(name) | Actor::Forwarder(name) | Actor::Relay(name) => name,
             Actor::Script { script, .. } => script,
         }
     }
@@ -81,7 +98,7 @@ impl Actor {
         let domain = match self {
             Actor::Mailbox(address) | Actor::Forwarder(address) => address.rsplit_once('@').map(|(_, domain)| domain),
             Actor::Script { user, script } => return home_owner(script).unwrap_or(user).to_owned(),
-            Actor::User(user) => return user.to_string(),
+            Actor::User(name) | Actor::Relay(name) => return name.to_string(),
         };
         let Some(domain) = domain else { return self.name().to_owned() };
         settings.owners.get(domain).map_or_else(|| domain.to_owned(), Clone::clone)
@@ -294,10 +311,11 @@ impl Ledgers {
     /// Counts what became of a recipient, in the hour in which the message came.
     pub(super) fn outcome(&mut self, actor: Actor, message: &Message, tally: &Tally<'_>, settings: &Settings) {
         let Some(hour) = hour_of(message, settings) else { return };
-        let is_forwarder = matches!(actor, Actor::Forwarder(_));
+        // What passes through has no arrival of its own in a ledger.
+        let passes = matches!(actor, Actor::Forwarder(_) | Actor::Relay(_));
         room::make(&mut self.by_actor, LEDGERS_MAX, |ledger| u64::from(ledger.total().volume()));
         let ledger = self.by_actor.entry(actor).or_default();
-        if is_forwarder {
+        if passes {
             ledger.first = ledger.first.or(message.arrived);
             ledger.last = message.arrived;
         }
@@ -312,7 +330,7 @@ impl Ledgers {
         }
         if tally.is_remote && tally.outcome != Outcome::Deferred {
             slot.remote = slot.remote.saturating_add(1);
-            slot.messages += u32::from(is_forwarder);
+            slot.messages += u32::from(passes);
         }
         slot.unknown = slot.unknown.saturating_add(u16::from(tally.is_unknown));
         if tally.outcome == Outcome::Failed && tally.said.is_some_and(|(_, saying)| saying.is_spam()) {
@@ -321,7 +339,7 @@ impl Ledgers {
         if let Some(domain) = tally.domain {
             slot.domains |= bit_of_text(domain);
         }
-        if is_forwarder {
+        if passes {
             sample(ledger, hour, message);
         }
     }
@@ -362,10 +380,17 @@ impl Ledgers {
         true
     }
 
+    /// Actors of the account that is asked for, or all.
+    pub(super) fn of_account<'l>(&'l self, settings: &'l Settings) -> impl Iterator<Item = (&'l Actor, &'l Ledger)> {
+        let is_wanted =
+            |actor: &Actor| settings.account.as_ref().is_none_or(|account| *account == actor.account(settings));
+        self.by_actor.iter().filter(move |(actor, _)| is_wanted(actor))
+    }
+
     /// Actors by recipients.
-    pub(super) fn top(&self, settings: &Settings, rows: usize) -> Vec<api::ActorRow> {
-        let mut list: Vec<api::ActorRow> =
-            self.by_actor.iter().map(|(actor, ledger)| row(actor, ledger, settings)).collect();
+    pub(super) fn top(&self, settings: &Settings, rows: usize, is_wanted: fn(&Actor) -> bool) -> Vec<api::ActorRow> {
+        let wanted = self.of_account(settings).filter(|(actor, _)| is_wanted(actor));
+        let mut list: Vec<api::ActorRow> = wanted.map(|(actor, ledger)| row(actor, ledger, settings)).collect();
         list.sort_by(|a, b| b.recipients.cmp(&a.recipients).then_with(|| a.name.cmp(&b.name)));
         list.truncate(rows);
         list
@@ -374,7 +399,7 @@ impl Ledgers {
     /// Accounts by recipients.
     pub(super) fn accounts(&self, settings: &Settings, rows: usize) -> Vec<api::AccountRow> {
         let mut sums: HashMap<String, api::AccountRow> = HashMap::new();
-        for (actor, ledger) in &self.by_actor {
+        for (actor, ledger) in self.of_account(settings) {
             let account = actor.account(settings);
             let sum = sums
                 .entry(account.clone())
@@ -411,8 +436,7 @@ impl Ledgers {
     pub(super) fn many_networks(&self, settings: &Settings, rows: usize) -> Vec<api::NetworksRow> {
         const NETWORKS_MIN: u32 = 4;
         let mut list: Vec<api::NetworksRow> = self
-            .by_actor
-            .iter()
+            .of_account(settings)
             .filter(|(actor, _)| matches!(actor, Actor::Mailbox(_)))
             .map(|(actor, ledger)| api::NetworksRow {
                 login: actor.name().to_owned(),
@@ -431,8 +455,7 @@ impl Ledgers {
     pub(super) fn bounces(&self, settings: &Settings, rows: usize) -> Vec<api::ActorRow> {
         const FAILED_MIN: u64 = 5;
         let mut list: Vec<api::ActorRow> = self
-            .by_actor
-            .iter()
+            .of_account(settings)
             .map(|(actor, ledger)| row(actor, ledger, settings))
             .filter(|row| row.failed >= FAILED_MIN)
             .collect();

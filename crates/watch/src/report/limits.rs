@@ -22,8 +22,7 @@ pub(super) fn suggest(
 ) -> Vec<api::LimitRow> {
     let log_begins = suspicion::day_of(first, settings);
     let mut list: Vec<api::LimitRow> = ledgers
-        .by_actor
-        .iter()
+        .of_account(settings)
         .filter_map(|(actor, ledger)| {
             let bad = suspicion::bad_days(actor, ledger, attackers, log_begins);
             let good: Vec<Hour> =

@@ -59,8 +59,7 @@ pub(super) fn suspects(
 ) -> Vec<api::Suspect> {
     let log_begins = day_of(first, settings);
     let mut list: Vec<api::Suspect> = ledgers
-        .by_actor
-        .iter()
+        .of_account(settings)
         .filter_map(|(actor, ledger)| suspect(actor, ledger, attackers, settings, log_begins))
         .collect();
     list.sort_by(|a, b| b.score.cmp(&a.score).then(b.recipients.cmp(&a.recipients)).then_with(|| a.name.cmp(&b.name)));
@@ -71,7 +70,7 @@ pub(super) fn suspects(
 /// Days on which somebody sent far more than ever before; not suspicious by itself.
 pub(super) fn unusual(ledgers: &Ledgers, settings: &Settings, rows: usize) -> Vec<api::UnusualRow> {
     let mut list = Vec::new();
-    for (actor, ledger) in &ledgers.by_actor {
+    for (actor, ledger) in ledgers.of_account(settings) {
         let days = days(ledger);
         for (at, day) in days.iter().enumerate() {
             let past = past(&days, at);
@@ -163,6 +162,7 @@ fn entered_by(actor: &Actor, attackers: &Attackers) -> String {
         Actor::Script { script, user } => format!("a program in {script}, run by {user}"),
         Actor::User(user) => format!("a program run by {user}"),
         Actor::Forwarder(address) => format!("spam sent to {address} is forwarded"),
+        Actor::Relay(ip) => format!("{ip} may relay through this server without a login"),
     }
 }
 
