@@ -85,12 +85,18 @@ macro_rules! list {
 checks! {
     lists         => [Connect, Helo, Mail, Rcpt, Data]; // own allow and block lists
     rate          => [Connect, Rcpt];                   // connections, sessions and guesses of one network
+    fcrdns        => [Connect];                         // forward-confirmed reverse DNS
     dnsbl         => [Connect];                         // blocklists of client addresses
     dnswl         => [Connect];                         // lists of known senders
+    helo          => [Mail];                            // only at Mail it is known who has logged in
+    spf           => [Mail];                            // of the envelope sender, and of the greeting
     reputation    => [Mail, Data];                      // what we have seen of this sender before
     sender_domain => [Mail, Data];                      // MX, null MX, MX to loopback; no callouts
     recipient     => [Rcpt];                            // unknown here, by the panel's facts
     rfc           => [Rcpt, Data];                      // form of the transaction and of the message
+    dkim          => [Data];                            // signatures
+    arc           => [Data];                            // what forwarders have sealed
+    dmarc         => [Data];                            // forged authors
     urlbl         => [Data];                            // blocklists of domains in the message
     greylist      => [Rcpt, Data];                      // at Rcpt only if nothing in Data could change the party
 }

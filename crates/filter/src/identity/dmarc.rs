@@ -178,7 +178,9 @@ impl Comparison<'_> {
         if domain == self.author {
             return Ok(true);
         }
-        if alignment == Alignment::Strict {
+        // Names under different top-level domains have no organization in common, and no question can change that.
+        let is_far = domain.labels().next_back() != self.author.labels().next_back();
+        if alignment == Alignment::Strict || is_far {
             return Ok(false);
         }
         let organization = match &self.organization {
