@@ -346,12 +346,14 @@ fn greylist_reply(wait: &Weighed) -> Reply {
     Reply::new(451, "4.7.1", &text)
 }
 
-/// The sum of all weights, each group held within its cap.
+/// The sum of all weights, each group held within its cap. What is said of the client does not count for those who submit here: the
+/// line of a user at home is on every list and has no name.
 fn score<'a>(brief: &Brief, findings: impl Iterator<Item = &'a Weighed>) -> Score {
     let mut alone = Score::ZERO;
     let mut groups: BTreeMap<Group, Score> = BTreeMap::new();
     for finding in findings {
         match finding.group {
+            Group::ClientLists | Group::ClientNames if brief.submits => {}
             Group::Alone => alone += finding.weight,
             group => *groups.entry(group).or_default() += finding.weight,
         }
