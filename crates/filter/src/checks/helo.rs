@@ -18,7 +18,7 @@ use crate::world::{Answer, Known, World};
 
 static MISSING: Symbol = breach("HELO_MISSING", "the client sends mail without a greeting");
 static BARE_ADDRESS: Symbol =
-    breach("HELO_BARE_ADDRESS", "the client greets with an address that is not in brackets (RFC 5321 section 4.1.3)");
+    breach("HELO_BARE_ADDRESS", "the client greets with an address that is not in brackets");
 static OWN: Symbol = breach("HELO_OWN", "the client greets with this server's own name or address");
 static HOSTED: Symbol =
     breach("HELO_HOSTED", "the client greets with a domain that is hosted here and that does not lead to it");
