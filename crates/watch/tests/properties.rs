@@ -1,5 +1,8 @@
 //! Whatever bytes come, reading does not fail; what a line was made of comes back out of it.
 
+#[path = "../../../fuzz/entries/log_line.rs"]
+mod log_line;
+
 use proptest::prelude::*;
 use tidegate_watch::api::EventRow;
 use tidegate_watch::{Kind, Reader, Timestamp};
@@ -74,13 +77,8 @@ proptest! {
     }
 
     #[test]
-    fn any_pieces_are_read(line in made_up_line(), second in made_up_line()) {
-        let mut reader = Reader::new().with_latest(Timestamp::from_civil(2026, 3, 3, 0, 0, 0));
-        for line in [&line, &second] {
-            let event = reader.read(line);
-            let _ = event.offence();
-            let _ = serde_json::to_string(&EventRow::new("f", 1, &event)).expect("a row is JSON");
-        }
+    fn any_pieces_are_read(lines in prop::collection::vec(made_up_line(), 1..6)) {
+        log_line::check(lines.join("\n").as_bytes());
     }
 
     #[test]
