@@ -206,6 +206,10 @@ impl Charset {
                 }
             }
             Rule::HighPairs if !are_high_pairs(data) => self.decode_pairs(data).into(),
+            // Words that were joined end and begin with shifts that cancel each other; browsers would show a mark there.
+            Rule::Same if self.encoding == Some(ISO_2022_JP) => {
+                self.decode_raw(&without_idle_shifts(data)).into_owned().into()
+            }
             Rule::Same | Rule::HighPairs => self.decode_raw(data),
         }
     }
@@ -218,7 +222,8 @@ impl Charset {
             rest = tail;
             match tail.first() {
                 _ if first.is_ascii() => text.push(char::from(first)),
-                Some(&second) if first >= 0xa1 && second >= 0xa1 => {
+                // Rows 10 to 15 and from 88 on are not used.
+                Some(&second) if first >= 0xa1 && second >= 0xa1 && !matches!(first, 0xaa..=0xaf | 0xf8..=0xff) => {
                     text.push_str(&self.decode_raw(&[first, second]));
                     rest = tail.get(1..).unwrap_or_default();
                 }
@@ -233,6 +238,22 @@ impl Charset {
     }
 }
 
+/// ISO-2022 text without shifts to ASCII that are followed by another shift at once.
+fn without_idle_shifts(data: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(data.len());
+    let mut rest = data;
+    while let Some((&octet, tail)) = rest.split_first() {
+        match rest.strip_prefix(b"\x1b(B").or_else(|| rest.strip_prefix(b"\x1b(J")) {
+            Some(after) if after.starts_with(b"\x1b") => rest = after,
+            _ => {
+                kept.push(octet);
+                rest = tail;
+            }
+        }
+    }
+    kept
+}
+
 fn is_c1(char: char) -> bool {
     ('\u{80}'..'\u{a0}').contains(&char)
 }
@@ -244,7 +265,8 @@ fn has_c1(text: &str) -> bool {
 fn are_high_pairs(data: &[u8]) -> bool {
     let mut octets = data.iter();
     while let Some(octet) = octets.next() {
-        if !octet.is_ascii() && (*octet < 0xa1 || octets.next().is_none_or(|second| *second < 0xa1)) {
+        let is_lead = matches!(octet, 0xa1..=0xa9 | 0xb0..=0xf7);
+        if !octet.is_ascii() && (!is_lead || octets.next().is_none_or(|second| *second < 0xa1)) {
             return false;
         }
     }
@@ -280,14 +302,19 @@ fn charset(name: &str) -> Option<Charset> {
         "koi8-r" => with(KOI8_R, Rule::Same),
         "koi8-u" => with(KOI8_U, Rule::Same),
         "macintosh" | "x-mac-roman" | "macroman" => with(MACINTOSH, Rule::Same),
-        "gb2312" | "gb-2312" | "gb2312-80" | "gb-2312-80" | "euc-cn" | "hz-gb-2312" => with(GBK, Rule::HighPairs),
+        "euc-cn" => with(GBK, Rule::HighPairs),
+        // Perl takes any name with this in it.
+        _ if (name.contains("gb2312") || name.contains("gb-2312")) && !name.contains("raw") => {
+            with(GBK, Rule::HighPairs)
+        }
         "gbk" => with(GBK, Rule::Same),
         _ if is_gb18030(&name) => with(GBK, Rule::Same),
         "big5" | "big-5" | "big5-eten" | "big5-hkscs" => with(BIG5, Rule::Same),
         "euc-kr" | "euckr" => with(EUC_KR, Rule::HighPairs),
         "ks-c-5601-1987" | "uhc" | "x-uhc" | "ksc5601-1987" => with(EUC_KR, Rule::Same),
         "euc-jp" | "eucjp" | "x-euc-jp" | "ujis" => with(EUC_JP, Rule::Same),
-        "shift-jis" | "shiftjis" | "x-sjis" | "sjis" | "ms932" => with(SHIFT_JIS, Rule::Same),
+        "ms932" | "windows-31j" => with(SHIFT_JIS, Rule::Same),
+        _ if name.ends_with("sjis") || (name.contains("shift") && name.ends_with("jis")) => with(SHIFT_JIS, Rule::Same),
         "iso-2022-jp" => with(ISO_2022_JP, Rule::Same),
         _ => None,
     }

@@ -177,7 +177,9 @@ impl Parser {
             } else {
                 run
             };
-            kept.extend(lines.get(index..index + keep).unwrap_or_default());
+            // The first blank line stays, and the last ones.
+            kept.push(line);
+            kept.extend(lines.get(index + run + 1 - keep..index + run).unwrap_or_default());
             index += run;
         }
         *lines = kept;

@@ -569,8 +569,15 @@ fn is_letter_like(char: char, is_wide: bool) -> bool {
     !is_space && !char.is_ascii_punctuation()
 }
 
+/// Perl's `\w`: besides letters and digits, marks and joiners are part of words, but numbers like `½` are not.
 fn is_word_char(char: char, is_wide: bool) -> bool {
-    char == '_' || if is_wide { char.is_alphanumeric() } else { char.is_ascii_alphanumeric() }
+    if char.is_ascii() || !is_wide {
+        return char == '_' || char.is_ascii_alphanumeric();
+    }
+    let is_mark = matches!(char, '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{591}'..='\u{5bd}' | '\u{610}'..='\u{61a}' | '\u{64b}'..='\u{65f}')
+        || matches!(char, '\u{200c}' | '\u{200d}' | '\u{203f}' | '\u{2040}' | '\u{20d0}'..='\u{20f0}' | '\u{fe00}'..='\u{fe0f}' | '\u{fe20}'..='\u{fe2f}');
+    let is_other_number = matches!(char, '²' | '³' | '¹' | '¼'..='¾' | '\u{2070}'..='\u{2089}' | '\u{2150}'..='\u{215f}' | '\u{2460}'..='\u{249b}' | '\u{24ea}'..='\u{24ff}' | '\u{2776}'..='\u{2793}');
+    is_mark || (char.is_alphanumeric() && !is_other_number)
 }
 
 const CUT_WORD_CHARS_MAX: usize = 7;
