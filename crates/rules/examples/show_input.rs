@@ -62,7 +62,7 @@ fn show(path: &str, input: &Input<'_>, settings: &Settings) -> String {
         let values = input.get(&FieldRequest::parse(field), settings);
         let _ = writeln!(text, "GET {field} {}", escaped(&values.join(&b'|')));
     }
-    let mut senders = input.sender_addresses(settings);
+    let mut senders = input.sender_addresses(settings).to_vec();
     senders.sort();
     let _ = writeln!(text, "FROMADDRS {}", escaped(&senders.join(&b',')));
     let _ = writeln!(text, "TOADDRS {}", escaped(&input.recipient_addresses(settings).join(&b',')));

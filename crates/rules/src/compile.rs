@@ -15,6 +15,7 @@ use crate::pattern::{Modifiers, Pattern};
 use crate::plan::{Plan, template_of};
 use crate::replace::replace_tags;
 use crate::ruleset::{Flags, Matcher, Rule, RuleId, RuleSet, Subtest, TagTemplate, Template};
+use crate::settings::{RblZone, Settings};
 
 /// Which of the four scores of a rule counts, and which rules run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,12 +49,32 @@ pub fn compile(parsed: Parsed, options: CompileOptions) -> (RuleSet, Vec<Diagnos
         order: Vec::new(),
         metas: Vec::new(),
         plan: Plan::default(),
-        settings: Arc::new(parsed.settings.clone()),
+        settings: Arc::new(with_rbl_sets(&parsed)),
     };
     set.order = order_tests(&set, &parsed.priorities);
     set.plan = Plan::new(&set.rules, &set.order, set.fields.len());
     order_metas(&mut set, &mut remarks);
     (set, remarks)
+}
+
+/// The settings, with the sets of blocklist look-ups that rules define for each other.
+fn with_rbl_sets(parsed: &Parsed) -> Settings {
+    let mut settings = parsed.settings.clone();
+    for definition in parsed.rules.values() {
+        let Test::Eval { function, arguments, .. } = &definition.test else { continue };
+        if let [set, zone, rest @ ..] = arguments.as_slice()
+            && function.starts_with("check_rbl")
+            && function != "check_rbl_sub"
+        {
+            let headers = rest.get(1).cloned().filter(|_| function == "check_rbl_headers");
+            settings.rbl_sets.entry(set.clone()).or_insert(RblZone {
+                function: function.clone(),
+                zone: zone.clone(),
+                headers,
+            });
+        }
+    }
+    settings
 }
 
 struct Compiler<'a> {

@@ -22,9 +22,17 @@ use std::net::IpAddr;
 
 use tidegate_mail::Message;
 
+pub(crate) use crate::input::body::short_chunks;
+pub(crate) use crate::input::content_type::ContentType;
 pub use crate::input::html::{HtmlFacts, HtmlLink, HtmlPart};
 pub use crate::input::mime::ParseFlags;
+pub(crate) use crate::input::received::received_address_pattern;
 use crate::settings::Settings;
+
+/// A content type as it is read everywhere; `None` stands for an absent header.
+pub(crate) fn content_kind(value: Option<&[u8]>) -> ContentType {
+    ContentType::read(value)
+}
 
 /// What is known of a message besides its bytes.
 #[derive(Clone, Debug, Default)]
@@ -128,6 +136,8 @@ pub struct RenderedText {
     pub text: String,
     /// Whether it was rendered from HTML.
     pub is_html: bool,
+    /// Whether that HTML has an image.
+    pub has_image: bool,
 }
 
 /// One relay, as one `Received` header tells.
@@ -295,6 +305,8 @@ pub struct Input<'a> {
     pub flags: ParseFlags,
     /// A link was cut at its limit, or left out.
     pub is_uri_truncated: bool,
+    /// What eval functions found out.
+    pub(crate) memo: crate::evals::Memo,
 }
 
 /// Characters of a part that `body` rules see, and octets that `rawbody` rules see, unless configured.
@@ -359,7 +371,7 @@ impl<'a> Input<'a> {
             let mut text = None;
             if node.is_leaf {
                 let part = body::render(node, &mut self.html);
-                text = part.as_ref().map(|part| RenderedText { text: part.text.clone(), is_html: part.is_html });
+                text = part.as_ref().map(|part| self.rendered_text(part));
                 rendered.push(part);
                 self.rawbody.extend(body::chunks(node, rawbody_max).into_iter().flatten());
             }
@@ -378,6 +390,11 @@ impl<'a> Input<'a> {
         let subject = self.headers.iter().rfind(|field| field.name.eq_ignore_ascii_case(b"subject"));
         let subject = subject.map_or_else(|| b"\n".to_vec(), |field| [field.decoded.as_slice(), b"\n"].concat());
         self.body = body::paragraphs(&subject, &rendered, size("body_part_scan_size", BODY_PART_CHARS_MAX));
+    }
+
+    fn rendered_text(&self, part: &body::Rendered) -> RenderedText {
+        let has_image = part.is_html && self.html.parts.last().is_some_and(|html| html.inside.contains_key("img"));
+        RenderedText { text: part.text.clone(), is_html: part.is_html, has_image }
     }
 
     /// The signing domains that signatures claim.

@@ -482,6 +482,7 @@ impl<'a> Run<'a> {
             answers: self.answers,
             target,
             rule: &rule.name,
+            flags: &rule.flags.text,
         };
         (function.run)(&context, arguments)
     }

@@ -48,6 +48,17 @@ pub struct Suffixes {
     pub four: HashSet<String>,
 }
 
+/// What a set of blocklist look-ups asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RblZone {
+    /// The eval function that defined the set, such as `check_rbl_txt`.
+    pub function: String,
+    /// The zone.
+    pub zone: String,
+    /// The headers that `check_rbl_headers` looks at, if the rule names some.
+    pub headers: Option<String>,
+}
+
 /// Everything that rule files configure.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -68,6 +79,8 @@ pub struct Settings {
     pub freemail_globs: Vec<String>,
     /// `uridnsbl_skip_domain`, lower case.
     pub uridnsbl_skip_domains: HashSet<String>,
+    /// What the sets of `check_rbl` rules ask: zone and function by set name, for `check_rbl_sub`.
+    pub rbl_sets: HashMap<String, RblZone>,
     /// `redirector_pattern`.
     pub redirectors: Vec<Pattern>,
     /// `originating_ip_headers`, in lower case.

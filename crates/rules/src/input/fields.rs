@@ -151,7 +151,11 @@ impl Input<'_> {
 
     /// All addresses that claim to be the sender's, without repeats.
     #[must_use]
-    pub fn sender_addresses(&self, settings: &Settings) -> Vec<Vec<u8>> {
+    pub fn sender_addresses(&self, settings: &Settings) -> &[Vec<u8>] {
+        self.memo.senders.get_or_init(|| self.read_sender_addresses(settings))
+    }
+
+    fn read_sender_addresses(&self, settings: &Settings) -> Vec<Vec<u8>> {
         let addresses = |name: &str| self.get(&FieldRequest::parse(name), settings);
         let resent = addresses("Resent-From:first:addr");
         let mut found = Vec::new();
@@ -174,7 +178,11 @@ impl Input<'_> {
 
     /// All addresses to which the message claims to go, without repeats.
     #[must_use]
-    pub fn recipient_addresses(&self, settings: &Settings) -> Vec<Vec<u8>> {
+    pub fn recipient_addresses(&self, settings: &Settings) -> &[Vec<u8>] {
+        self.memo.addressees.get_or_init(|| self.read_recipient_addresses(settings))
+    }
+
+    fn read_recipient_addresses(&self, settings: &Settings) -> Vec<Vec<u8>> {
         let addresses = |name: &str| self.get(&FieldRequest::parse(name), settings);
         let mut found = Vec::new();
         let mut resent = addresses("Resent-To:first:addr");

@@ -13,6 +13,11 @@ use super::octets::{self, contains, fold_spaces, is_space, trim};
 use super::{Relay, ip};
 use crate::pattern::{Modifiers, Pattern};
 
+/// The pattern of an address in running text.
+pub(crate) fn received_address_pattern() -> String {
+    ip_pattern()
+}
+
 /// What one header tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
