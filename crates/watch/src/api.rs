@@ -19,7 +19,7 @@ pub struct EventRow<'a> {
     /// RFC 3339, in UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
-    /// `exim`, `postfix`, `dovecot` or `other`.
+    /// `exim`, `postfix`, `dovecot`, `webmail` or `other`.
     pub program: &'static str,
     /// What happened; see the reference page.
     pub kind: &'static str,
@@ -127,6 +127,7 @@ impl<'a> EventRow<'a> {
                 Source::Exim => "exim",
                 Source::Postfix => "postfix",
                 Source::Dovecot => "dovecot",
+                Source::Webmail => "webmail",
                 Source::Other => "other",
             },
             id: event.id,

@@ -29,6 +29,8 @@ pub enum Source {
     Postfix,
     /// Dovecot's login and authentication processes.
     Dovecot,
+    /// Roundcube, or another PHP program that writes in its form.
+    Webmail,
     /// Another program, or nobody that can be told.
     Other,
 }

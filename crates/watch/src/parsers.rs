@@ -6,6 +6,7 @@
 mod dovecot;
 mod exim;
 mod postfix;
+mod webmail;
 
 use std::borrow::Cow;
 
@@ -94,6 +95,10 @@ impl Reader {
                 let kind = dovecot::read(tag, prefix.rest);
                 Event { time: prefix.time, source: Source::Dovecot, pid: prefix.pid, id: None, kind }
             }
+            Program::Webmail => {
+                let (id, kind) = webmail::read(prefix.rest);
+                Event { time: prefix.time, source: Source::Webmail, pid: prefix.pid, id, kind }
+            }
             Program::Other => {
                 Event { time: prefix.time, source: Source::Other, pid: prefix.pid, id: None, kind: Kind::Foreign }
             }
@@ -120,9 +125,6 @@ impl Reader {
         if line.is_empty() {
             return Kind::Empty;
         }
-        if is_php_time(line) {
-            return Kind::Foreign;
-        }
         match self.last {
             // Only Exim writes messages over several lines. A header cannot look like a line of its own, since its first
             // line begins with a type letter or blank and the folded ones begin with white space.
@@ -140,6 +142,11 @@ impl Reader {
             let (ms, rest) = time::clock(rest)?;
             let local = Timestamp::from_civil(self.year(month, day), month, day, 0, 0, 0).plus_millis(ms);
             return Some(syslog(Some(local.plus_millis(-self.offset_ms)), rest.strip_prefix(' ')?));
+        }
+        if let Some(rest) = line.strip_prefix('[')
+            && let Some((time, rest)) = self.php_time(rest)
+        {
+            return Some(Prefix { time: Some(time), pid: None, program: Program::Webmail, rest });
         }
         if let Some((time, rest)) = tai64n(line) {
             return Some(syslog(Some(time), rest));
@@ -168,6 +175,20 @@ impl Reader {
         };
         let time = Some(local.plus_millis(-east));
         Some(own_log(time, rest))
+    }
+
+    /// `24-Jan-2022 04:12:21 +0100]: text` as PHP programs write it; a zone by name is taken for the log's own.
+    fn php_time<'a>(&self, text: &'a str) -> Option<(Timestamp, &'a str)> {
+        let (day, month_and_on) = text.split_at_checked(2)?;
+        let (year, rest) = scan::number(month_and_on.strip_prefix('-')?.get(3..)?.strip_prefix('-')?)?;
+        let month = month_and_on.get(1..4)?;
+        let (month, day, _) =
+            time::month_and_day(&format!("{month} {day} ")).map(|(month, day, _)| (month, day, ()))?;
+        let (ms, rest) = time::clock(rest.strip_prefix(' ')?)?;
+        let (zone, rest) = rest.split_once(']')?;
+        let east = time::zone(zone.trim_start_matches(' ')).map_or(self.offset_ms, |(east, _)| east);
+        let local = Timestamp::from_civil(i32::try_from(year).ok()?, month, day, 0, 0, 0).plus_millis(ms);
+        Some((local.plus_millis(-east), rest.trim_start_matches([':', ' '])))
     }
 
     /// The year of a date without one: the last in which it is not after the latest time, with a day of grace.
@@ -235,6 +256,7 @@ enum Program<'a> {
     Postfix(&'a str),
     /// The tag: `imap-login`, `auth` …
     Dovecot(&'a str),
+    Webmail,
     Other,
 }
 
@@ -301,6 +323,9 @@ fn program(tag: &str) -> Program<'_> {
     if tag.starts_with("postfix") {
         return Program::Postfix(tag.rsplit_once('/').map_or(tag, |(_, service)| service));
     }
+    if tag.starts_with("roundcube") {
+        return Program::Webmail;
+    }
     const DOVECOT: [&str; 14] = [
         "dovecot",
         "dovecot-auth",
@@ -342,12 +367,4 @@ fn tai64n(line: &str) -> Option<(Timestamp, &str)> {
     let ms = u32::from_str_radix(nanos, 16).ok()? / 1_000_000;
     let seconds = i64::try_from(seconds).ok()?.checked_sub(TAI_AHEAD_S)?;
     Some((Timestamp::from_millis(seconds.checked_mul(SECOND_MS)?.checked_add(i64::from(ms))?), rest))
-}
-
-/// `[24-Jan-2022 04:12:21 …]` as PHP programs and webmail write it.
-fn is_php_time(line: &str) -> bool {
-    let Some((stamp, _)) = line.strip_prefix('[').and_then(|l| l.split_once(']')) else { return false };
-    let mut parts = stamp.splitn(3, ['-', ' ']);
-    let day = parts.next().is_some_and(|day| day.len() == 2 && day.bytes().all(|b| b.is_ascii_digit()));
-    day && parts.next().is_some_and(|month| month.len() == 3) && stamp.contains(':')
 }

@@ -72,6 +72,7 @@ fn kinds(filter: &str, mode: &str) -> Vec<OffenceKind> {
             Refused,
         ],
         "exim-spam" => vec![Spam, Malware, Blocklisted],
+        "roundcube-auth" => vec![AuthFailure],
         "dovecot" if !has("aggressive") => vec![AuthFailure],
         "postfix" if has("errors") => vec![TooMany],
         "postfix" if has("\"auth\"") => vec![AuthFailure],
@@ -85,12 +86,15 @@ fn kinds(filter: &str, mode: &str) -> Vec<OffenceKind> {
     }
 }
 
-fn local_time(time: &str) -> Timestamp {
+/// `has_zone`: the line names its zone, so winter counts.
+fn local_time(time: &str, has_zone: bool) -> Timestamp {
     let mut numbers = time.split(['-', 'T', ':']).map(|n| n.parse().expect("a number"));
     let mut next = || numbers.next().expect("six numbers");
     let (year, month, day, hour, minute, second) = (next(), next(), next(), next(), next(), next());
     let year = i32::try_from(year).expect("a year");
-    Timestamp::from_civil(year, month, day, hour, minute, second).plus_millis(-i64::from(ZURICH_SUMMER_S) * 1000)
+    let is_winter = has_zone && !(4..=10).contains(&month);
+    let ahead_s = ZURICH_SUMMER_S - if is_winter { 3600 } else { 0 };
+    Timestamp::from_civil(year, month, day, hour, minute, second).plus_millis(-i64::from(ahead_s) * 1000)
 }
 
 /// fail2ban does not take off the ten seconds by which TAI64N is ahead.
@@ -118,7 +122,8 @@ fn check_filter(filter: &str) {
         };
         let ahead = if case.line.starts_with('@') { TAI64N_AHEAD_MS } else { 0 };
         let seconds = event.time.map(|time| Timestamp::from_millis((time.as_millis() + ahead) / 1000 * 1000));
-        let time = case.expected.get("time").and_then(Value::as_str).filter(|_| must).map(local_time);
+        let time = case.expected.get("time").and_then(Value::as_str).filter(|_| must);
+        let time = time.map(|time| local_time(time, case.line.starts_with('[')));
         let late = time.filter(|time| seconds != Some(*time));
         if let Some(time) = late {
             wrong.push(format!("time {:?}, not {time}: {}", event.time, case.line));
@@ -144,6 +149,11 @@ fn exim_spam() {
 #[test]
 fn postfix() {
     check_filter("postfix");
+}
+
+#[test]
+fn roundcube() {
+    check_filter("roundcube-auth");
 }
 
 #[test]

@@ -19,6 +19,7 @@ fn every_line_has_a_class() {
         "logs/fail2ban/exim-spam.log",
         "logs/fail2ban/postfix.log",
         "logs/fail2ban/dovecot.log",
+        "logs/fail2ban/roundcube-auth.log",
         "logs/postfix/postfix-dovecot-maillog.log.gz",
     ];
     let (mut total, mut unknown, mut doubtful) = (0, 0, 0);
@@ -28,6 +29,10 @@ fn every_line_has_a_class() {
         let mut classes: BTreeMap<String, usize> = BTreeMap::new();
         for line in material::lines(&bytes) {
             let line = Reader::text(line);
+            if line.starts_with("### case") {
+                // Each case has a configuration of its own, and so a log selector.
+                reader = Reader::new().with_latest(Timestamp::from_civil(2022, 3, 1, 0, 0, 0));
+            }
             // Not lines of a log: the test suites' own marks between the cases.
             if ["### ", "****", "**NOTE", "# ", "#failJSON", "#1", "#2", "#3", "#4", "#5", "#6", "## "]
                 .iter()
