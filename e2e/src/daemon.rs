@@ -1,6 +1,7 @@
 //! The real daemon beside the lab's Exim: an ordinary user that is in Exim's group.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::chown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use tidegate_wire::exim::{Ask, Stage};
 
 use crate::lab::Lab;
 use crate::namespace::run;
@@ -81,12 +83,21 @@ impl Daemon {
             .context("starting tidegate")?;
         self.child = Some(child);
         let begun = Instant::now();
-        while UnixStream::connect(&self.socket).is_err() {
+        while !self.answers() {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
             ensure!(ended.is_none() && begun.elapsed() < START_WAIT, "tidegate did not come up:\n{}", self.log());
             thread::sleep(Duration::from_millis(5));
         }
         Ok(())
+    }
+
+    /// Whether an ask about nothing is answered. A socket alone says little: it may be there before the daemon is.
+    fn answers(&self) -> bool {
+        let Ok(mut stream) = UnixStream::connect(&self.socket) else { return false };
+        let mut answer = Vec::new();
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
+        let asked = stream.write_all(&Ask::new(Stage::End).encode()).is_ok();
+        asked && stream.read_to_end(&mut answer).is_ok() && answer.starts_with(b"a=")
     }
 
     /// Runs `tidegate` with `arguments` and the same configuration, as the same user.
@@ -95,6 +106,16 @@ impl Daemon {
     /// When it cannot be started; what it says and its exit code are in the output.
     pub fn command(&self, lab: &Lab, arguments: &[&str]) -> anyhow::Result<Output> {
         let mut command = as_daemon(lab, &self.program);
+        command.arg("--config").arg(&self.config).args(arguments).stdin(Stdio::null());
+        command.output().context("running tidegate")
+    }
+
+    /// Runs `tidegate` with `arguments` and the same configuration, as root: for what only the administrator may do.
+    ///
+    /// # Errors
+    /// As [`Daemon::command`].
+    pub fn command_as_root(&self, lab: &Lab, arguments: &[&str]) -> anyhow::Result<Output> {
+        let mut command = lab.namespace().command(&self.program.to_string_lossy());
         command.arg("--config").arg(&self.config).args(arguments).stdin(Stdio::null());
         command.output().context("running tidegate")
     }

@@ -34,6 +34,8 @@ pub enum Layout {
     /// lab's own mailbox.
     #[default]
     Panel,
+    /// The same server without Tidegate, to compare with.
+    Bare,
     /// Debian's many small files. Delivers to the system's users, so accept nothing here that is not to be delivered.
     DebianSplit,
     /// Debian's one template. Delivers as [`Layout::DebianSplit`].
@@ -55,6 +57,7 @@ impl Layout {
             |text: &str| text.replace("@DIR@", &pieces.to_string_lossy()).replace("@LAB@", &folder.to_string_lossy());
         match self {
             Layout::Panel => fs::write(format!("{etc}/exim4.conf"), placed(&panel(&own)))?,
+            Layout::Bare => fs::write(format!("{etc}/exim4.conf"), placed(&bare(settings)))?,
             Layout::DebianSplit | Layout::DebianWhole => {
                 run("cp", &["-a", "/etc/exim4/.", &etc])?;
                 let places = "SPOOLDIR = @LAB@/spool\nlog_file_path = @LAB@/log/%slog\n";
@@ -77,6 +80,11 @@ fn panel(own: &str) -> String {
         .replace("@MAIN@", &format!("{own}TIDEGATE_NEXT_RCPT = panel_rcpt\n{main}"))
         .replace("@ACL@", ".include TIDEGATE_DIR/acls.conf")
         .replace("@ROUTERS@", ".include TIDEGATE_DIR/router.conf")
+}
+
+fn bare(settings: &str) -> String {
+    let main = format!("{settings}\nacl_smtp_rcpt = panel_rcpt\nacl_smtp_data = accept\n");
+    include_str!("exim.conf").replace("@MAIN@", &main).replace("@ACL@", "").replace("@ROUTERS@", "")
 }
 
 fn split(etc: &str, main: &str) -> anyhow::Result<()> {

@@ -131,7 +131,8 @@ impl Client {
 }
 
 /// A message as it travels after DATA: lines ended by CRLF, leading dots doubled, the final dot.
-fn framed(message: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn framed(message: &[u8]) -> Vec<u8> {
     let mut framed = Vec::with_capacity(message.len() + message.len() / 32);
     let message = message.strip_suffix(b"\n").unwrap_or(message);
     for line in message.split(|b| *b == b'\n') {

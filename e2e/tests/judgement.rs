@@ -47,7 +47,10 @@ fn accepted_mail_says_what_was_proven() {
     let delivered = lab.exim.wait_delivered(1).unwrap().remove(0);
     let results = delivered.header("Authentication-Results");
     assert_eq!(results.len(), 1, "{results:?}");
-    assert!(results[0].starts_with("mx.exim.test;") && results[0].contains("iprev=pass"), "{results:?}");
+    assert!(
+        results[0].starts_with("mx.exim.test;") && results[0].contains("spf=pass smtp.mailfrom=a@good.test"),
+        "{results:?}"
+    );
     let status = delivered.header("X-Tidegate-Status");
     assert!(status.len() == 1 && status[0].starts_with("accept score="), "{status:?}");
 }

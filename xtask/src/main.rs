@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "automation runs programs and reads files")]
 
+mod bench;
 mod demo;
 mod setup;
 mod test;
@@ -15,10 +16,11 @@ use anyhow::{Context, bail, ensure};
 type Task = fn(&[String]) -> anyhow::Result<()>;
 
 /// What there is to do: name, what it does, how.
-const TASKS: [(&str, &str, Task); 4] = [
+const TASKS: [(&str, &str, Task); 5] = [
     ("setup", "install what tests and demo need from Debian (as root)", setup::run),
     ("test", "format, lints, tidy, unit tests, conformance, a real Exim; prints what was skipped and why", test::run),
     ("demo", "a real Exim with Tidegate beside it, and some messages through it; --keep leaves it up", demo::run),
+    ("bench", "measure: `bench exim [COUNT]` is what Tidegate adds to each SMTP command", bench::run),
     ("tidy", "what no compiler checks: floors, lengths of files, a page and a case for each check", tidy::run),
 ];
 

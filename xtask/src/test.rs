@@ -1,5 +1,6 @@
 //! Runs everything that must hold, and counts: passed, failed, skipped, with the reason of each skip.
 //!
+//! A test that is marked as ignored because it `runs as a child of` another one is a part of that and is not counted.
 //! A test that cannot run here prints `skipped: NAME: REASON` and passes. With the shared material at hand nothing may be
 //! skipped, so that no reader takes a run without it for a whole one.
 
@@ -10,6 +11,11 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, ensure};
 
 use crate::{cargo, no_arguments, shared, tidy};
+
+/// How the reason begins for which a part of another test is ignored.
+const CHILD: &str = "runs as a child of";
+/// Why any other ignored test did not run.
+const IGNORED: &str = "marked as ignored";
 
 /// What was counted.
 #[derive(Debug, Default)]
@@ -78,10 +84,11 @@ impl Count {
         let Some((name, result)) = line.strip_prefix("test ").and_then(|rest| rest.rsplit_once(" ... ")) else {
             return;
         };
-        match result.split(',').next() {
-            Some("ok") => self.passed += 1,
-            Some("FAILED") => self.failed.push(name.to_owned()),
-            Some("ignored") => _ = self.skipped.insert(name.to_owned(), "marked as ignored".to_owned()),
+        match result.split_once(", ").unwrap_or((result, "")) {
+            ("ok", _) => self.passed += 1,
+            ("FAILED", _) => self.failed.push(name.to_owned()),
+            ("ignored", reason) if reason.starts_with(CHILD) => {}
+            ("ignored", _) => _ = self.skipped.insert(name.to_owned(), IGNORED.to_owned()),
             _ => {}
         }
     }
@@ -96,7 +103,7 @@ impl Count {
         }
         let skipped = self.skipped.len();
         // A test that says that it was skipped was counted as passed by libtest.
-        let counted = self.skipped.values().filter(|reason| *reason != "marked as ignored").count();
+        let counted = self.skipped.values().filter(|reason| *reason != IGNORED).count();
         let passed = usize::try_from(self.passed)?.saturating_sub(counted);
         let must_run = shared().is_some() && skipped > 0;
         if must_run {
@@ -122,6 +129,7 @@ mod tests {
             "test src/lib.rs - c (line 3) ... ok",
             "test d ... FAILED",
             "test e ... ignored, slow",
+            "test f ... ignored, runs as a child of `a`",
             "skipped: a::b: shared material is absent",
             "test result: FAILED. 2 passed; 1 failed; 1 ignored",
         ] {
@@ -129,7 +137,7 @@ mod tests {
         }
         assert_eq!((count.passed, count.failed), (2, vec!["d".to_owned()]));
         let reasons: Vec<_> = count.skipped.into_iter().collect();
-        let expected = [("a::b", "shared material is absent"), ("e", "marked as ignored")];
+        let expected = [("a::b", "shared material is absent"), ("e", IGNORED)];
         assert_eq!(reasons, expected.map(|(name, reason)| (name.to_owned(), reason.to_owned())));
     }
 }

@@ -1,0 +1,191 @@
+//! The quarantine of the real daemon: what is kept can be seen and released, and no message is lost or doubled while the
+//! daemon is killed again and again. `TIDEGATE_SOAK_MESSAGES` says how many messages that is tried with.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a lab that breaks is to fail loudly")]
+#![allow(clippy::disallowed_methods, reason = "a lab waits, and reads how long it is to run")]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tidegate_e2e::{Daemon, Lab, Plan, why_not};
+
+const DNS: &str = "
+good.test MX 10 mail.good.test
+good.test TXT v=spf1 ip4:203.0.113.10 -all
+mail.good.test A 203.0.113.10
+10.113.0.203.in-addr.arpa PTR mail.good.test
+bad.test MX 10 mail.bad.test
+mail.bad.test A 203.0.113.66
+2.0.0.127.bl.test A 127.0.0.2
+66.113.0.203.bl.test A 127.0.0.2
+";
+/// One mailbox, or all, keeps what a listed client sends without author and date; nothing is refused or asked to wait.
+const CONFIG: &str = "
+[checks]
+off = [\"rate\"]
+
+[blocklists.\"bl.test\"]
+weight = 5.0
+codes = { \"127.0.0.2\" = {} }
+
+[policy.server]
+inbound = { greylist = \"off\", reject = \"off\", quarantine = \"off\" }
+";
+const FOR_ALL: &str = "[policy.domains.\"exim.test\"]\ninbound = { quarantine = 6.5 }\n";
+const FOR_ONE: &str = "[policy.mailboxes.\"strict@exim.test\"]\ninbound = { quarantine = 6.5 }\n";
+const SPAM: &str = "Subject: offer\n\nBuy now.\n";
+const HAM: &str = "From: a@good.test\nTo: b@exim.test\nSubject: t\nDate: Wed, 25 Nov 2026 12:00:00 +0000\nMessage-ID: <1@good.test>\n\nx\n";
+/// Messages of the short run that belongs to every test, and clients that send them at once.
+const MESSAGES: usize = 300;
+const CLIENTS: usize = 16;
+/// Clients of a long run.
+const SOAK_CLIENTS: usize = 64;
+/// Every so many messages one is to be kept.
+const KEPT_EVERY: usize = 10;
+
+fn lab(test: &str, config: &str) -> Option<(Lab, Daemon)> {
+    if let Some(reason) = why_not() {
+        println!("skipped: {test}: {reason}");
+        return None;
+    }
+    let lab = Lab::start(&Plan { dns: DNS.to_owned(), ..Plan::default() }).unwrap();
+    let daemon = Daemon::start(&lab, config).unwrap();
+    Some((lab, daemon))
+}
+
+/// The recipients of every message that is kept, each with the message's id.
+fn kept(lab: &Lab, daemon: &Daemon) -> Vec<(String, String)> {
+    let output = daemon.command(lab, &["quarantine", "list", "--json", "--limit", "100000"]).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut kept = Vec::new();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        let item: serde_json::Value = serde_json::from_str(line).unwrap();
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        for held in item["recipients"].as_array().unwrap() {
+            if held["state"] == "kept" {
+                kept.push((text(&held["address"]), text(&item["id"])));
+            }
+        }
+    }
+    kept
+}
+
+#[test]
+fn one_reply_two_verdicts_and_the_kept_message_is_released() {
+    let config = format!("{CONFIG}{FOR_ONE}");
+    let Some((lab, daemon)) = lab("one_reply_two_verdicts_and_the_kept_message_is_released", &config) else { return };
+    let (mut client, _) = lab.client("203.0.113.66").unwrap();
+    client.envelope("mail.bad.test", "a@bad.test", &["strict@exim.test", "lax@exim.test"]).unwrap();
+    let reply = client.data(SPAM.as_bytes()).unwrap();
+    assert_eq!(reply.code, 250, "{}", reply.text);
+    let delivered = lab.exim.wait_delivered(1).unwrap_or_else(|error| panic!("{error}: {:?}", lab.exim.delivered()));
+    assert_eq!(delivered[0].recipient, "lax@exim.test", "{}{}", lab.exim.log(), daemon.log());
+    lab.exim.wait_log("Completed").unwrap();
+    let listed = kept(&lab, &daemon);
+    let [(recipient, id)] = listed.as_slice() else { panic!("{listed:?}\n{}", daemon.log()) };
+    assert_eq!(recipient, "strict@exim.test");
+
+    let shown = daemon.command(&lab, &["quarantine", "show", id, "--raw"]).unwrap();
+    assert!(String::from_utf8_lossy(&shown.stdout).ends_with(SPAM), "the copy is the message");
+    let released = daemon.command_as_root(&lab, &["quarantine", "release", id]).unwrap();
+    assert!(released.status.success(), "{}", String::from_utf8_lossy(&released.stderr));
+    let delivered = lab.exim.wait_delivered(2).unwrap();
+    assert_eq!(delivered[1].recipient, "strict@exim.test");
+    assert_eq!(delivered[1].header("Return-path"), ["<a@bad.test>"]);
+    assert!(kept(&lab, &daemon).is_empty());
+    let again = daemon.command_as_root(&lab, &["quarantine", "release", id]).unwrap();
+    assert!(again.stderr.is_empty(), "{}", String::from_utf8_lossy(&again.stderr));
+    thread::sleep(Duration::from_millis(300));
+    lab.exim.wait_delivered(2).unwrap();
+}
+
+#[test]
+fn every_message_is_delivered_or_kept_exactly_once_while_the_daemon_is_killed() {
+    let name = "every_message_is_delivered_or_kept_exactly_once_while_the_daemon_is_killed";
+    let Some((lab, mut daemon)) = lab(name, &format!("{CONFIG}{FOR_ALL}")) else { return };
+    let count = std::env::var("TIDEGATE_SOAK_MESSAGES").map_or(MESSAGES, |count| count.parse().unwrap());
+    let clients = if count > MESSAGES { SOAK_CLIENTS } else { CLIENTS };
+    let (next, is_done) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let begun = Instant::now();
+    let kills = thread::scope(|scope| {
+        let senders: Vec<_> = (0..clients).map(|_| scope.spawn(|| send_some(&lab, &next, count))).collect();
+        let killer = scope.spawn(|| kill_often(&lab, &mut daemon, &is_done));
+        let sent = senders.into_iter().map(|sender| sender.join()).collect::<Vec<_>>();
+        is_done.store(true, Ordering::Relaxed);
+        let kills = killer.join().unwrap();
+        assert!(sent.iter().all(Result::is_ok), "a client was refused");
+        kills
+    });
+    settle(&lab);
+    let mut found: BTreeMap<String, u32> = BTreeMap::new();
+    let delivered = lab.exim.delivered().unwrap();
+    let kept = kept(&lab, &daemon);
+    for recipient in delivered.iter().map(|d| &d.recipient).chain(kept.iter().map(|(recipient, _)| recipient)) {
+        *found.entry(recipient.clone()).or_default() += 1;
+    }
+    println!(
+        "{count} messages, {clients} clients, {kills} kills, {} s: {} delivered, {} kept",
+        begun.elapsed().as_secs(),
+        delivered.len(),
+        kept.len()
+    );
+    let wrong: Vec<_> = (0..count)
+        .map(|number| format!("r{number}@exim.test"))
+        .filter(|recipient| found.get(recipient) != Some(&1))
+        .map(|recipient| (found.get(&recipient).copied().unwrap_or(0), recipient))
+        .collect();
+    assert!(wrong.is_empty(), "not found exactly once: {wrong:?}");
+    assert_eq!(found.len(), count);
+    assert!(!kept.is_empty(), "nothing was kept, so nothing was proven:\n{}", daemon.log());
+}
+
+/// Sends messages of the next free numbers until `count` were sent; each must be accepted.
+fn send_some(lab: &Lab, next: &AtomicUsize, count: usize) {
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= count {
+            return;
+        }
+        let is_spam = number.is_multiple_of(KEPT_EVERY);
+        let (source, helo, sender, message) = if is_spam {
+            ("203.0.113.66", "mail.bad.test", "a@bad.test", SPAM)
+        } else {
+            ("203.0.113.10", "mail.good.test", "a@good.test", HAM)
+        };
+        let (mut client, _) = lab.client(source).unwrap();
+        client.envelope(helo, sender, &[&format!("r{number}@exim.test")]).unwrap();
+        let reply = client.data(message.as_bytes()).unwrap();
+        assert_eq!(reply.code, 250, "{}", reply.text);
+        client.hang_up();
+    }
+}
+
+/// Kills the daemon every two seconds and starts it again; leaves it running.
+fn kill_often(lab: &Lab, daemon: &mut Daemon, is_done: &AtomicBool) -> u32 {
+    let mut kills = 0;
+    while !is_done.load(Ordering::Relaxed) {
+        thread::sleep(Duration::from_secs(2));
+        daemon.kill();
+        kills += 1;
+        daemon.spawn(lab).unwrap();
+    }
+    kills
+}
+
+/// Runs Exim's queue until it is empty.
+fn settle(lab: &Lab) {
+    let begun = Instant::now();
+    loop {
+        let output = lab.exim.once(lab.namespace(), &["-bpc"]).unwrap();
+        if output.stdout == b"0\n" {
+            return;
+        }
+        let log = lab.exim.log();
+        let last: Vec<&str> = log.lines().rev().take(20).collect();
+        assert!(begun.elapsed() < Duration::from_secs(180), "the queue does not empty:\n{}", last.join("\n"));
+        lab.exim.run_queue(lab.namespace()).unwrap();
+        thread::sleep(Duration::from_millis(200));
+    }
+}
