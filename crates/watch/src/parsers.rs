@@ -212,7 +212,8 @@ struct Habits {
 impl Habits {
     /// Counts what this arrival has, and takes away what arrivals of this log do not have.
     fn check(&mut self, arrival: &mut Arrival<'_>) {
-        let has_id = arrival.message_id.is_some();
+        // Of a line with two readings the message-id may be left out already.
+        let has_id = arrival.message_id.is_some() || arrival.is_doubtful;
         let mut is_odd = false;
         if habit(&mut self.recipients, !arrival.recipients.is_empty()) && has_id {
             arrival.recipients = Recipients::default();
