@@ -102,6 +102,27 @@ fn one_reply_two_verdicts_and_the_kept_message_is_released() {
 }
 
 #[test]
+fn a_thousand_recipients_and_300_kb_of_headers_are_judged_in_full() {
+    let name = "a_thousand_recipients_and_300_kb_of_headers_are_judged_in_full";
+    let Some((lab, daemon)) = lab(name, &format!("{CONFIG}{FOR_ALL}")) else { return };
+    let mut message = String::from("Subject: offer\n");
+    while message.len() < 300 * 1024 {
+        message.push_str(&format!("X-Padding-{}: {}\n", message.len(), "pad ".repeat(24)));
+    }
+    message.push_str("\nBuy now.\n");
+    let recipients: Vec<String> = (0..1000).map(|number| format!("recipient-{number:04}@exim.test")).collect();
+    let names: Vec<&str> = recipients.iter().map(String::as_str).collect();
+    let (mut client, _) = lab.client("203.0.113.66").unwrap();
+    client.envelope("mail.bad.test", "a@bad.test", &names).unwrap();
+    assert_eq!(client.data(message.as_bytes()).unwrap().code, 250);
+    lab.exim.wait_log("Completed").unwrap();
+    let mut kept: Vec<String> = kept(&lab, &daemon).into_iter().map(|(recipient, _)| recipient).collect();
+    kept.sort();
+    assert_eq!(kept, recipients, "{}", daemon.log());
+    assert!(lab.exim.delivered().unwrap().is_empty());
+}
+
+#[test]
 fn every_message_is_delivered_or_kept_exactly_once_while_the_daemon_is_killed() {
     let name = "every_message_is_delivered_or_kept_exactly_once_while_the_daemon_is_killed";
     let Some((lab, mut daemon)) = lab(name, &format!("{CONFIG}{FOR_ALL}")) else { return };
