@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
 /// A charset that can be decoded.
@@ -70,16 +71,38 @@ impl Charset {
     }
 }
 
-/// Text without a declared charset: UTF-8, or windows-1252 when it is none.
+/// Short text without a declared charset: UTF-8, or windows-1252 when it is none.
 pub(crate) fn decode_undeclared(octets: &[u8]) -> String {
-    decode_undeclared_cow(octets).into_owned()
+    decode_or(octets, None)
 }
 
-fn decode_undeclared_cow(octets: &[u8]) -> Cow<'_, str> {
-    match UTF_8.decode_without_bom_handling_and_without_replacement(octets) {
-        Some(text) => text,
-        None => WINDOWS_1252.decode_without_bom_handling(octets).0,
+/// UTF-8, or `fallback` (windows-1252 when there is none) where it is not.
+pub(crate) fn decode_or(octets: &[u8], fallback: Option<Charset>) -> String {
+    match (utf8(octets), fallback) {
+        (Some(text), _) => text.into_owned(),
+        (None, Some(charset)) => charset.decode(octets).0,
+        (None, None) => WINDOWS_1252.decode_without_bom_handling(octets).0.into_owned(),
     }
+}
+
+/// Octets of a body that its charset is guessed from.
+const GUESS_OCTETS_MAX: usize = 16 << 10;
+
+/// A body without a declared charset: UTF-8, or what its octets look most like, as mail programs guess it.
+pub(crate) fn decode_guessed(octets: &[u8]) -> String {
+    if let Some(text) = utf8(octets) {
+        return text.into_owned();
+    }
+    let start = octets.iter().position(|b| !b.is_ascii()).unwrap_or_default().saturating_sub(GUESS_OCTETS_MAX / 2);
+    let sample = octets.get(start..(start + GUESS_OCTETS_MAX).min(octets.len())).unwrap_or_default();
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
+    detector.feed(sample, true);
+    let encoding = detector.guess(None, Utf8Detection::Deny);
+    encoding.decode_without_bom_handling(octets).0.into_owned()
+}
+
+fn utf8(octets: &[u8]) -> Option<Cow<'_, str>> {
+    UTF_8.decode_without_bom_handling_and_without_replacement(octets)
 }
 
 fn decode_utf32(octets: &[u8], is_big_endian: bool) -> (String, bool) {
@@ -143,7 +166,7 @@ fn decode_utf7(octets: &[u8]) -> (String, bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Charset, decode_undeclared};
+    use super::{Charset, decode_guessed, decode_or, decode_undeclared};
 
     #[test]
     fn labels_as_mail_writes_them() {
@@ -161,5 +184,11 @@ mod tests {
         }
         assert_eq!(Charset::of("no-such-charset"), None);
         assert_eq!(decode_undeclared(b"\xe9\xc3\xa9"), "\u{e9}\u{c3}\u{a9}");
+        let cyrillic = Charset::of("windows-1251");
+        assert_eq!(decode_or(b"\xcf\xf0\xe8\xe2\xe5\xf2", cyrillic), "\u{41f}\u{440}\u{438}\u{432}\u{435}\u{442}");
+        let guessed = decode_guessed(
+            b"\xcf\xf0\xe8\xe2\xe5\xf2, \xea\xe0\xea \xe4\xe5\xeb\xe0? \xcf\xee\xea\xe0 \xe2\xf1\xe5\xec!",
+        );
+        assert!(guessed.starts_with("\u{41f}\u{440}\u{438}\u{432}\u{435}\u{442}"), "{guessed}");
     }
 }

@@ -5,6 +5,7 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use crate::charset::Charset;
 use crate::octets::{Line, before_line_end, line_at};
 use crate::{Defect, Defects, Limits, words};
 
@@ -16,6 +17,8 @@ pub struct HeaderField {
     field: Range<usize>,
     name_end: usize,
     value: Range<usize>,
+    /// What 8-bit text is that is not UTF-8: the charset of the body, as mail programs assume.
+    pub(crate) fallback: Option<Charset>,
     decoded: OnceLock<(Box<str>, usize)>,
 }
 
@@ -50,8 +53,8 @@ impl HeaderField {
         unfold(self.raw_value())
     }
 
-    /// The value as a reader sees it: unfolded, encoded words (RFC 2047) decoded, 8-bit text taken as UTF-8, or as
-    /// windows-1252 when it is none.
+    /// The value as a reader sees it: unfolded, encoded words (RFC 2047) decoded, 8-bit text taken as UTF-8, or
+    /// when it is none as the charset of the part, else windows-1252.
     #[must_use]
     pub fn decoded(&self) -> &str {
         &self.decode().0
@@ -65,7 +68,7 @@ impl HeaderField {
 
     fn decode(&self) -> &(Box<str>, usize) {
         self.decoded.get_or_init(|| {
-            let (text, bad) = words::decode(&self.unfolded());
+            let (text, bad) = words::decode_with(&self.unfolded(), self.fallback);
             (text.into(), bad)
         })
     }
@@ -200,7 +203,14 @@ impl Reader<'_> {
         let after_name = self.buffer.get(name_end..field.end).unwrap_or_default();
         let colon = name_end + memchr::memchr(b':', after_name).unwrap_or_default();
         let value = colon + 1..before_line_end(self.buffer, colon + 1, field.end);
-        let field = HeaderField { buffer: Arc::clone(self.buffer), field, name_end, value, decoded: OnceLock::new() };
+        let field = HeaderField {
+            buffer: Arc::clone(self.buffer),
+            field,
+            name_end,
+            value,
+            fallback: None,
+            decoded: OnceLock::new(),
+        };
         report(&field, colon, self.part, defects);
         block.fields.push(field);
     }

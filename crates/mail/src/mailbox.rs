@@ -1,7 +1,7 @@
 //! Mailboxes of header fields (RFC 5322 section 3.4), read tolerantly. Structure comes first, from the raw value, and
 //! encoded words are decoded after: a comma or an angle that was hidden in an encoded word is text, never syntax.
 
-use crate::charset::decode_undeclared;
+use crate::charset::{Charset, decode_undeclared};
 use crate::header::trim;
 use crate::{Address, words};
 
@@ -22,10 +22,15 @@ pub struct Mailbox {
 /// empty group gives no mailbox.
 #[must_use]
 pub fn parse_mailboxes(value: &[u8], limit: usize) -> (Vec<Mailbox>, bool) {
-    let mut reader = Reader::read(value, limit, false);
+    read(value, limit, None)
+}
+
+/// As [`parse_mailboxes`]; names that are neither ASCII nor UTF-8 are taken as `fallback`.
+pub(crate) fn read(value: &[u8], limit: usize, fallback: Option<Charset>) -> (Vec<Mailbox>, bool) {
+    let mut reader = Reader::read(value, limit, fallback, false);
     if matches!(reader.state, State::Quoted | State::Comment(_)) {
         // A quote or bracket that never closes must not swallow the address.
-        reader = Reader::read(value, limit, true);
+        reader = Reader::read(value, limit, fallback, true);
     }
     reader.end_mailbox();
     let is_more = reader.mailboxes.len() > limit;
@@ -47,6 +52,7 @@ enum State {
 struct Reader {
     /// Quotes and brackets are ordinary characters.
     is_literal: bool,
+    fallback: Option<Charset>,
     mailboxes: Vec<Mailbox>,
     state: State,
     is_escaped: bool,
@@ -61,8 +67,8 @@ struct Reader {
 
 impl Reader {
     /// Takes `value` in, but for the end of its last mailbox.
-    fn read(value: &[u8], limit: usize, is_literal: bool) -> Reader {
-        let mut reader = Reader { is_literal, ..Reader::default() };
+    fn read(value: &[u8], limit: usize, fallback: Option<Charset>, is_literal: bool) -> Reader {
+        let mut reader = Reader { is_literal, fallback, ..Reader::default() };
         for &b in value {
             if reader.mailboxes.len() > limit {
                 break;
@@ -128,7 +134,7 @@ impl Reader {
                 self.group = None;
             }
             (State::Plain, b':') if self.angle.is_none() => {
-                self.group = Some(words::decode(trim(&std::mem::take(&mut self.phrase))).0);
+                self.group = Some(words::decode_with(trim(&std::mem::take(&mut self.phrase)), self.fallback).0);
                 self.written.clear();
                 self.comment.clear();
             }
@@ -158,17 +164,45 @@ impl Reader {
         let comment = std::mem::take(&mut self.comment);
         let group = self.group.clone();
         let mailbox = match self.angle.take() {
-            Some(angle) => with_angle(&phrase, &comment, &angle, group),
+            Some(angle) => with_angle(&angle, group),
             None if trim(&written).is_empty() => return,
-            None => without_angle(&phrase, &written, &comment, group),
+            None => without_angle(&written, group),
         };
-        self.mailboxes.push(mailbox);
+        let name = |text: &[u8]| words::decode_with(trim(text), self.fallback).0;
+        let name = match mailbox.name_from {
+            NameFrom::Phrase if trim(&phrase).is_empty() => name(&comment),
+            NameFrom::Phrase => name(&phrase),
+            NameFrom::Comment => name(&comment),
+            NameFrom::PhraseWithout(word) => {
+                let rest = name(&phrase).replace(&word, " ");
+                rest.split_whitespace().collect::<Vec<_>>().join(" ")
+            }
+        };
+        self.mailboxes.push(Mailbox { name, ..mailbox.mailbox });
     }
 }
 
-fn with_angle(phrase: &[u8], comment: &[u8], angle: &[u8], group: Option<String>) -> Mailbox {
-    let phrase = trim(phrase);
-    let name = words::decode(if phrase.is_empty() { trim(comment) } else { phrase }).0;
+/// A mailbox whose name is still to be decoded.
+struct Unnamed {
+    mailbox: Mailbox,
+    name_from: NameFrom,
+}
+
+enum NameFrom {
+    /// The phrase, or the comment where there is no phrase.
+    Phrase,
+    Comment,
+    /// The phrase without the address that stands in it.
+    PhraseWithout(String),
+}
+
+impl Unnamed {
+    fn new(written: String, address: Option<Address>, group: Option<String>, name_from: NameFrom) -> Unnamed {
+        Unnamed { mailbox: Mailbox { name: String::new(), written, address, group }, name_from }
+    }
+}
+
+fn with_angle(angle: &[u8], group: Option<String>) -> Unnamed {
     let mut written = decode_undeclared(trim(angle));
     // A source route (RFC 5322 section 4.4): `@a,@b:user@example.org`.
     if written.starts_with('@')
@@ -176,26 +210,24 @@ fn with_angle(phrase: &[u8], comment: &[u8], angle: &[u8], group: Option<String>
     {
         written = address.to_owned();
     }
-    Mailbox { name, address: read_address(&written), written, group }
+    let address = read_address(&written);
+    Unnamed::new(written, address, group, NameFrom::Phrase)
 }
 
-fn without_angle(phrase: &[u8], written: &[u8], comment: &[u8], group: Option<String>) -> Mailbox {
+fn without_angle(written: &[u8], group: Option<String>) -> Unnamed {
     let text = decode_undeclared(trim(written));
-    let name = words::decode(trim(comment)).0;
     if let Some(address) = read_address(&text) {
-        return Mailbox { name, written: text, address: Some(address), group };
+        return Unnamed::new(text, Some(address), group, NameFrom::Comment);
     }
     // `Jane jane@example.org`, or `jane @ example.org`.
     let word = text.split_whitespace().find(|word| word.contains('@') && read_address(word).is_some());
     if let Some(word) = word {
-        let rest = words::decode(trim(phrase)).0.replace(word, " ");
-        let rest = rest.split_whitespace().collect::<Vec<_>>().join(" ");
-        return Mailbox { name: rest, address: read_address(word), written: word.to_owned(), group };
+        return Unnamed::new(word.to_owned(), read_address(word), group, NameFrom::PhraseWithout(word.to_owned()));
     }
     let squeezed: String = text.split_whitespace().collect();
     match Address::parse(&squeezed) {
-        Ok(address) => Mailbox { name, written: text, address: Some(address), group },
-        Err(_) => Mailbox { name: words::decode(trim(phrase)).0, written: String::new(), address: None, group },
+        Ok(address) => Unnamed::new(text, Some(address), group, NameFrom::Comment),
+        Err(_) => Unnamed::new(String::new(), None, group, NameFrom::Phrase),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::date::parse_date;
 use crate::header::{HeaderField, mbox_line};
-use crate::mailbox::{Mailbox, parse_mailboxes};
+use crate::mailbox::{self, Mailbox};
 use crate::octets::Survey;
 use crate::part::Part;
 use crate::received::{Received, first_foreign};
@@ -327,7 +327,7 @@ impl Message {
         let mut mailboxes = Vec::new();
         for field in self.headers_named(name).take(fields) {
             let left = self.0.limits.mailboxes_max.saturating_sub(mailboxes.len());
-            let (found, is_more) = parse_mailboxes(&field.unfolded(), left);
+            let (found, is_more) = mailbox::read(&field.unfolded(), left, field.fallback);
             defects.add_many(Defect::TooManyMailboxes, 0, usize::from(is_more));
             mailboxes.extend(found);
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use crate::charset::{Charset, decode_undeclared};
+use crate::charset::{Charset, decode_guessed};
 use crate::header::HeaderField;
 use crate::parameter::{ContentType, Parametrized};
 use crate::{Defect, Defects, TransferEncoding};
@@ -204,7 +204,8 @@ impl Part {
         })
     }
 
-    /// The body as text, in the declared charset; without one as UTF-8 or windows-1252. Meaningful for text parts, but
+    /// The body as text, in the declared charset; without one as UTF-8 or as what it looks most
+    /// like. Meaningful for text parts, but
     /// any part may be asked. Decoded once and kept.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -217,10 +218,10 @@ impl Part {
             let octets = self.decoded();
             let charset = self.charset().map(|label| (Charset::of(label), is_unhelpful(label)));
             let text = match charset {
-                Some((_, true)) | None => decode_undeclared(octets),
+                Some((_, true)) | None => decode_guessed(octets),
                 Some((None, false)) => {
                     defects.add(Defect::UnknownCharset, self.index);
-                    decode_undeclared(octets)
+                    decode_guessed(octets)
                 }
                 Some((Some(charset), false)) => {
                     let (text, is_bad) = charset.decode(octets);

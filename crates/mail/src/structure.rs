@@ -5,6 +5,7 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use crate::charset::Charset;
 use crate::header::{HeaderField, Reader};
 use crate::octets::{before_line_end, line_at};
 use crate::parameter::{ContentType, Parametrized};
@@ -236,12 +237,16 @@ impl Walk<'_> {
         let fields_left = self.limits.header_fields_max.saturating_sub(self.fields);
         let reader = Reader { buffer: &scan.buffer, limits: self.limits, part: index, fields_left };
         let is_delimiter = |line: &[u8]| match_delimiter(line, &scan.open).is_some();
-        let block = reader.read(start, is_delimiter, self.defects);
+        let mut block = reader.read(start, is_delimiter, self.defects);
         self.fields += block.fields.len();
         let parent_part = parent.and_then(|parent| self.parts.get(parent));
         let depth = parent_part.map_or(0, |parent| parent.depth + 1);
         let is_digest = parent_part.is_some_and(|parent| parent.content_type.essence() == "multipart/digest");
         let mime = Mime::read(&block.fields, is_digest, index, self.defects);
+        let charset = mime.content_type.parameter("charset").and_then(Charset::of);
+        for field in &mut block.fields {
+            field.fallback = charset;
+        }
         self.parts.push(Part {
             index,
             parent,

@@ -71,16 +71,31 @@ fn view(message: &Message, part: &Part, text: &str, is_shown: bool, defects: &mu
     }
 }
 
-/// Text that can be read as such. A multipart without parts is shown as text as well, as Outlook does it.
+/// Text that can be read as such: text parts, HTML that is attached under another type, and a multipart without parts,
+/// which Outlook shows as text.
 fn is_text(part: &Part) -> bool {
-    let kind = part.content_type().kind();
-    let subtype = part.content_type().subtype();
-    (kind == "text" && !matches!(subtype, "calendar" | "vcard" | "x-vcard" | "directory" | "rfc822-headers"))
-        || (kind == "multipart" && part.is_childless)
+    let content_type = part.content_type();
+    match content_type.kind() {
+        "text" => content_type.subtype() != "rfc822-headers",
+        "multipart" => part.is_childless,
+        "message" => false,
+        _ => is_html(part),
+    }
 }
 
+/// HTML by its type or, since that is what opens it, by its name.
 fn is_html(part: &Part) -> bool {
-    matches!(part.content_type().essence(), "text/html" | "text/x-amp-html" | "text/xhtml")
+    const ESSENCES: [&str; 4] = ["text/html", "text/x-amp-html", "text/xhtml", "application/xhtml+xml"];
+    const EXTENSIONS: [&str; 6] = [".html", ".htm", ".shtml", ".xhtml", ".xht", ".svg"];
+    let name = part.file_name().unwrap_or_default().trim_end().to_ascii_lowercase();
+    ESSENCES.contains(&part.content_type().essence()) || EXTENSIONS.iter().any(|extension| name.ends_with(extension))
+}
+
+/// Text that a mail program shows in its own way beside another alternative, if at all.
+fn is_aside(part: &Part) -> bool {
+    let subtype = part.content_type().subtype();
+    matches!(subtype, "x-amp-html" | "calendar" | "vcard" | "x-vcard" | "directory")
+        || part.content_type().kind() != "text"
 }
 
 /// For each part whether a mail program shows it.
@@ -95,10 +110,15 @@ fn shown_parts(message: &Message) -> Vec<bool> {
             _ => true,
         });
         if let Some(shown) = shown.get_mut(part.index()) {
-            *shown = is_parent_shown && is_picked && !part.is_attachment();
+            *shown = is_parent_shown && is_picked && !part.is_attachment() && (part.is_multipart() || !is_file(part));
         }
     }
     shown
+}
+
+/// HTML under a type that no mail program shows within the message.
+fn is_file(part: &Part) -> bool {
+    !matches!(part.content_type().kind(), "text" | "message" | "multipart")
 }
 
 fn is_alternative(part: &Part) -> bool {
@@ -111,7 +131,7 @@ fn picked_alternatives(parts: &[Part]) -> Vec<Option<usize>> {
     // Children stand behind their parents: from the back, a composite knows what it holds.
     for part in parts.iter().rev() {
         if is_text(part)
-            && part.content_type().essence() != "text/x-amp-html"
+            && (!is_aside(part) || part.is_childless)
             && let Some(can) = can_be_shown.get_mut(part.index())
         {
             *can = true;
@@ -134,4 +154,62 @@ fn picked_alternatives(parts: &[Part]) -> Vec<Option<usize>> {
         }
     }
     picked
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Limits, Message};
+
+    /// The parts that are shown and those that are only read, as `index:text`.
+    fn views(body: &str) -> (String, String) {
+        let raw = format!("From: a@b.example\nMIME-Version: 1.0\n{body}");
+        let message = Message::parse(raw.into_bytes(), &Limits::default());
+        let listed = |is_shown: bool| {
+            let views = message.views().iter().filter(|view| view.is_shown == is_shown);
+            views.map(|view| format!("{}:{}", view.part, view.visible)).collect::<Vec<_>>().join(" ")
+        };
+        (listed(true), listed(false))
+    }
+
+    fn multipart(subtype: &str, parts: &[(&str, &str)]) -> String {
+        let parts = parts.iter().map(|(fields, body)| format!("--b\nContent-Type: {fields}\n\n{body}\n"));
+        format!("Content-Type: multipart/{subtype}; boundary=b\n\n{}--b--\n", parts.collect::<String>())
+    }
+
+    #[test]
+    fn what_a_mail_program_shows() {
+        for (body, shown, read, why) in [
+            ("\nplain", "0:plain", "", "no MIME at all"),
+            (
+                &*multipart("alternative", &[("text/plain", "p"), ("text/html", "<p>h")]),
+                "2:h",
+                "1:p",
+                "the last alternative",
+            ),
+            (&*multipart("alternative", &[("text/html", "<p>h"), ("text/plain", "p")]), "2:p", "1:h", "whatever it is"),
+            (
+                &*multipart("alternative", &[("text/html", "<p>h"), ("image/png", "x"), ("text/calendar", "c")]),
+                "1:h",
+                "3:c",
+                "what cannot be shown is passed over",
+            ),
+            (&*multipart("mixed", &[("text/plain", "p"), ("text/html", "<p>h")]), "1:p 2:h", "", "one after another"),
+            (
+                &*multipart("mixed", &[("text/plain", "p"), ("text/plain\nContent-Disposition: attachment", "a")]),
+                "1:p",
+                "2:a",
+                "an attachment",
+            ),
+            (
+                &*multipart("mixed", &[("text/plain", "p"), ("application/octet-stream; name=a.html", "<p>h")]),
+                "1:p",
+                "2:h",
+                "HTML that opens in a browser",
+            ),
+            (&*multipart("mixed", &[("message/rfc822", "\nm")]), "2:m", "", "an embedded message"),
+            ("Content-Type: multipart/mixed; boundary=b\n\nno parts", "0:no parts", "", "a multipart without parts"),
+        ] {
+            assert_eq!(views(body), (shown.to_owned(), read.to_owned()), "{why}");
+        }
+    }
 }

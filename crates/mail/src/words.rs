@@ -3,7 +3,7 @@
 
 use memchr::memmem;
 
-use crate::charset::{Charset, decode_undeclared};
+use crate::charset::{Charset, decode_or};
 use crate::transfer;
 
 /// Longest charset name that is looked for.
@@ -12,11 +12,16 @@ const CHARSET_OCTETS_MAX: usize = 64;
 /// `text`, unfolded, with its encoded words decoded. The second value counts words that could not be decoded well:
 /// unknown charset, bad base64, octets that the charset does not allow, line ends (which become blanks).
 pub(crate) fn decode(text: &[u8]) -> (String, usize) {
+    decode_with(text, None)
+}
+
+/// As [`decode`]; text outside of words that is not UTF-8 is taken as `fallback`.
+pub(crate) fn decode_with(text: &[u8], fallback: Option<Charset>) -> (String, usize) {
     // Where nothing ends a word any more, nothing is looked for: that keeps many openings from taking quadratic time.
     let Some(last_end) = memmem::rfind(text, b"?=").filter(|_| memmem::find(text, b"=?").is_some()) else {
-        return (without_line_ends(decode_undeclared(text)), 0);
+        return (without_line_ends(decode_or(text, fallback)), 0);
     };
-    let mut decoder = Decoder { decoded: String::with_capacity(text.len()), ..Decoder::default() };
+    let mut decoder = Decoder { decoded: String::with_capacity(text.len()), fallback, ..Decoder::default() };
     let mut rest = text;
     while text.len() - rest.len() < last_end
         && let Some(at) = memmem::find(rest, b"=?")
@@ -82,6 +87,7 @@ impl Word<'_> {
 #[derive(Default)]
 struct Decoder {
     decoded: String,
+    fallback: Option<Charset>,
     /// Octets of adjacent words of one charset: a character may be split between them.
     pending: Vec<u8>,
     pending_charset: Vec<u8>,
@@ -99,8 +105,8 @@ impl Decoder {
         }
         self.flush();
         let held = std::mem::take(&mut self.held);
-        self.decoded.push_str(&decode_undeclared(&held));
-        self.decoded.push_str(&decode_undeclared(text));
+        self.decoded.push_str(&decode_or(&held, self.fallback));
+        self.decoded.push_str(&decode_or(text, self.fallback));
     }
 
     fn word(&mut self, word: &Word<'_>) {
@@ -132,7 +138,7 @@ impl Decoder {
         let charset = Charset::of(&label);
         let (text, is_bad) = match charset {
             Some(charset) => charset.decode(&self.pending),
-            None => (decode_undeclared(&self.pending), true),
+            None => (decode_or(&self.pending, self.fallback), true),
         };
         self.bad += usize::from(is_bad || text.contains(is_line_end));
         self.decoded.push_str(&text);

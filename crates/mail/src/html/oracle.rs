@@ -206,7 +206,7 @@ const PIECES: &[&str] = &[
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn text_that_tokenizers_stumble_over(pieces in prop::collection::vec(prop::sample::select(PIECES), 0..40)) {

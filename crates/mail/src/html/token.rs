@@ -262,7 +262,7 @@ impl<'a> Attributes<'a> {
 
     fn value(&mut self) -> Option<&'a str> {
         self.skip(is_space);
-        match self.0.as_bytes().first()? {
+        match self.0.as_bytes().first().unwrap_or(&b'>') {
             quote @ (b'"' | b'\'') => {
                 let text = self.0.get(1..)?;
                 let Some(length) = memchr::memchr(*quote, text.as_bytes()) else {
@@ -301,5 +301,21 @@ impl<'a> Iterator for Attributes<'a> {
         };
         self.0 = after;
         Some((name, self.value()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Token, Tokens};
+
+    #[test]
+    fn attributes_are_all_read() {
+        let html = "<a href=x b=\"y\"c='z' d e= >f<br title=>";
+        let attributes = Tokens::new(html).flat_map(|token| match token {
+            Token::Start(tag) => tag.attributes().map(|(name, value)| format!("{name}={value}")).collect(),
+            _ => Vec::new(),
+        });
+        let attributes: Vec<String> = attributes.collect();
+        assert_eq!(attributes, ["href=x", "b=y", "c=z", "d=", "e=", "title="], "the last one ends with its tag");
     }
 }
