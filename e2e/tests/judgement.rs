@@ -15,6 +15,9 @@ mail.good.test A 203.0.113.10
 10.113.0.203.in-addr.arpa PTR mail.good.test
 bad.test MX 10 mail.bad.test
 mail.bad.test A 203.0.113.66
+; A domain hosted here that says who may send for it, and that all else is to be refused.
+hosted.test TXT v=spf1 ip4:192.0.2.25 -all
+_dmarc.hosted.test TXT v=DMARC1; p=reject
 ; A blocklist with its test point (RFC 5782 section 5), and one listed client.
 2.0.0.127.bl.test A 127.0.0.2
 66.113.0.203.bl.test A 127.0.0.2
@@ -68,6 +71,19 @@ fn a_listed_client_is_refused_and_reaches_the_postmaster() {
     lab.exim.wait_delivered(1).unwrap();
     let (mut client, _) = lab.client("203.0.113.10").unwrap();
     client.envelope("mail.good.test", "a@good.test", &["b@exim.test"]).unwrap();
+}
+
+#[test]
+fn a_stranger_in_the_name_of_a_hosted_domain_is_refused() {
+    let Some((lab, _daemon)) = lab("a_stranger_in_the_name_of_a_hosted_domain_is_refused", "") else { return };
+    let (mut client, _) = lab.client("203.0.113.10").unwrap();
+    client.envelope("mail.good.test", "a@good.test", &["b@exim.test"]).unwrap();
+    let forged = String::from_utf8_lossy(MESSAGE).replace("From: a@good.test", "From: The Club <chair@hosted.test>");
+    let reply = client.data(forged.as_bytes()).unwrap();
+    assert_eq!(reply.code, 550, "{}", reply.text);
+    assert!(reply.text.contains("hosted.test"), "{}", reply.text);
+    client.transaction("a@good.test", &["b@exim.test"]).unwrap();
+    assert_eq!(client.data(MESSAGE).unwrap().code, 250, "the same client in its own name");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::io::{BufRead, Write};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use tidegate_e2e::{Daemon, Lab, Plan, why_not};
 
 /// The world of the demo. `exim.test` and `hosted.test` are the domains hosted here.
@@ -18,18 +18,32 @@ mail.good.test A 203.0.113.10
 10.113.0.203.in-addr.arpa PTR mail.good.test
 dynamic.test MX 10 mail.dynamic.test
 mail.dynamic.test A 198.51.100.77
-; A blocklist with its test point (RFC 5782 section 5), and one listed client.
+; Two blocklists with their test points (RFC 5782 section 5), and a listed client each.
 2.0.0.127.bl.test A 127.0.0.2
 66.113.0.203.bl.test A 127.0.0.2
+2.0.0.127.lines.test A 127.0.0.2
+77.100.51.198.lines.test A 127.0.0.2
 hosted.test MX 10 mx.exim.test
 hosted.test TXT v=spf1 -all
 _dmarc.hosted.test TXT v=DMARC1; p=reject
 mx.exim.test A 192.0.2.25
 exim.test MX 10 mx.exim.test
 ";
+/// One list may refuse, the other only adds points; unknown senders wait two seconds, and one domain keeps what others
+/// would only mark.
 const CONFIG: &str = "
 [blocklists.\"bl.test\"]
 codes = { \"127.0.0.2\" = { refuse = true } }
+
+[blocklists.\"lines.test\"]
+weight = 5.0
+codes = { \"127.0.0.2\" = {} }
+
+[checks.greylist]
+delay_s = 2
+
+[policy.domains.\"hosted.test\"]
+inbound = { quarantine = 6.5 }
 ";
 
 /// One message of the demo.
@@ -40,9 +54,11 @@ struct Scene {
     sender: &'static str,
     recipients: &'static [&'static str],
     message: &'static str,
+    /// Seconds to wait before.
+    after_s: u64,
 }
 
-const SCENES: [Scene; 5] = [
+const SCENES: [Scene; 8] = [
     Scene {
         what: "A sender who is who it says it is",
         client: "203.0.113.10",
@@ -51,6 +67,7 @@ const SCENES: [Scene; 5] = [
         recipients: &["bob@exim.test"],
         message: "From: Ann <ann@good.test>\nTo: bob@exim.test\nSubject: lunch\nDate: Wed, 25 Nov 2026 12:00:00 +0000\n\
                   Message-ID: <lunch@good.test>\n\nTomorrow at noon?\n",
+        after_s: 0,
     },
     Scene {
         what: "A client on a blocklist whose code may refuse",
@@ -59,6 +76,7 @@ const SCENES: [Scene; 5] = [
         sender: "offer@good.test",
         recipients: &["bob@exim.test"],
         message: "",
+        after_s: 0,
     },
     Scene {
         what: "The same client writes to the postmaster, who can always be reached",
@@ -68,6 +86,7 @@ const SCENES: [Scene; 5] = [
         recipients: &["postmaster@exim.test"],
         message: "From: offer@good.test\nTo: postmaster@exim.test\nSubject: why am I listed?\n\
                   Date: Wed, 25 Nov 2026 12:00:00 +0000\nMessage-ID: <why@good.test>\n\nPlease look.\n",
+        after_s: 0,
     },
     Scene {
         what: "A sender whose domain does not exist",
@@ -76,6 +95,34 @@ const SCENES: [Scene; 5] = [
         sender: "x@no-such-domain.test",
         recipients: &["bob@exim.test"],
         message: "",
+        after_s: 0,
+    },
+    Scene {
+        what: "An unknown sender on a list that only adds points has to come again",
+        client: "198.51.100.77",
+        helo: "mail.dynamic.test",
+        sender: "news@dynamic.test",
+        recipients: &["bob@exim.test"],
+        message: NEWS,
+        after_s: 0,
+    },
+    Scene {
+        what: "It does, as mail servers do",
+        client: "198.51.100.77",
+        helo: "mail.dynamic.test",
+        sender: "news@dynamic.test",
+        recipients: &["bob@exim.test"],
+        message: NEWS,
+        after_s: 3,
+    },
+    Scene {
+        what: "One message, two recipients: one domain keeps back what the other only marks",
+        client: "198.51.100.77",
+        helo: "mail.dynamic.test",
+        sender: "news@dynamic.test",
+        recipients: &["bob@exim.test", "carol@hosted.test"],
+        message: "Subject: a better offer\n\nBuy now.\n",
+        after_s: 0,
     },
     Scene {
         what: "A stranger in the name of a domain that is hosted here and says p=reject",
@@ -85,8 +132,12 @@ const SCENES: [Scene; 5] = [
         recipients: &["bob@exim.test"],
         message: "From: The Club <chair@hosted.test>\nTo: bob@exim.test\nSubject: new bank account\n\
                   Date: Wed, 25 Nov 2026 12:00:00 +0000\nMessage-ID: <bank@hosted.test>\n\nPay here from now on.\n",
+        after_s: 0,
     },
 ];
+
+const NEWS: &str = "From: news@dynamic.test\nTo: bob@exim.test\nSubject: an offer\n\
+                    Date: Wed, 25 Nov 2026 12:00:00 +0000\nMessage-ID: <offer@dynamic.test>\n\nBuy.\n";
 
 fn main() -> anyhow::Result<()> {
     if let Some(reason) = why_not() {
@@ -96,15 +147,11 @@ fn main() -> anyhow::Result<()> {
     println!("Bringing up Exim, a DNS and Tidegate in a network namespace of their own ...");
     let lab = Lab::start(&Plan { dns: DNS.to_owned(), ..Plan::default() })?;
     let daemon = Daemon::start(&lab, CONFIG)?;
-    let mut delivered = 0;
     for (number, scene) in SCENES.iter().enumerate() {
+        thread::sleep(Duration::from_secs(scene.after_s));
         println!("\n{}. {}: client {}", number + 1, scene.what, scene.client);
-        if play(&lab, scene)? {
-            delivered += scene.recipients.len();
-            let mailbox = lab.exim.wait_delivered(delivered)?;
-            let message = mailbox.iter().rfind(|d| d.header("From").iter().any(|from| scene.message.contains(from)));
-            let status = message.map(|d| d.header("X-Tidegate-Status").concat()).context("the message is not there")?;
-            println!("   delivered; X-Tidegate-Status: {status}");
+        if let Some(id) = play(&lab, scene)? {
+            outcome(&lab, &daemon, &id)?;
         }
     }
     if keeps {
@@ -113,8 +160,8 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says one message's dialogue, prints it, and tells whether the message was accepted.
-fn play(lab: &Lab, scene: &Scene) -> anyhow::Result<bool> {
+/// Says one message's dialogue and prints it; gives Exim's id of the message if it was accepted.
+fn play(lab: &Lab, scene: &Scene) -> anyhow::Result<Option<String>> {
     let (mut client, greeting) = lab.client(scene.client)?;
     println!("   < {}", greeting.text);
     let mut commands = vec![format!("EHLO {}", scene.helo), format!("MAIL FROM:<{}>", scene.sender)];
@@ -123,13 +170,29 @@ fn play(lab: &Lab, scene: &Scene) -> anyhow::Result<bool> {
         let reply = client.say(&command)?;
         if reply.code >= 400 {
             println!("   > {command}\n   < {}", reply.text.replace('\n', "\n   < "));
-            return Ok(false);
+            return Ok(None);
         }
         println!("   > {command}\n   < {}", reply.text.lines().last().unwrap_or_default());
     }
     let reply = client.data(scene.message.as_bytes())?;
-    println!("   > DATA (a message of {} octets)\n   < {}", scene.message.len(), reply.text);
-    Ok(reply.code < 400)
+    println!("   > DATA (a message of {} octets)\n   < {}", scene.message.len(), reply.text.replace('\n', "\n   < "));
+    Ok(reply.text.strip_prefix("250 OK id=").map(str::to_owned))
+}
+
+/// Waits until Exim is done with the message, and prints what became of it for each recipient.
+fn outcome(lab: &Lab, daemon: &Daemon, id: &str) -> anyhow::Result<()> {
+    lab.exim.wait_log(&format!("{id} Completed"))?;
+    let received = format!("id {id}");
+    for message in lab.exim.delivered()? {
+        if message.header("Received").iter().any(|field| field.contains(&received)) {
+            println!("   delivered to {}: {}", message.recipient, message.header("X-Tidegate-Status").concat());
+        }
+    }
+    let listed = daemon.command(lab, &["quarantine", "list"])?;
+    for line in String::from_utf8_lossy(&listed.stdout).lines().filter(|line| line.contains(id)) {
+        println!("   kept in quarantine: {line}");
+    }
+    Ok(())
 }
 
 fn keep(lab: &Lab, daemon: &Daemon) {
