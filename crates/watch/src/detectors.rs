@@ -50,6 +50,8 @@ pub enum AlertKind {
     DistributedGuessing,
     /// One address asks for many mailboxes that do not exist.
     Dictionary,
+    /// A login succeeded from a network from which it had failed again and again.
+    GuessedPassword,
     /// Many logins that used to work fail at once: the server is broken, and nobody is to be banned for it.
     LoginsBroken,
     /// Far more recipients than ever before.
@@ -107,6 +109,8 @@ pub struct Thresholds {
     pub network_addresses_10m: u32,
     /// Addresses that fail under one name in an hour.
     pub login_addresses_1h: u32,
+    /// Failures under one name in a day after which a success from the same network counts as guessed.
+    pub failures_before_success_1d: u32,
     /// Unknown recipients that one address asks for in ten minutes.
     pub unknown_asked_10m: u32,
     /// Recipients of one sender in an hour from which on its own past is compared.
@@ -143,6 +147,7 @@ impl Default for Thresholds {
             names_1h: 8,
             network_addresses_10m: 8,
             login_addresses_1h: 12,
+            failures_before_success_1d: 20,
             unknown_asked_10m: 10,
             recipients_1h: 60,
             peak_factor: 5,
@@ -218,8 +223,9 @@ impl Detectors {
         if message.is_doubtful {
             return Vec::new();
         }
-        self.logins.sent(message);
-        self.outbound.arrived(message, &self.thresholds)
+        let mut alerts = self.logins.sent(message, &self.thresholds);
+        alerts.extend(self.outbound.arrived(message, &self.thresholds));
+        alerts
     }
 
     fn outcome(&mut self, message: &Message, delivery: &Delivery<'_>) -> Vec<Alert> {

@@ -105,6 +105,19 @@ fn an_old_password_in_a_telephone_is_no_attack() {
 }
 
 #[test]
+fn a_password_that_was_guessed() {
+    let mut watch = Watch::new();
+    for minute in 0..25 {
+        watch.line(&failure(minute, &format!("198.51.100.{}", minute % 3), "anna@site.example"));
+    }
+    watch.line(&sent(60, "192.0.2.9", "anna@site.example"));
+    assert!(!watch.kinds().contains(&AlertKind::GuessedPassword), "the owner is elsewhere");
+    watch.line(&sent(61, "198.51.100.77", "anna@site.example"));
+    let last = watch.alerts.last().expect("an alert");
+    assert_eq!((last.kind, &last.subject), (AlertKind::GuessedPassword, &Subject::Login("anna@site.example".into())));
+}
+
+#[test]
 fn a_broken_server_bans_nobody() {
     let mut watch = Watch::new();
     for n in 0..30 {

@@ -6,6 +6,20 @@ use generator::{Compromise, Plan};
 use tidegate_watch::report::{Collector, Settings};
 use tidegate_watch::{Place, Reader};
 
+/// The report over a plan's log; `change` may alter or leave out lines.
+fn report_of(plan: &Plan, change: fn(&str) -> Option<String>) -> tidegate_watch::api::report::Report {
+    let mut reader = Reader::new();
+    let mut collector = Collector::new(Settings::default());
+    let mut line = 0;
+    generator::write(plan, |text| {
+        line += 1;
+        if let Some(text) = change(text) {
+            collector.feed(&reader.read(&text), Place { file: 0, line });
+        }
+    });
+    collector.report()
+}
+
 fn report(plan: &Plan) -> tidegate_watch::api::report::Report {
     let mut reader = Reader::new();
     let mut collector = Collector::new(Settings::default());
@@ -47,5 +61,30 @@ fn clean_months_accuse_nobody() {
         assert!(report.suspects.is_empty(), "seed {seed}: {:#?}", report.suspects);
         assert!(report.totals.messages > 1_000, "{:?}", report.totals);
         assert_eq!(report.totals.unknown_lines, 0);
+    }
+}
+
+/// A log as Exim writes it without any `log_selector`: no recipients, no subject, no commands, no process ids.
+#[test]
+fn a_poor_log_tells_as_well() {
+    let poor = |line: &str| {
+        if line.contains(" cwd=") {
+            return None;
+        }
+        let (time, rest) = line.split_at_checked(20)?;
+        let rest = rest.split_once("] ").filter(|_| rest.starts_with('[')).map_or(rest, |(_, rest)| rest);
+        let end = if rest.contains(" <= ") { rest.find(" T=\"").unwrap_or(rest.len()) } else { rest.len() };
+        Some(format!("{time}{}", rest.get(..end)?))
+    };
+    for (kind, seed) in
+        [(Compromise::StolenBurst, 500), (Compromise::UploadedMailer, 501), (Compromise::ForwarderLeak, 502)]
+    {
+        let plan = plan(seed, Some(kind));
+        let culprit = generator::culprit(&plan);
+        let report = report_of(&plan, poor);
+        // Without the command the script is not known, but whose it is.
+        let user = culprit.split('/').nth(2).unwrap_or(&culprit).to_owned();
+        let named: Vec<&str> = report.suspects.iter().map(|suspect| suspect.name.as_str()).collect();
+        assert_eq!(named, [user.as_str()], "{kind:?}");
     }
 }

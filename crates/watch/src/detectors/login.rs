@@ -60,7 +60,11 @@ struct Network {
 struct Name {
     last: Timestamp,
     addresses: Lately,
+    failures: Window,
+    /// Networks from which it failed.
+    networks: Lately,
     quiet: Quiet,
+    guessed: Quiet,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -97,8 +101,7 @@ impl Logins {
         if let Kind::Login(login) = &event.kind
             && let Some(ip) = login.peer.ip
         {
-            self.good.row(good_key(login.user, ip)).last = time;
-            return Vec::new();
+            return self.succeeded(login.user, ip, time, thresholds);
         }
         let Some(offence) = event.offence() else { return Vec::new() };
         let is_failure = matches!(offence.kind, OffenceKind::AuthFailure | OffenceKind::AuthNotOffered);
@@ -115,11 +118,32 @@ impl Logins {
         self.failed(offence.ip, user, offence.times, time, thresholds)
     }
 
-    /// A message sent under a login speaks for the network it came from.
-    pub(super) fn sent(&mut self, message: &Message) {
-        if let (Origin::Login(user), Some(ip), Some(time)) = (&message.origin, message.ip, message.arrived) {
-            self.good.row(good_key(user, ip)).last = time;
+    /// A message sent under a login shows that the login worked.
+    pub(super) fn sent(&mut self, message: &Message, thresholds: &Thresholds) -> Vec<Alert> {
+        match (&message.origin, message.ip, message.arrived) {
+            (Origin::Login(user), Some(ip), Some(time)) => self.succeeded(user, ip, time, thresholds),
+            _ => Vec::new(),
         }
+    }
+
+    /// A login that worked speaks for the network it came from, unless the same network has just been guessing.
+    fn succeeded(&mut self, user: &str, ip: IpAddr, time: Timestamp, thresholds: &Thresholds) -> Vec<Alert> {
+        let name = user.to_ascii_lowercase();
+        let was_good = self.is_good(user, ip, time);
+        self.good.row(good_key(user, ip)).last = time;
+        if was_good || self.names.get(&name).is_none() {
+            return Vec::new();
+        }
+        let row = self.names.row(name.clone());
+        let failures = row.failures.add(time, DAY_MS, 0);
+        let is_guessed = failures >= thresholds.failures_before_success_1d
+            && row.networks.has(hash(&network(ip)), time.plus_millis(-DAY_MS));
+        if !is_guessed || !row.guessed.pass(time, DAY_MS) {
+            return Vec::new();
+        }
+        let evidence =
+            format!("got in from {ip} after {failures} failed logins within a day, some from the same network");
+        vec![Alert { kind: AlertKind::GuessedPassword, subject: Subject::Login(name), time, times: failures, evidence }]
     }
 
     fn is_good(&self, user: &str, ip: IpAddr, time: Timestamp) -> bool {
@@ -169,7 +193,7 @@ impl Logins {
             );
         }
         self.by_network(ip, time, thresholds, &mut alerts);
-        self.by_name(ip, user, time, thresholds, &mut alerts);
+        self.by_name(ip, user, times, time, thresholds, &mut alerts);
         alerts
     }
 
@@ -189,7 +213,15 @@ impl Logins {
         }
     }
 
-    fn by_name(&mut self, ip: IpAddr, user: &str, time: Timestamp, thresholds: &Thresholds, alerts: &mut Vec<Alert>) {
+    fn by_name(
+        &mut self,
+        ip: IpAddr,
+        user: &str,
+        times: u32,
+        time: Timestamp,
+        thresholds: &Thresholds,
+        alerts: &mut Vec<Alert>,
+    ) {
         /// Longer names are no logins.
         const NAME_OCTETS_MAX: usize = 254;
         if user.is_empty() || user.len() > NAME_OCTETS_MAX {
@@ -198,6 +230,8 @@ impl Logins {
         let user = user.to_ascii_lowercase();
         let row = self.names.row(user.clone());
         row.last = time;
+        row.failures.add(time, DAY_MS, times);
+        row.networks.note(hash(&network(ip)), time, DAY_MS);
         let addresses = row.addresses.note(hash(&ip.to_string()), time, HOUR_MS);
         if addresses >= thresholds.login_addresses_1h && row.quiet.pass(time, AGAIN_AFTER_MS) {
             alerts.push(Alert {

@@ -58,6 +58,13 @@ impl Lately {
     }
 }
 
+impl Lately {
+    /// Whether `value` was seen since `since`.
+    pub(super) fn has(&self, value: u64, since: Timestamp) -> bool {
+        self.seen.iter().any(|(known, at)| *known == value && *at >= since)
+    }
+}
+
 /// A row that knows when it was last used.
 pub(super) trait Row: Default {
     /// When it was last used.

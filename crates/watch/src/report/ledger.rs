@@ -22,6 +22,8 @@ const SAYINGS_MAX: usize = 16;
 const HOSTS_MAX: usize = 20_000;
 /// A network counts as new to a domain for this long.
 const NETWORK_IS_NEW_HOURS: u32 = 24;
+/// How cPanel's logins of its own services begin.
+const SERVICE_LOGIN: &str = "__cpanel__service__auth__";
 /// Messages kept as examples.
 const SAMPLES_MAX: usize = 3;
 
@@ -50,6 +52,8 @@ impl Actor {
     #[must_use]
     pub fn of(message: &Message) -> Option<Actor> {
         match &message.origin {
+            // The panel's own services log in under names of this kind; they are no mailbox of anybody.
+            Origin::Login(user) if user.starts_with(SERVICE_LOGIN) => None,
             Origin::Login(user) => Some(Actor::Mailbox(user.to_ascii_lowercase().into())),
             Origin::Script { user, script } => Some(Actor::Script { user: user.clone(), script: script.clone() }),
             Origin::Local(user) => Some(Actor::User(user.clone())),
