@@ -437,6 +437,12 @@ static TABLE: &[EvalFn] = &[
     full("tvd_vertical_words", "BodyEval", &[], body::tvd_vertical_words),
 ];
 
+/// All functions, sorted by name.
+#[must_use]
+pub fn all() -> &'static [EvalFn] {
+    TABLE
+}
+
 /// The function of this name; `None` when there is none.
 #[must_use]
 pub fn lookup(name: &str) -> Option<&'static EvalFn> {
