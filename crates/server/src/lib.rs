@@ -13,6 +13,7 @@ pub mod daemon;
 pub mod dns;
 pub mod frontends;
 pub mod installer;
+pub mod journal;
 pub mod panels;
 pub mod quarantine;
 pub mod sessions;

@@ -1,0 +1,156 @@
+//! The journal: one record for each transaction and each refusal, with all that the policy read, so that `tidegate why` can
+//! explain a verdict and make it again.
+//!
+//! A folder of one SQL file a day, which is why retention is the removal of whole files. One thread writes in groups;
+//! [`Journal::record`] never waits. Records stand in a tail until there are enough of them for a block, which is compressed
+//! and gets a filter of the keys it may be found by; see `day.rs`. Refusals before DATA come in floods: those of one client
+//! for one reason within an hour are one record that counts.
+//!
+//! What cannot be recorded, because the disk is full or too slow, is counted in [`Journal::health`]; mail flows.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use self::writer::{Message, Status, Writer};
+
+mod block;
+mod day;
+mod floods;
+mod query;
+mod record;
+mod writer;
+
+pub use query::{Found, Query, Reader};
+pub use record::{Entry, Record, Repeats};
+
+/// Records that wait for the writing thread at most; a record is some kilobytes.
+const QUEUE_MAX: usize = 4096;
+
+/// `[journal]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Days that are kept.
+    pub keep_days: u16,
+    /// Size of all days together, in megabytes; above it the oldest go first.
+    pub size_mb_max: u32,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { keep_days: 30, size_mb_max: 2048 }
+    }
+}
+
+/// A record is not on disk.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("journal: {0}")]
+pub struct JournalError(pub String);
+
+/// How the journal is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// Records written since the start, those that were added to an earlier one included.
+    pub written: u64,
+    /// Records lost since the start.
+    pub dropped: u64,
+    /// What is wrong now; `None` if the last group was written.
+    pub trouble: Option<String>,
+    /// Damaged files that were set aside since the start.
+    pub set_aside: Vec<PathBuf>,
+}
+
+/// The journal, for writing. Reading is [`Reader`]'s, which needs the folder only.
+pub struct Journal {
+    folder: PathBuf,
+    queue: SyncSender<Message>,
+    status: Arc<Status>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Journal {
+    /// Opens the journal in `folder`, or begins it.
+    ///
+    /// # Errors
+    /// Only if the system gives no thread; what is wrong with folder or files is told by [`Journal::health`].
+    pub fn open(folder: &Path, config: Config) -> std::io::Result<Journal> {
+        let (queue, receiver) = sync_channel(QUEUE_MAX);
+        let status = Arc::new(Status::default());
+        let writer = Writer::new(folder, config, Arc::clone(&status), receiver);
+        let writer = std::thread::Builder::new().name("journal".into()).spawn(move || writer.run())?;
+        Ok(Journal { folder: folder.to_owned(), queue, status, writer: Some(writer) })
+    }
+
+    /// Records `record` soon. A refusal before DATA may be added to an earlier one of the same client and reason. Returns
+    /// whether there was room; if not, the record is lost and counted.
+    pub fn record(&self, record: Record) -> bool {
+        match self.queue.try_send(Message::Record(Box::new(record))) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.status.dropped.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+
+    /// Records `record` and resolves when it is on disk: for records that explain an effect.
+    ///
+    /// # Errors
+    /// When it is not on disk; it counts as lost.
+    pub async fn record_synced(&self, record: Record) -> Result<(), JournalError> {
+        let (reply, done) = oneshot::channel();
+        self.ask(Message::Synced(Box::new(record), reply)).inspect_err(|_| {
+            self.status.dropped.fetch_add(1, Ordering::Relaxed);
+        })?;
+        done.await.unwrap_or_else(|_| Err(JournalError("the writing thread has ended".into())))
+    }
+
+    /// Resolves when everything recorded before is on disk.
+    ///
+    /// # Errors
+    /// When it is not, because the disk does not take it.
+    pub async fn flush(&self) -> Result<(), JournalError> {
+        let (reply, done) = oneshot::channel();
+        self.ask(Message::Flush(reply))?;
+        done.await.unwrap_or_else(|_| Err(JournalError("the writing thread has ended".into())))
+    }
+
+    fn ask(&self, message: Message) -> Result<(), JournalError> {
+        self.queue.try_send(message).map_err(|error| {
+            JournalError(match error {
+                TrySendError::Full(_) => "too many records wait for the disk".into(),
+                TrySendError::Disconnected(_) => "the writing thread has ended".into(),
+            })
+        })
+    }
+
+    /// How the journal is.
+    pub fn health(&self) -> Health {
+        self.status.health()
+    }
+
+    /// What was recorded.
+    pub fn reader(&self) -> Reader {
+        Reader::new(&self.folder)
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // Waits for room in the queue: at the end, nothing is to be lost.
+        let _ = self.queue.send(Message::Stop);
+        if let Some(writer) = self.writer.take() {
+            // A panic of the writer has been reported by the panic hook already.
+            let _ = writer.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
