@@ -224,7 +224,16 @@ fn record(id: String, at: Timestamp, brief: Brief, duration_us: u64) -> Record {
 fn brief(stage: Stage, findings: Vec<Weighed>, recipients: Vec<RecipientBrief>) -> Brief {
     let config = policy::Config::default();
     let caps: BTreeMap<Group, Score> = config.caps;
-    Brief { stage, refuse_at: Stage::Rcpt, submits: false, caps, findings, gaps: Vec::new(), recipients }
+    Brief {
+        stage,
+        refuse_at: Stage::Rcpt,
+        submits: false,
+        can_keep: true,
+        caps,
+        findings,
+        gaps: Vec::new(),
+        recipients,
+    }
 }
 
 fn recipient_brief(address: &str, findings: Vec<Weighed>) -> RecipientBrief {

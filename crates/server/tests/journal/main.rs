@@ -25,6 +25,7 @@ fn record(number: u64) -> Record {
         stage: Stage::Data,
         refuse_at: Stage::Rcpt,
         submits: false,
+        can_keep: true,
         caps: BTreeMap::new(),
         findings: Vec::new(),
         gaps: Vec::new(),
