@@ -73,7 +73,7 @@ impl Exim {
         let begun = Instant::now();
         while !fs::exists(self.folder.join("exim.pid"))? {
             let said = fs::read_to_string(self.folder.join("exim.err")).unwrap_or_default();
-            ensure!(begun.elapsed() < Duration::from_secs(10), "exim4 did not come up: {said}");
+            ensure!(begun.elapsed() < Duration::from_secs(30), "exim4 did not come up: {said}");
             thread::sleep(Duration::from_millis(10));
         }
         Ok(())
@@ -126,7 +126,7 @@ impl Exim {
     /// Waits until `count` messages are delivered, and a moment longer for one too many.
     ///
     /// # Errors
-    /// When there are more, or fewer after twenty seconds.
+    /// When there are more, or fewer after a minute.
     pub fn wait_delivered(&self, count: usize) -> anyhow::Result<Vec<Delivered>> {
         let begun = Instant::now();
         loop {
@@ -136,7 +136,7 @@ impl Exim {
                 return Ok(delivered);
             }
             let log = self.log();
-            ensure!(begun.elapsed() < Duration::from_secs(20), "{} of {count} delivered:\n{log}", delivered.len());
+            ensure!(begun.elapsed() < Duration::from_secs(60), "{} of {count} delivered:\n{log}", delivered.len());
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -144,7 +144,7 @@ impl Exim {
     /// Waits until the main log holds `text`, and gives all of the log.
     ///
     /// # Errors
-    /// When it does not within ten seconds.
+    /// When it does not within a minute.
     pub fn wait_log(&self, text: &str) -> anyhow::Result<String> {
         let begun = Instant::now();
         loop {
@@ -152,7 +152,7 @@ impl Exim {
             if log.contains(text) {
                 return Ok(log);
             }
-            ensure!(begun.elapsed() < Duration::from_secs(10), "`{text}` is not in the log:\n{log}");
+            ensure!(begun.elapsed() < Duration::from_secs(60), "`{text}` is not in the log:\n{log}");
             thread::sleep(Duration::from_millis(20));
         }
     }

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -107,18 +108,25 @@ impl Namespace {
 impl Drop for Namespace {
     fn drop(&mut self) {
         self.end_processes();
-        let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
+        let _ = Command::new("ip").args(["netns", "del", &self.name]).output();
         let _ = fs::remove_dir_all(self.etc());
     }
 }
 
-/// Takes away the namespaces of processes that were killed before they could.
+/// Takes away namespaces and folders of labs whose processes were killed before they could.
 fn remove_leftovers() {
-    let names = fs::read_dir("/etc/netns").into_iter().flatten().flatten();
-    for name in names.filter_map(|entry| entry.file_name().into_string().ok()) {
-        let owner = name.strip_prefix(PREFIX).and_then(|n| n.split('-').nth(1)).and_then(|pid| pid.parse::<u32>().ok());
+    let folders = [PathBuf::from("/etc/netns"), std::env::temp_dir()];
+    let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+    for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
+        let mut words = name.split('-');
+        let owner = match (words.next(), words.next(), words.next(), words.next()) {
+            (Some(PREFIX), Some(pid), Some(_number), None) => pid.parse::<u32>().ok(),
+            _ => None,
+        };
         if owner.is_some_and(|pid| !fs::exists(format!("/proc/{pid}")).unwrap_or(true)) {
+            let folder = std::env::temp_dir().join(&name);
             drop(Namespace { name });
+            let _ = fs::remove_dir_all(folder);
         }
     }
 }

@@ -96,7 +96,7 @@ impl Stub {
         self.state().seen.clone()
     }
 
-    /// The last ask of a stage, once there is one; waits up to five seconds, since Exim asks after it has answered its
+    /// The last ask of a stage, once there is one; waits up to fifteen seconds, since Exim asks after it has answered its
     /// client.
     ///
     /// # Errors
@@ -109,7 +109,7 @@ impl Stub {
             {
                 return Ok(seen);
             }
-            anyhow::ensure!(begun.elapsed() < Duration::from_secs(5), "no ask of stage {stage:?} came");
+            anyhow::ensure!(begun.elapsed() < Duration::from_secs(15), "no ask of stage {stage:?} came");
             thread::sleep(Duration::from_millis(10));
         }
     }

@@ -147,7 +147,7 @@ fn a_daemon_restarted_before_data_judges_alike() {
 #[test]
 fn an_unknown_suspicious_sender_waits_once() {
     let config =
-        "[blocklists.\"bl.test\"]\nweight = 3.0\ncodes = { \"127.0.0.2\" = {} }\n[checks.greylist]\ndelay_s = 2\n";
+        "[blocklists.\"bl.test\"]\nweight = 3.0\ncodes = { \"127.0.0.2\" = {} }\n[checks.greylist]\ndelay_s = 5\n";
     let Some((lab, _daemon)) = lab("an_unknown_suspicious_sender_waits_once", config) else { return };
     let attempt = |source: &str, helo: &str, sender: &str| {
         let (mut client, _) = lab.client(source).unwrap();
@@ -159,7 +159,7 @@ fn an_unknown_suspicious_sender_waits_once() {
     let first = attempt("203.0.113.66", "mail.bad.test", "a@bad.test");
     assert_eq!(first.code, 451, "{}", first.text);
     assert_eq!(attempt("203.0.113.66", "mail.bad.test", "a@bad.test").code, 451, "too early");
-    thread::sleep(Duration::from_millis(2100));
+    thread::sleep(Duration::from_millis(5100));
     assert_eq!(attempt("203.0.113.66", "mail.bad.test", "a@bad.test").code, 250);
     lab.exim.wait_delivered(2).unwrap();
 }
