@@ -13,10 +13,12 @@ use serde::{Deserialize, Serialize};
 use tidegate_mail::{Domain, Score};
 
 mod ask;
+mod change;
 mod code;
 mod health;
 
 pub use ask::{ListAnswer, Listing, about_client, ask_domains};
+pub use change::{Change, Changes, changed};
 pub use code::{CodeError, CodePattern};
 pub use health::{Health, health};
 
