@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::{Deserialize, Serialize};
-use tidegate_filter::blocklists::Catalogue;
+use tidegate_filter::blocklists::{self, Catalogue, Changes};
 use tidegate_filter::checks::{self, lists};
 use tidegate_filter::engine::{self, ConfigError, Deadlines, Engine, ServerIdentity};
 use tidegate_filter::policy;
@@ -53,7 +53,7 @@ pub struct Config {
     pub weights: BTreeMap<String, Score>,
     /// Changes of the catalogue of DNS lists.
     #[serde(default)]
-    pub blocklists: Catalogue,
+    pub blocklists: Changes,
 }
 
 /// `[state]`
@@ -143,10 +143,15 @@ impl Config {
             checks: self.checks.clone(),
             weights: self.weights.clone(),
             lists: read_lists(&self.lists_path())?,
-            blocklists: self.blocklists.clone(),
+            blocklists: blocklists::changed(shipped_blocklists(), &self.blocklists),
         };
         Engine::new(config).map_err(|problems| Error::Problems { path: path.to_owned(), problems })
     }
+}
+
+/// The catalogue of DNS lists that comes with Tidegate.
+fn shipped_blocklists() -> Catalogue {
+    toml::from_str(blocklists::SHIPPED).expect("the shipped catalogue reads, as a test of it proves")
 }
 
 /// Reads the own lists at `path`; no file means no entries.
