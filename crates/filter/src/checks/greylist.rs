@@ -213,6 +213,20 @@ fn signed(duration: Duration) -> SignedDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blocklists::Catalogue;
+    use crate::engine::ServerIdentity;
+
+    #[test]
+    fn times_that_contradict_each_other_are_refused() {
+        let identity = ServerIdentity { hostname: "mx.test".parse().unwrap(), trusted_relays: Vec::new() };
+        let blocklists = Catalogue::new();
+        let parts = Parts { identity: &identity, lists: &[], blocklists: &blocklists };
+        let problem = |config| Check::build(&config, &parts).err().map(|error| error.to_string()).unwrap_or_default();
+        assert_eq!(problem(Config::default()), "");
+        assert!(problem(Config { delay_s: 7200, window_h: 1, ..Config::default() }).contains("raise window_h"));
+        assert!(problem(Config { window_h: 1000, ..Config::default() }).contains("72 at most"));
+        assert!(problem(Config { memory_days: 400, ..Config::default() }).contains("40 at most"));
+    }
 
     #[test]
     fn an_old_row_still_reads() {

@@ -185,3 +185,18 @@ impl OnRcpt for Check {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_widens_or_narrows_every_limit() {
+        let config = Config::default();
+        assert_eq!(config.tier(Standing::Unknown), config);
+        assert_eq!(config.tier(Standing::Good).sessions_max, 200);
+        assert_eq!(config.tier(Standing::Bad).unknown_recipients_per_hour, 6);
+        let narrow = Config { sessions_max: 2, ..config };
+        assert_eq!(narrow.tier(Standing::Bad).sessions_max, 1, "nobody is shut out for good");
+    }
+}
