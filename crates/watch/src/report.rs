@@ -96,7 +96,11 @@ impl Collector {
         }
         match &event.kind {
             Kind::Unknown => self.totals.unknown_lines += 1,
-            Kind::Queue(Queue::Frozen) => self.totals.frozen += 1,
+            // Each queue run says again that a message is frozen; it counts once.
+            Kind::Queue(Queue::Frozen) => {
+                let message = event.id.and_then(|id| self.joiner.get(id));
+                self.totals.frozen += u64::from(message.is_some_and(|message| !message.is_frozen));
+            }
             Kind::Rejection(rejection) => {
                 self.totals.refused += 1;
                 if rejection.cause == Failing::Relay && !rejection.is_doubtful {

@@ -171,6 +171,12 @@ impl Joiner {
         self.losses
     }
 
+    /// The message with this queue id, if it is not finished.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<&Message> {
+        QueueId::new(id).and_then(|id| self.open.get(&id))
+    }
+
     /// Messages that are not finished.
     pub fn open(&self) -> impl Iterator<Item = &Message> {
         self.open.values()

@@ -141,6 +141,7 @@ fn refusals_in_plain_words_and_frozen_mail() {
         lines.push(format!("2026-03-01 10:00:00 {id} <= {ANNA} S=900 for x@gmail.com"));
         lines.push(format!("2026-03-01 10:00:01 {id} ** x@gmail.com R=dnslookup T=remote_smtp H=gmail-smtp-in.l.google.com [142.250.27.27]: SMTP error from remote mail server after end of data: 550-5.7.26 Unauthenticated email from site.example is not accepted due to domain's DMARC policy."));
         lines.push(format!("2026-03-01 10:00:01 {id} Frozen (delivery error message)"));
+        lines.push(format!("2026-03-01 10:30:01 {id} Message is frozen"));
     }
     let report = collect(&lines).report();
     let refusal = report.refusals.first().expect("a refusal");

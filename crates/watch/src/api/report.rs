@@ -71,7 +71,7 @@ pub struct Totals {
     pub relay_attempts: u64,
     /// Logins that failed.
     pub auth_failures: u64,
-    /// Times that a message was put on hold.
+    /// Messages that were put on hold.
     pub frozen: u64,
     /// Messages let go because too many were open.
     pub lost_messages: u64,
