@@ -53,6 +53,15 @@ pub(super) fn closes(name: &str) -> Option<(&'static [&'static str], &'static [&
     }
 }
 
+/// Whether `name` is among those that [`closes`] names, as closed or as a wall.
+pub(super) fn is_in_order(name: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "p", "li", "dt", "dd", "dl", "option", "optgroup", "select", "tr", "tbody", "thead", "tfoot", "ul", "ol",
+        "menu", "dir",
+    ];
+    NAMES.contains(&name) || WALLS.contains(&name)
+}
+
 /// Elements that closing tags do not reach through, unless they name one of them.
 pub(super) const WALLS: &[&str] = &["td", "th", "caption", "table", "html", "template", "object", "applet"];
 

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::css::{Colour, Length, Paint, Sheet, Style, legacy_paint, length};
-use super::element::{Kind, WALLS, closes, is_special, kind};
+use super::element::{Kind, WALLS, closes, is_in_order, is_special, kind};
 use super::token::{Tag, Token, Tokens};
 use super::{Form, HiddenText, Hiding, Html, Image, Link, entity, is_invisible};
 use crate::Limits;
@@ -111,6 +111,8 @@ impl Inherited {
 
 struct Open {
     name: String,
+    /// Whether another opening tag may close it, or it is a wall to that: asked for every tag of hostile depth.
+    is_in_order: bool,
     kind: Kind,
     style: Style,
     inherited: Inherited,
@@ -289,7 +291,8 @@ impl<'a> Renderer<'a> {
             return;
         }
         let inherited = Inherited { link: link.or(inherited.link), ..inherited };
-        self.open.push(Open { name, kind, style, inherited, link });
+        let is_in_order = is_in_order(&name);
+        self.open.push(Open { name, is_in_order, kind, style, inherited, link });
     }
 
     /// Records what a tag refers to. The index of the link that it opens.
@@ -463,6 +466,9 @@ impl<'a> Renderer<'a> {
         while at > 0 {
             at -= 1;
             let Some(element) = self.open.get(at) else { return };
+            if !element.is_in_order {
+                continue;
+            }
             if names.contains(&element.name.as_str()) {
                 self.close_at(at);
                 at = at.min(self.open.len());
