@@ -2,6 +2,7 @@
 //! images and forms. Builds no tree: a bounded stack of open elements carries what children inherit.
 //! Does not know style sheets beyond simple selectors, and no layout: `position`, floats and media queries do not count.
 
+mod attributes;
 mod css;
 mod element;
 mod entity;
@@ -9,8 +10,9 @@ mod entity;
 mod oracle;
 mod render;
 mod token;
+mod writer;
 
-pub(crate) use render::{count_invisible, render_plain};
+pub(crate) use writer::{count_invisible, render_plain};
 
 /// How text was kept from the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,20 +1,16 @@
 //! From tokens to what a reader sees. Each open element carries what its children inherit; text goes to the visible
 //! or to the hidden side by the style in force where it stands.
 
-use std::borrow::Cow;
-
-use super::css::{Colour, Length, Paint, Sheet, Style, legacy_paint, length};
+use super::attributes::Attributes;
+use super::css::{Colour, Length, Paint, Sheet, Style};
 use super::element::{Kind, WALLS, closes, is_in_order, is_special, kind};
 use super::token::{Tag, Token, Tokens};
-use super::{Form, HiddenText, Hiding, Html, Image, Link, entity, is_invisible};
+use super::writer::{Writer, count_invisible, push_anchor};
+use super::{Form, HiddenText, Hiding, Html, Image, Link, entity};
 use crate::Limits;
 
-/// Text of one anchor that is kept.
-const ANCHOR_OCTETS_MAX: usize = 1_000;
 /// Size of text where nothing is said, in CSS pixels.
 const FONT_PX: f32 = 16.0;
-/// The colour of links where nothing is said.
-const LINK: Colour = Colour(0, 0, 238);
 /// A font below this cannot be read.
 const FONT_PX_MIN: f32 = 2.0;
 
@@ -26,13 +22,6 @@ impl Html {
         renderer.run(html);
         renderer.finish()
     }
-}
-
-/// `text` as a reader sees it: blanks squeezed within lines, at most one empty line, nothing that has no width.
-pub(crate) fn render_plain(text: &str) -> String {
-    let mut writer = Writer::default();
-    writer.text(text, true);
-    writer.finish()
 }
 
 /// What children inherit.
@@ -510,171 +499,6 @@ impl<'a> Renderer<'a> {
             inherited = element.inherited;
         }
     }
-}
-
-/// The attributes of a tag, references decoded.
-struct Attributes<'a>(Vec<(&'a str, Cow<'a, str>)>);
-
-impl Attributes<'_> {
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
-    }
-
-    fn owned(&self, name: &str) -> String {
-        self.get(name).unwrap_or_default().to_owned()
-    }
-
-    /// Attributes that hold a script: `onclick` and the like.
-    fn handlers(&self) -> usize {
-        let is_handler = |name: &str| name.len() > 4 && name.get(..2).is_some_and(|on| on.eq_ignore_ascii_case("on"));
-        self.0.iter().filter(|(name, value)| is_handler(name) && !value.is_empty()).count()
-    }
-
-    fn pixels(&self, name: &str) -> Option<u32> {
-        match length(self.get(name)?)? {
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
-            Length::Px(px) => Some(px.clamp(0.0, 1e6) as u32),
-            Length::Share(_) => None,
-        }
-    }
-
-    /// What attributes say that CSS says otherwise today.
-    fn legacy_style(&self, name: &str) -> Style {
-        let mut style = Style::default();
-        if self.get("hidden").is_some() {
-            style.is_displayed = Some(false);
-        }
-        let colour = match name {
-            "body" => self.get("text"),
-            "font" | "basefont" => self.get("color"),
-            _ => None,
-        };
-        style.colour = colour.and_then(legacy_paint);
-        if name == "a" && self.get("href").is_some() {
-            style.colour = Some(Paint::Colour(LINK));
-        }
-        style.background = self.get("bgcolor").and_then(legacy_paint);
-        if self.get("background").is_some_and(|picture| !picture.is_empty()) {
-            style.background = Some(Paint::Unknown);
-        }
-        if matches!(name, "pre" | "textarea" | "xmp" | "plaintext" | "listing") {
-            style.keeps_blanks = Some(true);
-        }
-        style
-    }
-}
-
-/// Text that grows with its blanks squeezed and its lines kept apart.
-#[derive(Debug, Default)]
-struct Writer {
-    text: String,
-    gap: Gap,
-}
-
-/// What stands between the last word and the next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Gap {
-    #[default]
-    None,
-    Blank,
-    Line,
-    EmptyLine,
-}
-
-impl Writer {
-    fn text(&mut self, text: &str, keeps_blanks: bool) {
-        let mut rest = text;
-        while !rest.is_empty() {
-            let plain = rest.bytes().take_while(u8::is_ascii_graphic).count();
-            if plain > 0 {
-                let (word, after) = rest.split_at_checked(plain).unwrap_or((rest, ""));
-                self.push(word);
-                rest = after;
-                continue;
-            }
-            let Some(c) = rest.chars().next() else { return };
-            let (one, after) = rest.split_at_checked(c.len_utf8()).unwrap_or((rest, ""));
-            match c {
-                '\n' if keeps_blanks => self.line_end(),
-                _ if c.is_whitespace() => self.gap = self.gap.max(Gap::Blank),
-                _ if is_invisible(c) || c == '\0' => {}
-                _ => self.push(one),
-            }
-            rest = after;
-        }
-    }
-
-    fn push(&mut self, word: &str) {
-        if !self.text.is_empty() {
-            self.text.push_str(match self.gap {
-                Gap::None => "",
-                Gap::Blank => " ",
-                Gap::Line => "\n",
-                Gap::EmptyLine => "\n\n",
-            });
-        }
-        self.gap = Gap::None;
-        self.text.push_str(word);
-    }
-
-    /// The end or beginning of a block.
-    fn break_line(&mut self) {
-        self.gap = self.gap.max(Gap::Line);
-    }
-
-    /// The next cell of a row.
-    fn break_cell(&mut self) {
-        self.gap = self.gap.max(Gap::Blank);
-    }
-
-    /// A line break: two of them leave an empty line.
-    fn line_end(&mut self) {
-        self.gap = if self.gap >= Gap::Line { Gap::EmptyLine } else { Gap::Line };
-    }
-
-    fn finish(self) -> String {
-        self.text
-    }
-}
-
-/// Appends `text` to an anchor, blanks squeezed, up to the limit.
-fn push_anchor(anchor: &mut String, text: &str) {
-    for c in text.chars() {
-        if anchor.len() >= ANCHOR_OCTETS_MAX {
-            return;
-        }
-        match c {
-            _ if c.is_whitespace() => {
-                if !anchor.is_empty() && !anchor.ends_with(' ') {
-                    anchor.push(' ');
-                }
-            }
-            _ if is_invisible(c) => {}
-            _ => anchor.push(c),
-        }
-    }
-}
-
-/// Characters without width, and those of them that stand between two letters or digits.
-pub(crate) fn count_invisible(text: &str) -> (usize, usize) {
-    if text.is_ascii() {
-        return (0, 0);
-    }
-    let (mut all, mut in_words) = (0, 0);
-    // Those since the last visible character, if that was of a word.
-    let mut held = None;
-    for c in text.chars() {
-        if is_invisible(c) {
-            all += 1;
-            held = held.map(|count: usize| count + 1);
-        } else if c.is_alphanumeric() {
-            in_words += held.unwrap_or_default();
-            held = Some(0);
-        } else {
-            held = None;
-        }
-    }
-    (all, in_words)
 }
 
 #[cfg(test)]
