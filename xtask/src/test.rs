@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
-use crate::{cargo, no_arguments, shared, tidy};
+use crate::{cargo, docs, no_arguments, shared, tidy};
 
 /// How the reason begins for which a part of another test is ignored.
 const CHILD: &str = "runs as a child of";
@@ -37,6 +37,8 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     count.note("tidy", tidied.map_err(|error| error.to_string()));
     // The end-to-end tests start the program itself.
     count.step("build", cargo(&["build", "--package", "tidegate"]));
+    let reference = docs::run(&["--check".to_owned()]);
+    count.note("reference pages", reference.map_err(|error| error.to_string()));
     count.tests(cargo(&["test", "--workspace", "--no-fail-fast", "--", "--show-output"]))?;
     count.report()
 }

@@ -26,6 +26,8 @@ pub use session::Session;
 /// What the engine is built from. Each module owns its part; this only composes them.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Names program and configuration in each record.
+    pub fingerprint: String,
     /// `[server]`: who we are.
     pub identity: ServerIdentity,
     /// `[deadlines]`
@@ -110,6 +112,7 @@ pub enum ConfigError {
 
 /// The judgement, ready to run.
 pub struct Engine {
+    fingerprint: String,
     identity: ServerIdentity,
     deadlines: Deadlines,
     policy: policy::Config,
@@ -127,6 +130,7 @@ impl Engine {
         let parts = Parts { identity: &config.identity, lists: &config.lists, blocklists: &config.blocklists };
         let checks = ByStage::build(&config.checks, &parts).map_err(|error| vec![error])?;
         let engine = Engine {
+            fingerprint: config.fingerprint,
             on_unavailable: config.checks.on_unavailable.clone(),
             identity: config.identity,
             deadlines: config.deadlines,
@@ -153,6 +157,11 @@ impl Engine {
         let weighed = self.symbols().map(|(_, symbol)| (symbol, self.weight(symbol)));
         problems.extend(policy::lint(&self.policy, weighed).into_iter().map(ConfigError::Unsafe));
         problems
+    }
+
+    /// Names program and configuration.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// Every symbol that can be found, with the check it belongs to.

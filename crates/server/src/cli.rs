@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::DEFAULT_PATH;
 
@@ -13,9 +13,12 @@ mod config;
 mod exim;
 mod explain;
 mod list;
+mod moment;
 mod quarantine;
+mod reference;
 mod serve;
 mod status;
+mod why;
 
 /// How a verb ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,10 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Explains verdicts: who, when, what was found, and what it came to.
+    Why(why::Why),
+    /// Shows recent verdicts.
+    Log(why::Log),
     /// Changes or shows the own allow and block lists.
     #[command(subcommand)]
     List(list::Verb),
@@ -73,6 +80,17 @@ enum Verb {
     Exim(exim::Verb),
     /// Judges messages that lie in files.
     Check(check::Arguments),
+    /// Writes what a shell needs to complete the command line.
+    Completion {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Writes the reference pages.
+    #[command(hide = true)]
+    Reference {
+        /// Where to.
+        folder: PathBuf,
+    },
     /// Checks the configuration, or shows it.
     #[command(subcommand)]
     Config(config::Verb),
@@ -84,10 +102,17 @@ pub fn run() -> ExitCode {
     let ended = match cli.verb {
         Verb::Serve => serve::run(&cli.config),
         Verb::Status { json } => status::run(&cli.config, json),
+        Verb::Why(arguments) => why::why(&cli.config, &arguments),
+        Verb::Log(arguments) => why::log(&cli.config, &arguments),
         Verb::List(verb) => list::run(&cli.config, &verb),
         Verb::Quarantine(verb) => quarantine::run(&cli.config, &verb),
         Verb::Exim(verb) => exim::run(&cli.config, &verb),
         Verb::Check(arguments) => check::run(&cli.config, &arguments),
+        Verb::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "tidegate", &mut std::io::stdout());
+            Ok(Ended::Done)
+        }
+        Verb::Reference { folder } => reference::run(&folder),
         Verb::Config(verb) => config::run(&cli.config, &verb),
     };
     match ended {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tidegate_filter::engine::Session;
+use tidegate_filter::session::{Client, Stage};
 use tidegate_filter::store::Write;
 use tidegate_filter::verdict::{Action, HeaderEdit, Judgement};
 use tidegate_filter::world::World;
@@ -12,10 +13,12 @@ use tidegate_mail::Message;
 use tidegate_wire::exim::ExactAddress;
 
 use crate::daemon::Counters;
+use crate::journal::{Journal, Record};
 use crate::quarantine::{Keep, Offer, Quarantine, QuarantineError, Reason};
 
 /// Carries out what was judged.
 pub struct Conclude {
+    journal: Journal,
     quarantine: Quarantine,
     counters: Arc<Counters>,
 }
@@ -28,8 +31,6 @@ pub struct Occasion<'a> {
     pub session: &'a Session,
     /// The MTA's id of the message, once it has one.
     pub mta_id: Option<&'a str>,
-    /// The recipient asked about, at RCPT.
-    pub recipient: Option<&'a ExactAddress>,
     /// The message, at DATA.
     pub submitted: Option<Submitted<'a>>,
     /// When the ask arrived.
@@ -45,9 +46,9 @@ pub struct Submitted<'a> {
 }
 
 impl Conclude {
-    /// Keeps messages back in `quarantine`.
-    pub fn new(quarantine: Quarantine, counters: Arc<Counters>) -> Conclude {
-        Conclude { quarantine, counters }
+    /// Records in `journal` and keeps messages back in `quarantine`.
+    pub fn new(journal: Journal, quarantine: Quarantine, counters: Arc<Counters>) -> Conclude {
+        Conclude { journal, quarantine, counters }
     }
 
     /// Records `judgement` and returns it as it is to be carried out.
@@ -58,7 +59,26 @@ impl Conclude {
             let value = occasion.id.to_owned();
             judgement.edits.push(HeaderEdit::Add { name: "X-Tidegate-Id".into(), value });
         }
+        self.record(occasion, &judgement, world).await;
         judgement
+    }
+
+    /// One record a transaction, and one for each refusal before DATA. The record of a message that is kept back is on disk
+    /// before the reply; mail is not held up for any other.
+    async fn record(&self, occasion: &Occasion<'_>, judgement: &Judgement, world: &World) {
+        let verdict = &judgement.verdict;
+        if verdict.stage < Stage::Data && !verdict.action.is_refusal() {
+            return;
+        }
+        let record = record(occasion, judgement, world);
+        if verdict.recipients.iter().any(|ruled| ruled.action == Action::Quarantine) {
+            if let Err(error) = self.journal.record_synced(record).await {
+                tracing::error!(%error, id = occasion.id, "the record of a message that is kept back is not on disk");
+                self.counters.unrecorded.increment();
+            }
+        } else if !self.journal.record(record) {
+            self.counters.unrecorded.increment();
+        }
     }
 
     /// Makes a durable copy for the recipients that do not get the message. Without a copy it is not kept back: it goes to
@@ -107,6 +127,11 @@ impl Conclude {
         self.quarantine.keep(mta_id, recipient, world.clock.now()).await
     }
 
+    /// The journal, for its health and for the end.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     /// The quarantine, for upkeep and for messages that come back from it.
     pub fn quarantine(&self) -> &Quarantine {
         &self.quarantine
@@ -135,4 +160,32 @@ fn reasons(judgement: &Judgement, envelope: &[ExactAddress]) -> Vec<Reason> {
         Some(Reason { address: exact.clone(), score: ruled.score, reason: ruled.reason.clone() })
     })
     .collect()
+}
+
+fn record(occasion: &Occasion<'_>, judgement: &Judgement, world: &World) -> Record {
+    let session = occasion.session;
+    let message = occasion.submitted.as_ref().map(|submitted| submitted.message);
+    let sender = session.sender();
+    let octets = |message: &Arc<Message>| u64::try_from(message.raw().len()).unwrap_or(u64::MAX);
+    Record {
+        id: occasion.id.to_owned(),
+        at: world.clock.now(),
+        client: session.connect().client.ip(),
+        helo: session.greeting().and_then(|greeting| Some(greeting.helo.as_ref()?.as_str().to_owned())),
+        login: sender.and_then(|sender| Some(sender.login.as_ref()?.id.clone())),
+        uid: match &session.connect().client {
+            Client::Local(local) => local.uid,
+            Client::Remote(_) => None,
+        },
+        sender: sender.map(|sender| sender.path.clone()),
+        mta_id: occasion.mta_id.map(str::to_owned),
+        message_id: message.and_then(|message| message.message_id()),
+        subject: message.and_then(|message| message.subject().map(str::to_owned)),
+        size: message.map(octets),
+        brief: judgement.brief.clone(),
+        verdict: judgement.verdict.clone(),
+        edits: judgement.edits.clone(),
+        engine: session.engine().fingerprint().to_owned(),
+        duration_us: u64::try_from(occasion.began.elapsed().as_micros()).unwrap_or(u64::MAX),
+    }
 }

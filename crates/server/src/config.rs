@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
 use tidegate_filter::blocklists::{self, Catalogue, Changes};
 use tidegate_filter::checks::{self, lists};
 use tidegate_filter::engine::{self, ConfigError, Deadlines, Engine, ServerIdentity};
 use tidegate_filter::policy;
 use tidegate_mail::Score;
 
-use crate::{dns, frontends, panels, quarantine};
+use crate::{dns, frontends, journal, panels, quarantine};
 
 /// Where the configuration lies unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/tidegate/tidegate.toml";
@@ -33,6 +34,9 @@ pub struct Config {
     /// Name resolution.
     #[serde(default)]
     pub dns: dns::Config,
+    /// How long verdicts are remembered.
+    #[serde(default)]
+    pub journal: journal::Config,
     /// What is kept back, and how long.
     #[serde(default)]
     pub quarantine: quarantine::Config,
@@ -126,6 +130,11 @@ impl Config {
         self.state.folder.join("lists")
     }
 
+    /// The folder of the journal.
+    pub fn journal_folder(&self) -> PathBuf {
+        self.state.folder.join("journal")
+    }
+
     /// The folder of the quarantine.
     pub fn quarantine_folder(&self) -> PathBuf {
         self.state.folder.join("quarantine")
@@ -136,13 +145,15 @@ impl Config {
     /// # Errors
     /// An entry of the lists does not read, or the configuration cannot work.
     pub fn engine(&self, path: &Path) -> Result<Engine, Error> {
+        let lists = read_lists(&self.lists_path())?;
         let config = engine::Config {
+            fingerprint: fingerprint(self, &lists),
             identity: self.server.clone(),
             deadlines: self.deadlines,
             policy: self.policy.clone(),
             checks: self.checks.clone(),
             weights: self.weights.clone(),
-            lists: read_lists(&self.lists_path())?,
+            lists,
             blocklists: blocklists::changed(shipped_blocklists(), &self.blocklists),
         };
         Engine::new(config).map_err(|problems| Error::Problems { path: path.to_owned(), problems })
@@ -152,6 +163,16 @@ impl Config {
 /// The catalogue of DNS lists that comes with Tidegate.
 fn shipped_blocklists() -> Catalogue {
     toml::from_str(blocklists::SHIPPED).expect("the shipped catalogue reads, as a test of it proves")
+}
+
+/// Which program and configuration judge, in a few characters: the same for the same version, configuration and lists.
+fn fingerprint(config: &Config, lists: &[lists::Entry]) -> String {
+    use std::hash::Hasher;
+    let mut hasher = SipHasher13::new();
+    // Maps are sorted, so the text is the same for the same configuration.
+    hasher.write(toml::to_string(config).unwrap_or_default().as_bytes());
+    lists.iter().for_each(|entry| hasher.write(entry.to_string().as_bytes()));
+    format!("{}-{:016x}", env!("CARGO_PKG_VERSION"), hasher.finish())
 }
 
 /// Reads the own lists at `path`; no file means no entries.

@@ -89,6 +89,7 @@ impl Daemon {
                 "octets": stats.as_ref().map(|stats| stats.file_octets),
                 "rows": stats.map(|stats| stats.rows.into_iter().collect::<BTreeMap<_, _>>()),
             },
+            "journal": self.conclude.journal().health(),
             "lists": self.list_health().await,
         })
     }
@@ -114,6 +115,9 @@ impl Daemon {
     pub async fn flush(&self) {
         if let Err(error) = self.store.flush().await {
             tracing::error!(%error, "the store could not be written to disk");
+        }
+        if let Err(error) = self.conclude.journal().flush().await {
+            tracing::error!(%error, "the journal could not be written to disk");
         }
     }
 

@@ -221,6 +221,11 @@ impl Session {
         self.transaction.as_ref().map_or(0, |transaction| transaction.recipients.len())
     }
 
+    /// The engine that judges this session, whatever was loaded since.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// The facts of the connection.
     pub fn connect(&self) -> &Connect {
         &self.connect.facts

@@ -284,6 +284,7 @@ fn engine(case: &Case) -> Result<Engine, String> {
         lists.push(line.parse().map_err(|e| format!("{line}: {e}"))?);
     }
     let config = Config {
+        fingerprint: "test".into(),
         identity: ServerIdentity {
             hostname: "mx.test".parse().unwrap(),
             trusted_relays: case.config.trusted_relays.clone(),

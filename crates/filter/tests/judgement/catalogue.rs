@@ -16,6 +16,7 @@ fn every_list_may_be_enabled_at_once() {
     blocklists.values_mut().for_each(|list| list.enabled = true);
     let identity = ServerIdentity { hostname: "mx.test".parse().unwrap(), trusted_relays: Vec::new() };
     let config = Config {
+        fingerprint: "test".into(),
         identity,
         deadlines: Deadlines::default(),
         policy: Default::default(),

@@ -6,13 +6,13 @@ use std::path::Path;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use jiff::{Span, SpanRelativeTo, Timestamp};
+use jiff::Timestamp;
 use rustix::fs::FlockOperation;
 use tidegate_filter::checks::lists::{Entry, Scope, Side, Subject};
 use tidegate_filter::panel::Account;
 use tidegate_mail::{Address, Domain};
 
-use super::Ended;
+use super::{Ended, moment};
 use crate::config::{Config, read_lists};
 use crate::control::{self, AskError, Request};
 
@@ -58,8 +58,8 @@ pub(super) struct Add {
     #[arg(long, value_name = "NAME", group = "scope")]
     account: Option<String>,
     /// How long it holds: `7d`, `12h`, or a time such as 2026-12-01T00:00:00Z.
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = moment::future)]
+    until: Option<Timestamp>,
     /// Why.
     #[arg(long, short = 'm', value_name = "TEXT", default_value = "")]
     comment: String,
@@ -137,20 +137,10 @@ impl Add {
             subject: subject(&self.subject, self.kind.as_deref())?,
             scope,
             author: author.unwrap_or_default().split_whitespace().collect(),
-            until: self.until.as_deref().map(until).transpose()?,
+            until: self.until,
             comment: self.comment.lines().collect::<Vec<_>>().join(" "),
         })
     }
-}
-
-/// A duration from now, or a moment.
-fn until(text: &str) -> anyhow::Result<Timestamp> {
-    if let Ok(moment) = text.parse::<Timestamp>() {
-        return Ok(moment);
-    }
-    let span: Span = text.parse().with_context(|| format!("`{text}` is neither a duration such as 7d nor a time"))?;
-    let length = span.to_duration(SpanRelativeTo::days_are_24_hours())?;
-    Ok(Timestamp::now().checked_add(length)?)
 }
 
 /// Changes the file of entries as one step, under a lock, and has the daemon read it; `edit` says whether it changed any.

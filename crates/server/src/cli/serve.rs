@@ -17,6 +17,7 @@ use super::Ended;
 use crate::conclude::Conclude;
 use crate::config::Config;
 use crate::daemon::{Counters, Daemon, SystemClock};
+use crate::journal::Journal;
 use crate::quarantine::Quarantine;
 use crate::sessions::Sessions;
 use crate::stores::embedded::Embedded;
@@ -82,6 +83,7 @@ fn build(config: &Config, path: &Path) -> anyhow::Result<Daemon> {
     let panel = config.panel.read().context("cannot read what the panel knows; see [panel] in the configuration")?;
     let panel = Arc::new(panels::Live::new(panel));
     let store = Arc::new(Embedded::open(&config.state.folder.join("store.redb"), tables::ALL)?);
+    let journal = Journal::open(&config.journal_folder(), config.journal).context("cannot begin the journal")?;
     let quarantine = Quarantine::open(&config.quarantine_folder(), config.quarantine)?;
     let world = World {
         clock: Arc::new(SystemClock),
@@ -95,7 +97,7 @@ fn build(config: &Config, path: &Path) -> anyhow::Result<Daemon> {
         store,
         panel,
         sessions: Sessions::default(),
-        conclude: Conclude::new(quarantine, Arc::clone(&counters)),
+        conclude: Conclude::new(journal, quarantine, Arc::clone(&counters)),
         config_path: path.to_owned(),
         spool: config.exim.spool.clone(),
         askers: uid_of(&config.exim.user)?.into_iter().collect(),

@@ -47,6 +47,9 @@ fn alarms(status: &Value) -> Vec<String> {
     if let Some(trouble) = status.pointer("/store/trouble").and_then(Value::as_str) {
         alarms.push(format!("the store cannot be written: {trouble}"));
     }
+    if let Some(trouble) = status.pointer("/journal/trouble").and_then(Value::as_str) {
+        alarms.push(format!("the journal cannot be written: {trouble}"));
+    }
     for aside in status.pointer("/store/set_aside").and_then(Value::as_array).into_iter().flatten() {
         alarms.push(format!("a damaged store was set aside: {aside}"));
     }

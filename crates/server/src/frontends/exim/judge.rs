@@ -280,14 +280,8 @@ async fn concluded(
     submitted: Option<Submitted<'_>>,
 ) -> Answered {
     let id = format!("{name}.{}", slot.transactions);
-    let occasion = Occasion {
-        id: &id,
-        session: &slot.session,
-        mta_id: ask.transaction.id.as_deref(),
-        recipient: ask.transaction.recipient.as_ref(),
-        submitted,
-        began,
-    };
+    let occasion =
+        Occasion { id: &id, session: &slot.session, mta_id: ask.transaction.id.as_deref(), submitted, began };
     let judgement = daemon.conclude.conclude(&occasion, judgement, &daemon.world).await;
     let answer = translated(&judgement, &id, occasion.submitted.as_ref());
     Answered { answer, writes: judgement.writes }

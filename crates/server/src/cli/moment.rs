@@ -1,0 +1,41 @@
+//! Moments on the command line: a time, or a distance from now (`7d`, `12h`).
+
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+
+/// A time, or so long from now.
+pub(super) fn future(text: &str) -> Result<Timestamp, String> {
+    at_or(text, |length| Timestamp::now().checked_add(length))
+}
+
+/// A time, or so long ago.
+pub(super) fn past(text: &str) -> Result<Timestamp, String> {
+    at_or(text, |length| Timestamp::now().checked_sub(length))
+}
+
+fn at_or(
+    text: &str,
+    from_now: impl FnOnce(SignedDuration) -> Result<Timestamp, jiff::Error>,
+) -> Result<Timestamp, String> {
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(moment);
+    }
+    let span: Span = text
+        .parse()
+        .map_err(|_| "write a duration such as 7d or 12h, or a time such as 2026-12-01T00:00:00Z".to_owned())?;
+    let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| error.to_string())?;
+    from_now(length).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_time_or_a_distance() {
+        assert_eq!(past("2026-12-01T00:00:00Z").unwrap().to_string(), "2026-12-01T00:00:00Z");
+        let week = SignedDuration::from_hours(7 * 24);
+        let away = future("7d").unwrap().duration_since(Timestamp::now());
+        assert!(away > week - SignedDuration::from_secs(60) && away <= week, "{away}");
+        assert!(past("yesterday-ish").is_err());
+    }
+}

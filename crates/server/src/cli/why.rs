@@ -1,0 +1,200 @@
+//! `tidegate why` and `tidegate log`: what was judged and why, from the journal. Neither needs the daemon.
+
+use std::path::Path;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::json;
+use tidegate_filter::check::Evidence;
+use tidegate_filter::session::Direction;
+use tidegate_filter::verdict::Action;
+
+use super::explain::explain;
+use super::{Ended, moment};
+use crate::config::Config;
+use crate::journal::{Entry, Query, Reader, Record};
+
+#[derive(Args)]
+pub(super) struct Why {
+    /// A record's id (as in an SMTP reply, or the X-Tidegate-Id field), Exim's id of a message, a Message-ID, an address, a domain, a
+    /// client's address, or a login.
+    what: String,
+    /// At most so many records, newest first.
+    #[arg(long, default_value_t = 5)]
+    limit: usize,
+    /// Make each verdict again from its record, and say whether it is the same.
+    #[arg(long)]
+    verify: bool,
+    /// One JSON object a record.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Log {
+    /// Only about this: as for `why`.
+    about: Option<String>,
+    /// Only where this happened, to the message or to one recipient.
+    #[arg(long, value_name = "ACTION", value_parser = action)]
+    action: Option<Action>,
+    /// Only with a recipient of this direction.
+    #[arg(long, value_name = "DIRECTION", value_parser = direction)]
+    direction: Option<Direction>,
+    /// Only from this time on: a time, or how long ago (`2h`, `7d`).
+    #[arg(long, value_name = "TIME", value_parser = moment::past)]
+    since: Option<Timestamp>,
+    /// Only up to this time.
+    #[arg(long, value_name = "TIME", value_parser = moment::past)]
+    until: Option<Timestamp>,
+    /// At most so many, newest first.
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+    /// One JSON object a record.
+    #[arg(long)]
+    json: bool,
+}
+
+fn action(text: &str) -> Result<Action, String> {
+    let all = [
+        Action::Accept,
+        Action::Tag,
+        Action::Greylist,
+        Action::Defer,
+        Action::Quarantine,
+        Action::Reject,
+        Action::Drop,
+    ];
+    let known = || all.map(|action| action.to_string()).join(", ");
+    all.into_iter().find(|action| action.to_string() == text).ok_or_else(|| format!("use one of {}", known()))
+}
+
+fn direction(text: &str) -> Result<Direction, String> {
+    let all = [Direction::Inbound, Direction::Submission, Direction::Forwarded];
+    let known = || all.map(|direction| direction.to_string()).join(", ");
+    all.into_iter().find(|direction| direction.to_string() == text).ok_or_else(|| format!("use one of {}", known()))
+}
+
+pub(super) fn why(config_path: &Path, why: &Why) -> anyhow::Result<Ended> {
+    let entries = find(config_path, &Query::newest(why.limit).about(&why.what))?;
+    if entries.is_empty() {
+        eprintln!("tidegate: nothing is recorded about {}", Evidence::from(why.what.as_str()));
+        return Ok(Ended::Found);
+    }
+    let mut ended = Ended::Done;
+    for entry in &entries {
+        if why.json {
+            println!("{}", serde_json::to_string(entry)?);
+        } else {
+            println!("{}\n{}", heading(&entry.record), explain(&entry.record.brief, &entry.record.verdict));
+        }
+        if why.verify && !verified(&entry.record) {
+            ended = Ended::Found;
+        }
+    }
+    Ok(ended)
+}
+
+fn verified(record: &Record) -> bool {
+    match record.verify() {
+        Ok(()) => {
+            println!("verified: the record gives the same verdict again ({})", record.engine);
+            true
+        }
+        Err(other) => {
+            println!("not the same: this version would say {} ({})", other.action, other.reply);
+            false
+        }
+    }
+}
+
+pub(super) fn log(config_path: &Path, log: &Log) -> anyhow::Result<Ended> {
+    let mut query = Query::newest(log.limit);
+    if let Some(about) = &log.about {
+        query = query.about(about);
+    }
+    if let Some(action) = log.action {
+        query = query.action(action);
+    }
+    if let Some(direction) = log.direction {
+        query = query.direction(direction);
+    }
+    if let Some(since) = log.since {
+        query = query.since(since);
+    }
+    if let Some(until) = log.until {
+        query = query.until(until);
+    }
+    for entry in find(config_path, &query)? {
+        if log.json {
+            println!("{}", json_line(&entry));
+        } else {
+            println!("{}", line(&entry));
+        }
+    }
+    Ok(Ended::Done)
+}
+
+fn find(config_path: &Path, query: &Query) -> anyhow::Result<Vec<Entry>> {
+    let config = Config::read(config_path)?;
+    let found = Reader::new(&config.journal_folder()).find(query)?;
+    for gap in &found.gaps {
+        eprintln!("tidegate: the answer may lack something: {gap}");
+    }
+    Ok(found.entries)
+}
+
+/// The facts of a record, two lines.
+fn heading(record: &Record) -> String {
+    let shown = |text: &Option<String>| text.as_deref().map(|text| Evidence::from(text).to_string());
+    let client = record.client.map_or_else(|| "this server".to_owned(), |ip| ip.to_string());
+    let mut text = format!("{} at {} from {client}", record.id, record.at.strftime("%Y-%m-%d %H:%M:%S UTC"));
+    for (name, value) in [
+        ("helo", shown(&record.helo)),
+        ("login", shown(&record.login)),
+        ("sender", record.sender.as_ref().map(|sender| Evidence::from(sender.to_string()).to_string())),
+    ] {
+        text.extend(value.map(|value| format!(", {name} {value}")));
+    }
+    for (name, value) in [
+        ("subject", shown(&record.subject)),
+        ("message-id", shown(&record.message_id)),
+        ("exim id", shown(&record.mta_id)),
+    ] {
+        text.extend(value.map(|value| format!("\n{name:<10}{value}")));
+    }
+    text
+}
+
+fn line(entry: &Entry) -> String {
+    let Record { id, at, client, sender, verdict, .. } = &entry.record;
+    let client = client.map_or_else(|| "local".to_owned(), |ip| ip.to_string());
+    let sender = sender.as_ref().map(ToString::to_string).unwrap_or_default();
+    let recipients: Vec<String> = entry.record.recipients().map(ToString::to_string).collect();
+    let score = verdict.recipients.iter().map(|r| r.score).max().unwrap_or_default();
+    let repeats =
+        entry.repeats.as_ref().map(|r| format!(" (and {} more until {})", r.count, r.last)).unwrap_or_default();
+    let parties = Evidence::from(format!("{sender} -> {}", recipients.join(", ")));
+    let at = at.strftime("%Y-%m-%d %H:%M:%S");
+    format!("{at} {id} {:<10} {score:>6} {client} {parties}{repeats}", verdict.action)
+}
+
+fn json_line(entry: &Entry) -> serde_json::Value {
+    let record = &entry.record;
+    let symbols = record.brief.findings.iter().chain(record.brief.recipients.iter().flat_map(|r| &r.findings));
+    json!({
+        "id": record.id,
+        "time": record.at,
+        "client_ip": record.client,
+        "helo": record.helo,
+        "login": record.login,
+        "sender": record.sender,
+        "recipients": record.recipients().collect::<Vec<_>>(),
+        "message_id": record.message_id,
+        "subject": record.subject,
+        "stage": record.verdict.stage,
+        "action": record.verdict.action,
+        "score": record.verdict.recipients.iter().map(|r| r.score).max(),
+        "symbols": symbols.map(|finding| &finding.symbol).collect::<Vec<_>>(),
+        "repeats": entry.repeats.as_ref().map_or(0, |repeats| repeats.count),
+    })
+}
