@@ -13,6 +13,7 @@ mod dmarc;
 mod fcrdns;
 mod given;
 mod message;
+mod patience;
 mod signable;
 mod spf;
 mod tags;

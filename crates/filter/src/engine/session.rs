@@ -170,7 +170,9 @@ impl Session {
         let recipients = transaction.recipients.iter().map(|heard| heard.recipient.clone()).collect();
         let envelope = Arc::new(Envelope { sender: Arc::clone(&sender), recipients });
         let spf_domain = sender.spf_domain();
-        let input = MessageInput { message: &message, spf: &sender.spf, spf_domain: spf_domain.as_ref() };
+        // The checks that follow need the rest of the stage's time.
+        let patience = self.engine.deadlines.of(Stage::Data) / 3;
+        let input = MessageInput { message: &message, spf: &sender.spf, spf_domain: spf_domain.as_ref(), patience };
         let identity = self.identify(&input).await;
         let facts = Mail { envelope, message, identity };
         let ask = Ask { facts: &facts, world: &self.world, now: self.world.clock.now() };

@@ -4,6 +4,7 @@
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
+use super::canonical::BodyHash;
 use super::signable::Signable;
 use super::tags::Tags;
 use super::{DkimResult, DkimSignature};
@@ -24,7 +25,7 @@ pub(super) const SEAL_ALGORITHM: signature::Algorithm = signature::Algorithm::Rs
 const SIGNATURES_MAX: usize = 10;
 
 /// Every signature, in the order of the header.
-pub(super) async fn verify(message: &mut Signable<'_>, now: Timestamp, dns: &dyn Resolver) -> Vec<DkimSignature> {
+pub(super) async fn verify(message: &Signable<'_>, now: Timestamp, dns: &dyn Resolver) -> Vec<DkimSignature> {
     let fields: Vec<_> = message.named("dkim-signature").iter().take(SIGNATURES_MAX).copied().collect();
     let parsed: Vec<Parsed> = fields.iter().map(|field| Parsed::new(&field.unfolded())).collect();
     let keys = join_all(parsed.iter().map(|parsed| parsed.key(now, dns))).await;
@@ -69,7 +70,7 @@ impl Parsed {
         self,
         key: Option<Known<Result<Key, String>>>,
         raw: &[u8],
-        message: &mut Signable<'_>,
+        message: &Signable<'_>,
         now: Timestamp,
     ) -> DkimSignature {
         let mut shown = self.shown;
@@ -81,27 +82,24 @@ impl Parsed {
             (Ok(_), Some(Ok(Err(wrong)))) => DkimResult::PermError(wrong),
             (Ok(signature), Some(Ok(Ok(key)))) => {
                 shown.testing = key.testing;
-                let hash = message.body(signature.body_form, signature.body_limit, signature.algorithm.hash());
-                shown.left_out = hash.left_out;
-                judge(&signature, &key, hash.digest == signature.body_hash, hash.left_out, raw, message)
+                match message.body(signature.body_form, signature.body_limit, signature.algorithm.hash()) {
+                    Some(hash) => {
+                        shown.left_out = hash.left_out;
+                        judge(&signature, &key, &hash, raw, message)
+                    }
+                    None => DkimResult::PermError("one kind of body hash too many".into()),
+                }
             }
         };
         shown
     }
 }
 
-fn judge(
-    signature: &Signature,
-    key: &Key,
-    body_fits: bool,
-    left_out: u64,
-    raw: &[u8],
-    message: &Signable<'_>,
-) -> DkimResult {
+fn judge(signature: &Signature, key: &Key, hash: &BodyHash, raw: &[u8], message: &Signable<'_>) -> DkimResult {
     if key.strict && signature.agent != signature.domain {
         return DkimResult::PermError("the key allows no name below its domain".into());
     }
-    if !body_fits {
+    if hash.digest != signature.body_hash {
         return DkimResult::Fail("the body was changed".into());
     }
     if let Err(wrong) = verify_header(signature, key, raw, message) {
@@ -113,8 +111,8 @@ fn judge(
     } else if message.named("from").len() > signed_authors {
         // Who adds a second From above the signed one would show readers an author of his own.
         DkimResult::Policy("a From field is not signed".into())
-    } else if left_out > 0 {
-        DkimResult::Policy(format!("{left_out} octets of the body are not signed"))
+    } else if hash.left_out > 0 {
+        DkimResult::Policy(format!("{} octets of the body are not signed", hash.left_out))
     } else if signature.is_draft {
         DkimResult::Policy("made by a draft of the standard".into())
     } else if signature.algorithm == signature::Algorithm::RsaSha1 {

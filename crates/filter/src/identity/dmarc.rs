@@ -27,15 +27,30 @@ pub(super) struct Vouchers<'a> {
     pub(super) dkim: &'a [DkimSignature],
 }
 
+/// What applies to one author's domain, before anyone is asked who vouches for it.
+pub(super) struct Author {
+    domain: Domain,
+    /// The domain's own record.
+    own: Option<Record>,
+    /// Its organizational domain, where the walk had to be made already.
+    organization: Option<Domain>,
+    /// The record that applies, where it stands, and what it asks for.
+    applicable: Option<(Domain, Record, DmarcPolicy)>,
+}
+
+/// Looks up what applies to each of the authors' domains. Can run while signatures are verified.
+pub(super) async fn look_up(authors: &[Domain], dns: &dyn Resolver) -> Vec<Known<Author>> {
+    join_all(authors.iter().map(|author| Author::look_up(author, dns))).await
+}
+
 /// DMARC of a message. RFC 9989 leaves a message with authors of several domains alone; here each of them must be vouched for, and
 /// the worst is reported, since else a second author would be a way around the policy of the first.
 ///
 /// `Err` when DNS gave no answer that would have mattered.
-pub(super) async fn evaluate(authors: &[Domain], vouchers: Vouchers<'_>, dns: &dyn Resolver) -> Known<Dmarc> {
-    let results = join_all(authors.iter().map(|author| of_author(author, vouchers, dns))).await;
+pub(super) async fn evaluate(authors: Vec<Known<Author>>, vouchers: Vouchers<'_>, dns: &dyn Resolver) -> Known<Dmarc> {
     let mut worst: Option<Dmarc> = None;
-    for result in results {
-        let dmarc = result?;
+    for author in authors {
+        let dmarc = author?.evaluate(vouchers, dns).await?;
         if worst.as_ref().is_none_or(|worst| severity(&dmarc) > severity(worst)) {
             worst = Some(dmarc);
         }
@@ -64,38 +79,43 @@ impl Dmarc {
     }
 }
 
-async fn of_author(author: &Domain, vouchers: Vouchers<'_>, dns: &dyn Resolver) -> Known<Dmarc> {
-    let own = record_at(author, dns).await?;
-    let walk = match &own {
-        // The author's own record applies whatever stands above it; the walk is only needed to compare names.
-        Some(_) => None,
-        None => Some(Walk::from(author, own.clone(), dns).await?),
-    };
-    let applicable = match (&own, &walk) {
-        (Some(record), _) => Some((author.clone(), record.clone())),
-        (None, Some(walk)) => walk.applicable(),
-        (None, None) => None,
-    };
-    let Some((record_domain, record)) = applicable else { return Ok(Dmarc::none(Some(author.clone()))) };
-    let Some(policy) = policy(&record, &record_domain, author, dns).await? else {
-        return Ok(Dmarc::none(Some(author.clone())));
-    };
-    let mut comparison = Comparison { author, own, organization: walk.map(|walk| walk.organization()), dns };
-    let aligned = comparison.aligned(&record, vouchers).await?;
-    if aligned.is_empty()
-        && let Some(unavailable) = comparison.unavailable(&record, vouchers).await?
-    {
-        // Neither a pass nor a fail (RFC 9989 section 5.3.6).
-        return Err(unavailable);
+impl Author {
+    async fn look_up(domain: &Domain, dns: &dyn Resolver) -> Known<Author> {
+        let own = record_at(domain, dns).await?;
+        // The author's own record applies whatever stands above it; then the walk is only needed to compare names.
+        let (found, organization) = match &own {
+            Some(record) => (Some((domain.clone(), record.clone())), None),
+            None => {
+                let walk = Walk::from(domain, None, dns).await?;
+                (walk.applicable(), Some(walk.organization()))
+            }
+        };
+        let applicable = match found {
+            Some((at, record)) => policy(&record, &at, domain, dns).await?.map(|policy| (at, record, policy)),
+            None => None,
+        };
+        Ok(Author { domain: domain.clone(), own, organization, applicable })
     }
-    Ok(Dmarc {
-        author: Some(author.clone()),
-        record_domain: Some(record_domain),
-        pass: Some(!aligned.is_empty()),
-        aligned,
-        policy: if record.testing { milder(policy) } else { policy },
-        testing: record.testing,
-    })
+
+    async fn evaluate(self, vouchers: Vouchers<'_>, dns: &dyn Resolver) -> Known<Dmarc> {
+        let Some((record_domain, record, policy)) = self.applicable else { return Ok(Dmarc::none(Some(self.domain))) };
+        let mut comparison = Comparison { author: &self.domain, own: self.own, organization: self.organization, dns };
+        let aligned = comparison.aligned(&record, vouchers).await?;
+        if aligned.is_empty()
+            && let Some(unavailable) = comparison.unavailable(&record, vouchers).await?
+        {
+            // Neither a pass nor a fail (RFC 9989 section 5.3.6).
+            return Err(unavailable);
+        }
+        Ok(Dmarc {
+            author: Some(self.domain),
+            record_domain: Some(record_domain),
+            pass: Some(!aligned.is_empty()),
+            aligned,
+            policy: if record.testing { milder(policy) } else { policy },
+            testing: record.testing,
+        })
+    }
 }
 
 /// What `record` asks for mail of `author`; `None` when DMARC does not apply (RFC 9989 section 4.10.1).

@@ -1,7 +1,11 @@
 //! DKIM, ARC and DMARC of a complete message (RFC 6376, 8617, 9989).
 
+use std::time::Duration;
+
+use futures_util::future::join3;
 use tidegate_mail::{Domain, Message};
 
+use super::patience::Patience;
 use super::signable::Signable;
 use super::{Identity, Spf, arc, dkim, dmarc};
 use crate::world::{Known, World};
@@ -14,16 +18,23 @@ pub struct MessageInput<'a> {
     pub spf: &'a Known<Spf>,
     /// The domain that SPF was asked about: that of the reverse-path, or the HELO name for the null path.
     pub spf_domain: Option<&'a Domain>,
+    /// How long all questions to DNS together may take; what is not answered then is a gap.
+    pub patience: Duration,
 }
 
 /// Evaluates every signature, the ARC chain and DMARC. Key expiry is judged by the World's clock.
 pub async fn identify(input: &MessageInput<'_>, world: &World) -> Identity {
     let now = world.clock.now();
-    let mut signable = Signable::new(input.message);
+    let dns = Patience::new(&*world.dns, input.patience);
+    let signable = Signable::new(input.message);
     let authors = dmarc::author_domains(input.message);
-    let dkim = dkim::verify(&mut signable, now, &*world.dns).await;
+    let (dkim, arc, authors) = join3(
+        dkim::verify(&signable, now, &dns),
+        arc::verify(&signable, authors.first(), now, &dns),
+        dmarc::look_up(&authors, &dns),
+    )
+    .await;
     let vouchers = dmarc::Vouchers { spf: input.spf, spf_domain: input.spf_domain, dkim: &dkim };
-    let dmarc = dmarc::evaluate(&authors, vouchers, &*world.dns).await;
-    let arc = arc::verify(&mut signable, authors.first(), now, &*world.dns).await;
+    let dmarc = dmarc::evaluate(authors, vouchers, &dns).await;
     Identity { dkim, dmarc, arc }
 }

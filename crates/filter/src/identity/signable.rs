@@ -2,18 +2,22 @@
 //! computed once however many signatures share it.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use ring::digest;
 use tidegate_mail::{HeaderField, Message};
 
 use super::canonical::{BodyHash, Form, hash_body};
 
+/// Kinds of body hash (form, length, algorithm) of one message; each costs a pass over the body.
+const BODY_KINDS_MAX: usize = 4;
+
 /// One message and what was computed of it.
 pub(super) struct Signable<'a> {
     message: &'a Message,
     /// Fields by lower-case name, each list in the order of the header.
     by_name: HashMap<String, Vec<&'a HeaderField>>,
-    bodies: Vec<(BodyKey, BodyHash)>,
+    bodies: Mutex<Vec<(BodyKey, BodyHash)>>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -29,7 +33,7 @@ impl<'a> Signable<'a> {
         for field in message.headers() {
             by_name.entry(field.name().to_ascii_lowercase()).or_default().push(field);
         }
-        Signable { message, by_name, bodies: Vec::new() }
+        Signable { message, by_name, bodies: Mutex::default() }
     }
 
     /// All fields called `name` (in lower case), in the order of the header.
@@ -54,14 +58,24 @@ impl<'a> Signable<'a> {
         header
     }
 
-    /// The hash of the body.
-    pub(super) fn body(&mut self, form: Form, limit: Option<u64>, algorithm: &'static digest::Algorithm) -> BodyHash {
+    /// The hash of the body; `None` when signatures want more kinds of it than are computed.
+    pub(super) fn body(
+        &self,
+        form: Form,
+        limit: Option<u64>,
+        algorithm: &'static digest::Algorithm,
+    ) -> Option<BodyHash> {
         let key = BodyKey { form, limit, algorithm };
-        if let Some((_, hash)) = self.bodies.iter().find(|(known, _)| *known == key) {
-            return hash.clone();
+        // Nothing within can panic half-way, so a poisoned list is as good as any.
+        let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, hash)) = bodies.iter().find(|(known, _)| *known == key) {
+            return Some(hash.clone());
+        }
+        if bodies.len() == BODY_KINDS_MAX {
+            return None;
         }
         let hash = hash_body(self.message.body_bytes(), form, limit, algorithm);
-        self.bodies.push((key, hash.clone()));
-        hash
+        bodies.push((key, hash.clone()));
+        Some(hash)
     }
 }

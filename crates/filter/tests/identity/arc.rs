@@ -8,7 +8,7 @@ use tidegate_filter::identity::{ArcResult, MessageInput, Spf, identify};
 use tidegate_mail::{Limits, Message};
 
 use crate::suite::shared;
-use crate::zone::{Zone, block_on, world};
+use crate::zone::{PATIENCE, Zone, block_on, world};
 
 /// Cases whose expectation we do not meet, each with the reason.
 const NOT_MET: &[(&str, &str)] = &[];
@@ -45,7 +45,7 @@ fn the_validation_suite_of_arc() {
 fn validate(message: &str, zone: &Arc<Zone>) -> (&'static str, String) {
     let message = Message::parse(message.as_bytes().to_vec(), &Limits::default());
     let spf = Ok(Spf::none());
-    let input = MessageInput { message: &message, spf: &spf, spf_domain: None };
+    let input = MessageInput { message: &message, spf: &spf, spf_domain: None, patience: PATIENCE };
     match block_on(identify(&input, &world(zone, jiff::Timestamp::UNIX_EPOCH))).arc.map(|chain| chain.result) {
         Ok(ArcResult::None) => ("none", String::new()),
         Ok(ArcResult::Pass) => ("pass", String::new()),

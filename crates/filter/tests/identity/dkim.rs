@@ -8,7 +8,7 @@ use tidegate_filter::identity::{DkimResult, DkimSignature, MessageInput, Spf, id
 use tidegate_mail::{Limits, Message};
 
 use crate::suite::{shared, shared_bytes};
-use crate::zone::{Zone, block_on, world};
+use crate::zone::{PATIENCE, Zone, block_on, world};
 
 const FOLDER: &str = "dkim/mail-dkim";
 
@@ -120,7 +120,7 @@ fn summary(signatures: &[DkimSignature]) -> &'static str {
 fn signatures(raw: Vec<u8>, zone: &Arc<Zone>, now: Timestamp) -> Vec<DkimSignature> {
     let message = Message::parse(raw, &Limits::default());
     let spf = Ok(Spf::none());
-    let input = MessageInput { message: &message, spf: &spf, spf_domain: None };
+    let input = MessageInput { message: &message, spf: &spf, spf_domain: None, patience: PATIENCE };
     block_on(identify(&input, &world(zone, now))).dkim
 }
 

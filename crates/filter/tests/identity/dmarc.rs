@@ -7,7 +7,7 @@ use tidegate_filter::world::{Known, Service, Unavailable};
 use tidegate_mail::{Domain, Limits, Message};
 
 use crate::sign::signed;
-use crate::zone::{Zone, block_on, world};
+use crate::zone::{PATIENCE, Zone, block_on, world};
 
 fn domain(text: &str) -> Domain {
     Domain::parse(text).unwrap()
@@ -22,7 +22,7 @@ fn judge(zone: Zone, message: &str, spf: Option<&str>) -> Known<Dmarc> {
 fn judge_with(zone: &Arc<Zone>, message: &str, spf: &Known<Spf>, spf_domain: Option<&str>) -> Known<Dmarc> {
     let message = Message::parse(message.as_bytes().to_vec(), &Limits::default());
     let spf_domain = spf_domain.map(domain);
-    let input = MessageInput { message: &message, spf, spf_domain: spf_domain.as_ref() };
+    let input = MessageInput { message: &message, spf, spf_domain: spf_domain.as_ref(), patience: PATIENCE };
     block_on(identify(&input, &world(zone, jiff::Timestamp::UNIX_EPOCH))).dmarc
 }
 

@@ -1,14 +1,18 @@
 //! Hostile input: whatever stands in a header or in DNS, the facts come out without a panic and within their limits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
-use tidegate_filter::dns::{Record, RecordKind};
-use tidegate_filter::identity::{DkimResult, MessageInput, Spf, SpfInput, identify, spf_helo, spf_mail_from};
+use tidegate_filter::dns::{Question, Record, RecordKind, Reply, Resolver};
+use tidegate_filter::identity::{
+    DkimResult, DkimSignature, MessageInput, Spf, SpfInput, identify, spf_helo, spf_mail_from,
+};
 use tidegate_filter::session::Helo;
+use tidegate_filter::world::{Answer, Known, World};
 use tidegate_mail::{Limits, Message, ReversePath};
 
-use crate::zone::{Zone, block_on, world};
+use crate::zone::{PATIENCE, Zone, block_on, world};
 
 /// Questions that one SPF check may ask: its own record, ten terms of which each may ask for ten hosts, and the client's names.
 const SPF_QUESTIONS_MAX: usize = 1 + 10 * 11 + 11;
@@ -97,7 +101,7 @@ proptest! {
         let zone = zone_of(&[records.join(";").into_bytes()]);
         let message = Message::parse(message, &Limits::default());
         let spf = Ok(Spf::none());
-        let input = MessageInput { message: &message, spf: &spf, spf_domain: None };
+        let input = MessageInput { message: &message, spf: &spf, spf_domain: None, patience: PATIENCE };
         let identity = block_on(identify(&input, &world(&zone, jiff::Timestamp::UNIX_EPOCH)));
         prop_assert!(identity.dkim.len() <= 10);
         prop_assert!(zone.asked().len() <= MESSAGE_QUESTIONS_MAX, "{} questions", zone.asked().len());
@@ -115,9 +119,51 @@ fn a_long_header_is_hashed_in_time() {
     let message = Message::parse(raw.into_bytes(), &Limits::default());
     let zone = Arc::new(Zone::default().key("example.org"));
     let spf = Ok(Spf::none());
-    let input = MessageInput { message: &message, spf: &spf, spf_domain: None };
+    let input = MessageInput { message: &message, spf: &spf, spf_domain: None, patience: PATIENCE };
     let identity = block_on(identify(&input, &world(&zone, jiff::Timestamp::UNIX_EPOCH)));
     assert_eq!(identity.dkim.len(), 10);
     let wrong_key = DkimResult::Fail("the key is of another type than the signature".into());
     assert!(identity.dkim.iter().all(|signature| signature.result == wrong_key), "{:?}", identity.dkim);
+}
+
+struct Mute;
+
+impl Resolver for Mute {
+    fn lookup<'a>(&'a self, _question: &'a Question) -> Answer<'a, Known<Reply>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// A resolver that never answers leaves gaps, and costs no more than the time that was given.
+#[test]
+fn silence_ends() {
+    let raw = crate::sign::signed("a@example.org", "example.org");
+    let message = Message::parse(raw.into_bytes(), &Limits::default());
+    let spf = Ok(Spf::none());
+    let input = MessageInput { message: &message, spf: &spf, spf_domain: None, patience: PATIENCE };
+    let mute = World { dns: Arc::new(Mute), ..world(&Arc::new(Zone::default()), jiff::Timestamp::UNIX_EPOCH) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let (identity, took) = runtime.block_on(async {
+        let begin = tokio::time::Instant::now();
+        (identify(&input, &mute).await, begin.elapsed())
+    });
+    assert!(matches!(identity.dkim.first().unwrap().result, DkimResult::Unavailable(_)), "{:?}", identity.dkim);
+    assert!(identity.dmarc.is_err() && took < PATIENCE + Duration::from_secs(1), "{took:?}");
+}
+
+/// Signatures that all want another part of the body hashed cost a few passes over it, not one each.
+#[test]
+fn kinds_of_body_hash_are_limited() {
+    let hash = data_encoding::BASE64.encode(ring::digest::digest(&ring::digest::SHA256, b"").as_ref());
+    let signatures: String = (0..10)
+        .map(|l| format!("DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=s; h=from; l={l}; bh={hash}; b=YWI=\r\n"))
+        .collect();
+    let raw = format!("{signatures}From: a@example.org\r\n\r\n{}", "body\r\n".repeat(100));
+    let message = Message::parse(raw.into_bytes(), &Limits::default());
+    let zone = Arc::new(Zone::default().key("example.org"));
+    let spf = Ok(Spf::none());
+    let input = MessageInput { message: &message, spf: &spf, spf_domain: None, patience: PATIENCE };
+    let identity = block_on(identify(&input, &world(&zone, jiff::Timestamp::UNIX_EPOCH)));
+    let refused = |s: &&DkimSignature| matches!(&s.result, DkimResult::PermError(why) if why.contains("too many"));
+    assert_eq!(identity.dkim.iter().filter(refused).count(), 6, "{:?}", identity.dkim);
 }

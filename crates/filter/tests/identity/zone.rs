@@ -22,6 +22,9 @@ pub(crate) struct Zone {
     asked: Mutex<Vec<String>>,
 }
 
+/// Far more than a table in memory needs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
 const KINDS: [RecordKind; 5] = [RecordKind::A, RecordKind::Aaaa, RecordKind::Mx, RecordKind::Ptr, RecordKind::Txt];
 
 impl Zone {
