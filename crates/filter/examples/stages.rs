@@ -77,6 +77,7 @@ impl Watch<'_> {
 
 fn config() -> Config {
     Config {
+        fingerprint: String::new(),
         identity: ServerIdentity { hostname: Domain::parse("mx.test").unwrap(), trusted_relays: Vec::new() },
         deadlines: Deadlines::default(),
         policy: tidegate_filter::policy::Config::default(),
