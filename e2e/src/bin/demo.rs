@@ -147,12 +147,14 @@ fn main() -> anyhow::Result<()> {
     println!("Bringing up Exim, a DNS and Tidegate in a network namespace of their own ...");
     let lab = Lab::start(&Plan { dns: DNS.to_owned(), ..Plan::default() })?;
     let daemon = Daemon::start(&lab, CONFIG)?;
+    let mut explained = String::new();
     for (number, scene) in SCENES.iter().enumerate() {
         thread::sleep(Duration::from_secs(scene.after_s));
         println!("\n{}. {}: client {}", number + 1, scene.what, scene.client);
         if let Some(id) = play(&lab, scene)? {
             outcome(&lab, &daemon, &id)?;
         }
+        explained = explain(&lab, &daemon, scene.client, &explained)?;
     }
     if keeps {
         keep(&lab, &daemon);
@@ -193,6 +195,22 @@ fn outcome(lab: &Lab, daemon: &Daemon, id: &str) -> anyhow::Result<()> {
         println!("   kept in quarantine: {line}");
     }
     Ok(())
+}
+
+/// Prints what `tidegate why` says of the newest record about `client`; `former` is what it said last time, since a record
+/// is written a moment after the reply.
+fn explain(lab: &Lab, daemon: &Daemon, client: &str, former: &str) -> anyhow::Result<String> {
+    println!("   $ tidegate why --verify --limit 1 {client}");
+    for _ in 0..50 {
+        let output = daemon.command(lab, &["why", "--verify", "--limit", "1", client])?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !text.is_empty() && text != former {
+            text.lines().for_each(|line| println!("   | {line}"));
+            return Ok(text);
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    bail!("there is no record about {client}")
 }
 
 fn keep(lab: &Lab, daemon: &Daemon) {

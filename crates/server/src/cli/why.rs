@@ -160,7 +160,7 @@ fn heading(record: &Record) -> String {
         ("message-id", shown(&record.message_id)),
         ("exim id", shown(&record.mta_id)),
     ] {
-        text.extend(value.map(|value| format!("\n{name:<10}{value}")));
+        text.extend(value.map(|value| format!("\n{name:<12}{value}")));
     }
     text
 }
