@@ -276,6 +276,7 @@ fn rule(brief: &Brief, recipient: &RecipientBrief) -> Ruling {
         // What the client's network did is not held against a user who logs in from there.
         RefusalKind::Limit if brief.submits && finding.stage < Stage::Mail => true,
         RefusalKind::Malware | RefusalKind::Limit | RefusalKind::UnknownRecipient | RefusalKind::SendAs => false,
+        RefusalKind::Protocol => allow.is_some(),
         RefusalKind::DnsBlockList if brief.submits || findings().any(is_known_good) => true,
         _ => allow.is_some() || recipient.is_role(),
     };
