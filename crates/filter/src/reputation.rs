@@ -148,6 +148,30 @@ pub async fn record(subject: &Subject, store: &dyn Store, now: Timestamp) -> Kno
     Ok(Record { spam, ham })
 }
 
+/// Subjects that are read at once.
+const PAGE: usize = 500;
+
+/// The records of all subjects that sent spam, at most `limit`: what [`proposals`] is made of.
+///
+/// `Err` when the store did not answer.
+pub async fn records_of_spammers(store: &dyn Store, now: Timestamp, limit: usize) -> Known<BTreeMap<Subject, Record>> {
+    let mut records = BTreeMap::new();
+    let mut after: Option<Vec<u8>> = None;
+    while records.len() < limit {
+        let rows = store.scan(&REPUTATION_SPAM, b"", after.as_deref(), PAGE.min(limit - records.len()), now).await?;
+        let Some(last) = rows.last() else { break };
+        after = Some(last.key.clone());
+        for row in &rows {
+            let subject = std::str::from_utf8(&row.key).ok().and_then(|key| key.parse::<Subject>().ok());
+            if let Some(subject) = subject {
+                let record = record(&subject, store, now).await?;
+                records.insert(subject, record);
+            }
+        }
+    }
+    Ok(records)
+}
+
 /// What is to be counted of `subject`, whichever way the message ends.
 pub fn lessons(subject: &Subject) -> [Remember; 2] {
     let add = |table| Write::Add { table, key: subject.key(), amount: 1, window: WINDOW };
@@ -259,6 +283,22 @@ mod tests {
         assert!(two.len() == 2 && two.iter().all(|line| !line.contains('/')), "{two:?}");
         let three = proposed(&[network, addresses[0], addresses[1], addresses[2]]);
         assert!(three.len() == 1 && three[0].starts_with("block client 192.0.2.0/24 "), "{three:?}");
+    }
+
+    #[tokio::test]
+    async fn what_was_counted_is_found_again() {
+        let store = crate::store::Memory::new();
+        let now = Timestamp::from_second(1_767_000_000).unwrap();
+        for number in 0..700 {
+            let [spam, ham] = lessons(&format!("domain d{number}.example").parse().unwrap());
+            store.write(&[spam.write.clone(), spam.write, ham.write], now).await.unwrap();
+        }
+        let records = records_of_spammers(&store, now, 10_000).await.unwrap();
+        assert_eq!(records.len(), 700);
+        assert!(records.values().all(|record| *record == Record { spam: 2, ham: 1 }));
+        assert_eq!(records_of_spammers(&store, now, 600).await.unwrap().len(), 600);
+        let later = now + SignedDuration::from_hours(15 * 24);
+        assert!(records_of_spammers(&store, later, 10_000).await.unwrap().is_empty());
     }
 
     fn any_subject() -> impl Strategy<Value = Subject> {
