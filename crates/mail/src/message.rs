@@ -178,6 +178,15 @@ impl Message {
         defects
     }
 
+    /// What is wrong with the text as a reader sees it and with the URLs in it: above all limits that were reached. Renders
+    /// the text, but decodes no attachment.
+    #[must_use]
+    pub fn text_defects(&self) -> Defects {
+        let mut defects = self.read_views().defects.clone();
+        defects.merge(&self.read_urls().1);
+        defects
+    }
+
     /// The mailboxes of the first `From` field. Several fields are [`Defect::DuplicateFrom`].
     #[must_use]
     pub fn from(&self) -> &[Mailbox] {

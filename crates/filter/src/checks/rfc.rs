@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tidegate_mail::{Defect, Message, ReversePath};
+use tidegate_mail::{Defect, Defects, Message, ReversePath};
 
 use crate::check::{Ask, Class, Finding, OnData, OnRcpt, Outcome, RefusalKind, Symbol, SymbolRef};
 use crate::engine::{ConfigError, Parts};
@@ -18,7 +18,7 @@ use crate::world::Answer;
 
 mod symbols;
 
-use symbols::{BY_DEFECT, LIMITS, LINE_ENDS};
+use symbols::{BY_DEFECT, LIMITS, LINE_ENDS, TEXT_LIMITS};
 
 /// `[checks.rfc]`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,17 +91,19 @@ impl Check {
     fn about_form(&self, message: &Message, now: Timestamp) -> Vec<Finding> {
         let mut found: Vec<Finding> = Vec::new();
         for (of, symbol) in LINE_ENDS.iter().zip(&self.line_ends) {
-            found.extend(seen(message, of.defects).map(|what| Finding::loaded(symbol, what)));
+            found.extend(seen(message.defects(), of.defects).map(|what| Finding::loaded(symbol, what)));
         }
-        found.extend(seen(message, symbols::REPEATED).map(|what| Finding::loaded(&self.repeated, what)));
+        found.extend(seen(message.defects(), symbols::REPEATED).map(|what| Finding::loaded(&self.repeated, what)));
         for of in BY_DEFECT {
-            found.extend(seen(message, of.defects).map(|what| Finding::of(of.symbol, what)));
+            found.extend(seen(message.defects(), of.defects).map(|what| Finding::of(of.symbol, what)));
         }
         found.extend(about_eight_bit(message));
         found.extend(about_correspondents(message));
         found.extend(self.about_date(message, now));
         found.extend(self.about_size(message));
-        found.extend(seen(message, LIMITS).map(|what| Finding::of(&symbols::OVER_LIMIT, what)));
+        found.extend(seen(message.defects(), LIMITS).map(|what| Finding::of(&symbols::OVER_LIMIT, what)));
+        let text = seen(&message.text_defects(), TEXT_LIMITS);
+        found.extend(text.map(|what| Finding::of(&symbols::TEXT_OVER_LIMIT, what)));
         found
     }
 
@@ -156,15 +158,16 @@ impl OnData for Check {
         if !sender.submits() {
             found.extend(self.about_form(message, ask.now));
         } else if sender.login.is_some() || matches!(sender.greeting.connect.client, Client::Local(_)) {
-            found.extend(seen(message, LIMITS).map(|what| Finding::of(&symbols::SUBMISSION_OVER_LIMIT, what)));
+            let unread = seen(message.defects(), LIMITS).or_else(|| seen(&message.text_defects(), &[Defect::TextTooLong]));
+            found.extend(unread.map(|what| Finding::of(&symbols::SUBMISSION_OVER_LIMIT, what)));
         }
         Box::pin(ready(found.into_iter().collect()))
     }
 }
 
-/// Those of `defects` that `message` has, with how often if more than once; `None` if it has none.
-fn seen(message: &Message, defects: &[Defect]) -> Option<String> {
-    let sightings = message.defects().iter().filter(|sighting| defects.contains(&sighting.defect));
+/// Those of `defects` that are among `all`, with how often if more than once; `None` if none is.
+fn seen(all: &Defects, defects: &[Defect]) -> Option<String> {
+    let sightings = all.iter().filter(|sighting| defects.contains(&sighting.defect));
     let names: Vec<String> = sightings
         .map(|sighting| match sighting.count {
             1 => sighting.defect.to_string(),

@@ -116,6 +116,16 @@ pub(super) static LIMITS: &[Defect] = &[
     Defect::EmbeddedTooLarge,
 ];
 
+/// Limits of the reader's view: what comes behind them was not looked at.
+pub(super) static TEXT_LIMITS: &[Defect] = &[
+    Defect::TextTooLong,
+    Defect::HtmlTooDeep,
+    Defect::TooManyHtmlItems,
+    Defect::TooManyUrls,
+];
+
+pub(super) static TEXT_OVER_LIMIT: Symbol =
+    form("TEXT_OVER_LIMIT", 500, "the text exceeds what is read of one; something may stand behind the end");
 pub(super) static OVER_LIMIT: Symbol =
     form("OVER_LIMIT", 2000, "the message exceeds what is read of one; it was judged by what was read");
 pub(super) static FROM_WITHOUT_ADDRESS: Symbol =
@@ -143,6 +153,7 @@ pub(super) static OTHERS: &[&Symbol] = &[
     &TOO_MANY_HOPS,
     &SUBMISSION_OVER_LIMIT,
     &OVER_LIMIT,
+    &TEXT_OVER_LIMIT,
     &FROM_WITHOUT_ADDRESS,
     &SEVERAL_AUTHORS,
     &MISSING_TO,
