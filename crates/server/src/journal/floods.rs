@@ -15,8 +15,8 @@ use super::record::{Entry, Record, Repeats};
 const IDLE: Duration = Duration::from_secs(600);
 /// How long an entry stays open after its first refusal.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// Entries that are open at most; above it the oldest are closed.
-const OPEN_MAX: usize = 10_000;
+/// Entries that are open at most, each some kilobytes; above it the oldest are closed.
+const OPEN_MAX: usize = 4_000;
 /// Recipients an entry names besides the first.
 const RECIPIENTS_MAX: usize = 40;
 

@@ -291,6 +291,15 @@ fn hostile_texts_are_bounded() {
     assert!(found.subject.unwrap().len() <= 200 && found.helo.unwrap().len() <= 255);
 }
 
+/// A line as the first version wrote it: what is stored must stay readable.
+#[test]
+fn an_old_record_reads() {
+    let entry: Entry = serde_json::from_str(include_str!("tests/entry-v1.json")).unwrap();
+    assert_eq!(entry.record.id, "abcd.1");
+    assert_eq!(entry.record.verify(), Ok(()));
+    assert_eq!(entry.repeats.unwrap().count, 3);
+}
+
 fn weighed() -> impl Strategy<Value = Weighed> {
     let classes = prop::sample::select(vec![
         Class::Evidence,

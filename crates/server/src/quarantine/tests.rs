@@ -228,6 +228,21 @@ fn a_lost_index_is_made_again() {
     }
 }
 
+/// An envelope as the first version wrote it: what is stored must stay readable.
+#[test]
+fn an_old_envelope_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let day = folder.path().join("2025-10-09");
+    std::fs::create_dir(&day).unwrap();
+    let envelope = r#"{"version":1,"mta_id":"m1","record":"abcd.1","received":"2025-10-09T08:53:20Z","client":"192.0.2.7",
+        "sender":"Spam@Bad.example","recipients":[{"address":"b@here.test","score":7.3,"reason":"score"}],"subject":"s"}"#;
+    std::fs::write(day.join("m1.json"), envelope).unwrap();
+    std::fs::write(day.join("m1.eml"), "Subject: s\n\nbody\n").unwrap();
+    let item = open(folder.path()).show("m1").unwrap().unwrap();
+    assert_eq!((item.sender.as_str(), item.recipients[0].score), ("Spam@Bad.example", Score::milli(7300)));
+    assert_eq!(item.recipients[0].state, State::Kept);
+}
+
 #[test]
 fn a_full_quarantine_takes_nothing_more() {
     let folder = tempfile::tempdir().unwrap();
