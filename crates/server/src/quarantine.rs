@@ -18,7 +18,7 @@
 use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -226,6 +226,8 @@ struct Inner {
     index: Mutex<Connection>,
     /// Size of all messages, as far as this process knows.
     octets: AtomicU64,
+    /// When the files were last looked through; zero for never.
+    swept_ms: AtomicI64,
 }
 
 impl Quarantine {
@@ -238,9 +240,8 @@ impl Quarantine {
         files::make_folder(folder)?;
         let index = index::open(folder, config)?;
         let octets = AtomicU64::new(index::octets(&index)?);
-        Ok(Quarantine {
-            inner: Arc::new(Inner { folder: folder.to_owned(), config, index: Mutex::new(index), octets }),
-        })
+        let (folder, index, swept_ms) = (folder.to_owned(), Mutex::new(index), AtomicI64::new(0));
+        Ok(Quarantine { inner: Arc::new(Inner { folder, config, index, octets, swept_ms }) })
     }
 
     /// Makes a durable copy of the message, not yet listed. To offer the same message again is no error.

@@ -1,6 +1,7 @@
 //! What time does to the quarantine: offers nobody took up, messages nobody wanted, releases that were cut off, and files
 //! that belong to nothing.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,6 +15,9 @@ use super::{Item, Quarantine, QuarantineError, State, days, files};
 const HISTORY: Duration = Duration::from_secs(30 * 86_400);
 /// Age from which on a file without an index row is rubbish: an offer writes its files first.
 const RUBBISH_AFTER: Duration = Duration::from_secs(3600);
+
+/// How often all files are looked through.
+const SWEEP_EVERY: Duration = Duration::from_secs(6 * 3600);
 
 /// What a run of [`Quarantine::expire`] did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -29,7 +33,7 @@ pub struct Expiry {
 }
 
 impl Quarantine {
-    /// Does what is due at `now`; to be called every hour or so.
+    /// Does what is due at `now`; to be called every few minutes.
     ///
     /// # Errors
     /// When index or files cannot be used; what was done until then stays done.
@@ -38,13 +42,32 @@ impl Quarantine {
         let unseen = self.forget_unseen(now)?;
         let expired = self.expire_kept(now)?;
         self.forget_history(now)?;
-        let index = self.index();
-        let rubbish = files::sweep(&self.inner.folder, RUBBISH_AFTER, |day, id| match index::place(&index, id)? {
-            Some(place) => Ok(place.day == day && index::is_open(&index, &place)?),
-            None => Ok(false),
-        })?;
-        self.inner.octets.store(index::octets(&index)?, std::sync::atomic::Ordering::Relaxed);
+        let rubbish = if self.may_sweep(now) { self.sweep_files()? } else { 0 };
+        self.inner.octets.store(index::octets(&self.index())?, Ordering::Relaxed);
         Ok(Expiry { expired, unseen, settled, rubbish })
+    }
+
+    /// Whether the files are due to be looked through: at the first call, and then once in a while, since it costs a look at
+    /// each of them.
+    fn may_sweep(&self, now: Timestamp) -> bool {
+        let before = self.inner.swept_ms.load(Ordering::Relaxed);
+        let due = i64::try_from(SWEEP_EVERY.as_millis()).unwrap_or(i64::MAX).saturating_add(before);
+        let may = before == 0 || now.as_millisecond() >= due;
+        if may {
+            self.inner.swept_ms.store(now.as_millisecond(), Ordering::Relaxed);
+        }
+        may
+    }
+
+    fn sweep_files(&self) -> Result<u64, QuarantineError> {
+        // The index is taken anew for each file: offers do not wait for the whole sweep.
+        files::sweep(&self.inner.folder, RUBBISH_AFTER, |day, id| {
+            let index = self.index();
+            match index::place(&index, id)? {
+                Some(place) => Ok(place.day == day && index::is_open(&index, &place)?),
+                None => Ok(false),
+            }
+        })
     }
 
     /// Messages that expire soon and have not been announced yet, oldest first.

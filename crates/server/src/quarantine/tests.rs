@@ -255,6 +255,26 @@ fn a_full_quarantine_takes_nothing_more() {
     quarantine.offer_now(&large("m2")).unwrap();
 }
 
+/// Files of an offer that was cut off, and of messages that are done with, go when they are old; files in use stay.
+#[test]
+fn rubbish_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let quarantine = open(folder.path());
+    quarantine.offer_now(&offer("m1", &["b@here.test"])).unwrap();
+    let day = folder.path().join("2025-10-09");
+    for name in ["m1.eml.new", "m0.eml", "m0.json"] {
+        std::fs::write(day.join(name), "x").unwrap();
+    }
+    assert_eq!(quarantine.expire(at(1)).unwrap().rubbish, 0, "an offer may be under way");
+    let old = std::time::SystemTime::now() - Duration::from_secs(2 * 3600);
+    for entry in std::fs::read_dir(&day).unwrap() {
+        File::options().append(true).open(entry.unwrap().path()).unwrap().set_modified(old).unwrap();
+    }
+    assert_eq!(quarantine.expire(at(2)).unwrap().rubbish, 0, "looked through a moment ago");
+    assert_eq!(quarantine.expire(at(7)).unwrap().rubbish, 3);
+    assert_eq!(files_in(folder.path()), 2);
+}
+
 /// The MTA may be told to let go of a message only while the file is really there.
 #[test]
 fn a_file_removed_by_hand_is_not_kept() {
