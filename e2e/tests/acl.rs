@@ -186,6 +186,20 @@ fn long_headers_and_many_recipients_arrive_complete() {
 }
 
 #[test]
+fn an_exim_without_content_scanning_says_that_headers_are_cut() {
+    let name = "an_exim_without_content_scanning_says_that_headers_are_cut";
+    let Some((lab, stub)) = lab(name, "TIDEGATE_WITHOUT_SCAN = 1\n") else { return };
+    stub.play(at(Stage::Data, Action::Reject));
+    let message = format!("X-Long: {}\nSubject: the end\n\nbody\n", "pad ".repeat(18_000));
+    let (mut client, _) = lab.client("203.0.113.66").unwrap();
+    client.envelope("client.test", "a@bad.test", &["b@exim.test"]).unwrap();
+    assert_eq!(client.data(message.as_bytes()).unwrap().code, 550);
+    let seen = stub.wait_for(Stage::Data).unwrap();
+    assert!(seen.ask.content.is_cut && !seen.ask.content.is_in_scan_file);
+    assert_eq!(seen.mail.unwrap().headers.len(), 65_536, "what there is still arrives");
+}
+
+#[test]
 fn a_daemon_started_between_two_parts_gets_them_all_again() {
     let Some((lab, stub)) = lab("a_daemon_started_between_two_parts_gets_them_all_again", "") else { return };
     let mut asked = 0;
