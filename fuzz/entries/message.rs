@@ -81,6 +81,7 @@ fn check_contents(message: &Message, limits: &Limits) {
     }
     for attachment in message.attachments() {
         assert!(attachment.part < message.parts().len());
+        assert_eq!(attachment.content(message).len(), attachment.octets);
     }
     for sighting in message.all_defects().iter() {
         assert!(sighting.part < message.parts().len() && sighting.count > 0);

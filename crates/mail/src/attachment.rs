@@ -1,8 +1,13 @@
 //! Attachments: the parts that are files. Each with the name that is shown, the type that is declared, and the type that
 //! it has. What an archive holds is not looked at.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::charset::decode_undeclared;
 use crate::html::is_invisible;
 use crate::sniff::{FileClass, FileKind, class_of_extension, class_of_type, is_as_promised};
+use crate::transfer::{decode_uuencode, find_uuencoded};
 use crate::{Defect, Defects, Message, Part};
 
 /// Blanks in a row that push an extension out of sight.
@@ -25,10 +30,24 @@ pub struct Attachment {
     pub class: Option<FileClass>,
     /// Octets, decoded.
     pub octets: usize,
+    /// Where a uuencoded file stands in the text of the part ([`Part::decoded`]); `None` where the part is the file.
+    pub embedded: Option<Range<usize>>,
     /// Whether the sender wants it shown within the message.
     pub is_inline: bool,
     /// What is wrong with it.
     pub defects: Vec<Defect>,
+}
+
+impl Attachment {
+    /// The content of the file. `message` is the one that the attachment is of.
+    #[must_use]
+    pub fn content<'a>(&self, message: &'a Message) -> Cow<'a, [u8]> {
+        let decoded = message.parts().get(self.part).map(Part::decoded).unwrap_or_default();
+        match &self.embedded {
+            None => Cow::Borrowed(decoded),
+            Some(place) => Cow::Owned(decode_uuencode(decoded.get(place.clone()).unwrap_or_default())),
+        }
+    }
 }
 
 /// The attachments of a message, in order.
@@ -38,7 +57,14 @@ pub(crate) fn read(message: &Message) -> (Vec<Attachment>, Defects) {
         !part.is_multipart()
             && (part.is_attachment() || part.file_name().is_some() || (!is_view(part) && !part.is_message()))
     };
-    let attachments: Vec<Attachment> = message.parts().iter().filter(is_file).map(attachment).collect();
+    let mut attachments = Vec::new();
+    for part in message.parts() {
+        attachments.extend(Some(part).filter(is_file).map(attachment));
+        if part.content_type().kind() == "text" {
+            let left = message.limits().parts_max.saturating_sub(attachments.len());
+            attachments.extend(find_uuencoded(part.decoded()).take(left).map(|found| uuencoded(part, found)));
+        }
+    }
     let mut defects = Defects::default();
     for attachment in &attachments {
         for defect in &attachment.defects {
@@ -46,6 +72,27 @@ pub(crate) fn read(message: &Message) -> (Vec<Attachment>, Defects) {
         }
     }
     (attachments, defects)
+}
+
+fn uuencoded(part: &Part, (place, name): (Range<usize>, &[u8])) -> Attachment {
+    let content = decode_uuencode(part.decoded().get(place.clone()).unwrap_or_default());
+    let name = decode_undeclared(name);
+    let extension = extension_of(&name);
+    let kind = FileKind::sniff(&content);
+    let by_name = extension.as_deref().and_then(class_of_extension);
+    let is_mismatch = by_name.zip(kind).is_some_and(|(promised, kind)| !is_as_promised(kind, promised));
+    Attachment {
+        part: part.index(),
+        extension,
+        declared: "application/octet-stream".to_owned(),
+        kind,
+        class: by_name.or_else(|| kind.map(FileKind::class)),
+        octets: content.len(),
+        embedded: Some(place),
+        is_inline: true,
+        defects: is_mismatch.then_some(Defect::TypeMismatch).into_iter().chain(deceptions(&name)).collect(),
+        name: Some(name),
+    }
 }
 
 fn attachment(part: &Part) -> Attachment {
@@ -64,7 +111,18 @@ fn attachment(part: &Part) -> Attachment {
     }
     let class = by_name.or_else(|| kind.map(FileKind::class));
     let is_inline = part.disposition().is_some_and(|disposition| disposition.value == "inline");
-    Attachment { part: part.index(), name, extension, declared, kind, class, octets: content.len(), is_inline, defects }
+    Attachment {
+        part: part.index(),
+        name,
+        extension,
+        declared,
+        kind,
+        class,
+        octets: content.len(),
+        embedded: None,
+        is_inline,
+        defects,
+    }
 }
 
 /// The name decides what happens on a click, so it is asked first; the declared type counts where the name says nothing.
@@ -94,6 +152,13 @@ fn name_defects(name: &str, part: &Part) -> Vec<Defect> {
     {
         defects.push(Defect::FileNameMismatch);
     }
+    defects.extend(deceptions(name));
+    defects
+}
+
+/// What is wrong with a name by itself.
+fn deceptions(name: &str) -> Vec<Defect> {
+    let mut defects = Vec::new();
     let mut extensions = name.rsplit('.').map(|extension| extension.trim().to_lowercase());
     let (last, before) = (extensions.next(), extensions.next());
     let is_harmful = last.as_deref().and_then(class_of_extension) == Some(FileClass::Executable);
@@ -149,6 +214,15 @@ mod tests {
         ] {
             assert!(of(head, body).defects.contains(&defect), "{why}");
         }
+    }
+
+    #[test]
+    fn a_uuencoded_file_within_text_is_one() {
+        let raw = b"From: a@b.example\n\nHere it is:\nbegin 644 cat.exe\n#0V%T\n`\nend\n";
+        let message = Message::parse(raw.to_vec(), &Limits::default());
+        let [file] = message.attachments() else { panic!("one file") };
+        assert_eq!((file.name.as_deref(), file.class, file.octets), (Some("cat.exe"), Some(FileClass::Executable), 3));
+        assert_eq!(&*file.content(&message), b"Cat");
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //! must not hide a body from the filter that the reader will see.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
+use crate::octets::line_at;
 use crate::{Defect, Defects};
 
 /// How a body was encoded for transfer.
@@ -193,7 +195,7 @@ pub(crate) fn decode_quoted_printable(encoded: &[u8]) -> (Vec<u8>, usize) {
     let mut octets = Vec::with_capacity(encoded.len());
     let mut bad = 0;
     let mut position = 0;
-    while let Some(line) = crate::octets::line_at(encoded, position, encoded.len()) {
+    while let Some(line) = line_at(encoded, position, encoded.len()) {
         let content = encoded.get(line.start..line.end).unwrap_or_default();
         // White space at the end of a line was added on the way (rule 3).
         let end = content.iter().rposition(|&b| b != b' ' && b != b'\t').map_or(0, |last| last + 1);
@@ -233,6 +235,40 @@ fn decode_quoted_line(line: &[u8], octets: &mut Vec<u8>) -> usize {
     }
     octets.extend_from_slice(rest);
     bad
+}
+
+/// A uuencoded file within plain text, as mail carried files before MIME and as some programs still unpack them: where
+/// it stands, from `begin` through `end`, and its name.
+pub(crate) fn find_uuencoded(text: &[u8]) -> impl Iterator<Item = (Range<usize>, &[u8])> {
+    let mut position = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let rest = text.get(position..)?;
+            let start = match rest.starts_with(b"begin ") {
+                true => position,
+                false => position + memchr::memmem::find(rest, b"\nbegin ")? + 1,
+            };
+            let line = line_at(text, start, text.len())?;
+            position = line.next;
+            let heading = text.get(line.start + "begin ".len()..line.end).unwrap_or_default();
+            let (mode, name) = heading.split_at_checked(3).unwrap_or((heading, b""));
+            let first = line_at(text, line.next, text.len()).and_then(|line| text.get(line.start..line.end));
+            if mode.iter().all(u8::is_ascii_digit) && name.starts_with(b" ") && first.is_some_and(is_uu_line) {
+                let rest = text.get(position..)?;
+                position =
+                    memchr::memmem::find(rest, b"\nend").map_or(text.len(), |end| position + end + "\nend".len());
+                return Some((start..position, name.trim_ascii()));
+            }
+        }
+    })
+}
+
+/// Whether a line of uuencode is as long as its first character says; some programs add a checksum.
+fn is_uu_line(line: &[u8]) -> bool {
+    let Some((&length, text)) = line.split_first() else { return false };
+    let octets = usize::from(length.wrapping_sub(b' ') & 0x3f);
+    let needed = octets.div_ceil(3) * 4;
+    (b' '..=b'`').contains(&length) && octets > 0 && (needed..=needed + 1).contains(&text.len())
 }
 
 /// Uuencode as POSIX describes it. Lines before `begin` and after `end` are dropped; without `begin` every line counts.
@@ -306,6 +342,9 @@ mod tests {
         let encoded = b"Here it is:\nbegin 644 cat.txt\n#0V%T\n`\nend\nBye\n";
         assert_eq!(decode_uuencode(encoded), b"Cat");
         assert_eq!(decode_uuencode(b"#0V%T\n"), b"Cat");
+        let found: Vec<_> = find_uuencoded(encoded).collect();
+        assert_eq!(found, [(12..41, &b"cat.txt"[..])]);
+        assert_eq!(find_uuencoded(b"begin 644 with a\nsentence, and\nend").count(), 0, "no uuencode");
         assert_eq!(decode_uuencode(b"?=").len(), 0, "a line that promises more than it holds");
     }
 }
