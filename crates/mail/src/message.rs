@@ -389,3 +389,76 @@ fn in_angles(value: &[u8]) -> String {
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(raw: &[u8]) -> Message {
+        Message::parse(raw, &Limits::default())
+    }
+
+    #[test]
+    fn only_from_is_from() {
+        for (raw, author, why) in [
+            (&b"From: a@b.example\nFrom: c@d.example\n\n"[..], Some("a@b.example"), "the first of two"),
+            (
+                b"fROM : a@b.example\n\n",
+                Some("a@b.example"),
+                "case and a blank before the colon, as mail programs read it",
+            ),
+            (b"Fr om: a@b.example\n\n", None, "a name with a blank in it is no field"),
+            (b":From: a@b.example\n\n", None, "a field without a name"),
+            (b"X: y\n\nFrom: a@b.example\n\n", None, "in the body"),
+            (b"From x\nFrom: a@b.example\n\n", Some("a@b.example"), "after an mbox line"),
+            (b"From:\n a@b.example\n\n", Some("a@b.example"), "folded at once"),
+        ] {
+            let author_of = |message: &Message| message.author()?.address.as_ref().map(ToString::to_string);
+            assert_eq!(author_of(&parse(raw)).as_deref(), author, "{why}");
+        }
+    }
+
+    #[test]
+    fn what_hides_a_body_from_filters_hides_nothing_here() {
+        for (fields, body, text, why) in [
+            ("Content-Transfer-Encoding: base64", "SGVs!bG8=", "Hello", "a stray octet"),
+            ("Content-Transfer-Encoding: base64", "SGVsbG8", "Hello", "no padding"),
+            ("Content-Transfer-Encoding: \"BASE64\"", "SGVsbG8=", "Hello", "quotes around the encoding"),
+            ("Content-Transfer-Encoding: quoted-printable", "H=65llo ==", "Hello =", "a bad escape"),
+            ("Content-Type: multipart/mixed", "--x\n\nHello\n--x--", "Hello", "no boundary is declared"),
+            ("Content-Type: multipart/mixed; boundary=x", "--x--\n--x\n\nHello", "Hello", "a part after the end"),
+            ("Content-Type: text/plain; charset=utf-7", "H+AGU-llo", "Hello", "UTF-7"),
+            (
+                "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64",
+                "U3ViamVjdDogeAoKSGVsbG8=",
+                "Hello",
+                "an embedded message in base64",
+            ),
+            (
+                "Content-Type: multipart/mixed; boundary=x\nContent-Transfer-Encoding: base64",
+                "LS14CgpIZWxsbwotLXgtLQo=",
+                "Hello",
+                "a multipart in base64",
+            ),
+        ] {
+            let raw = format!("From: a@b.example\nMIME-Version: 1.0\n{fields}\n\n{body}");
+            assert_eq!(parse(raw.as_bytes()).visible_text(), text, "{why}");
+        }
+    }
+
+    #[test]
+    fn fields_that_are_asked_for_by_name() {
+        let message = parse(
+            b"Subject: =?utf-8?Q?caf=C3=A9?=\nMessage-ID: <x@y.example>\nList-Id: News <news.y.example>\n\
+              List-Unsubscribe: <mailto:u@y.example>,\n <https://y.example/u>\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\n\
+              Date: Thu, 01 Jan 1970 00:00:10 +0000\nTo: a@b.example\nTo: c@d.example\nSender: s@y.example\n\nbody\n",
+        );
+        assert_eq!(message.subject(), Some("caf\u{e9}"));
+        assert_eq!(message.message_id().as_deref(), Some("x@y.example"));
+        assert_eq!(message.list_id().as_deref(), Some("news.y.example"));
+        assert_eq!(message.list_unsubscribe(), ["mailto:u@y.example", "https://y.example/u"]);
+        assert!(message.has_one_click_unsubscribe());
+        assert_eq!((message.date(), message.to().len(), message.sender().len()), (Some(10), 2, 1));
+        assert_eq!(message.body_bytes(), b"body\n");
+    }
+}

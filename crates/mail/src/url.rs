@@ -511,3 +511,90 @@ fn of_address(address: &Address) -> FoundUrl {
         ..unreadable(&address.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn urls(body: &str) -> Vec<FoundUrl> {
+        let raw = format!("From: a@b.example\nContent-Type: text/html\n\n{body}");
+        let found = Message::parse(raw.into_bytes(), &Limits::default()).urls().to_vec();
+        // The address of the author is in each.
+        found.into_iter().filter(|url| url.place != UrlPlace::Header).collect()
+    }
+
+    #[test]
+    fn targets_as_browsers_read_them() {
+        for (href, normal, host, why) in [
+            ("HTTP://A.Example/%7Ex", Some("http://a.example/%7Ex"), "a.example", "case"),
+            ("ht\ntps://a.exa\tmple/", Some("https://a.example/"), "a.example", "tabs and line ends vanish"),
+            ("http:\\\\a.example\\x", Some("http://a.example/x"), "a.example", "backslashes"),
+            ("//a.example/x", Some("http://a.example/x"), "a.example", "no scheme"),
+            ("www.a.com/x", Some("http://www.a.com/x"), "www.a.com", "neither scheme nor slashes"),
+            ("http://0x7f.1/", Some("http://127.0.0.1/"), "127.0.0.1", "an address in disguise"),
+            ("http://[::ffff:192.0.2.1]/", Some("http://[::ffff:c000:201]/"), "192.0.2.1", "IPv4 within IPv6"),
+            ("http://b\u{fc}cher.example/", Some("http://xn--bcher-kva.example/"), "xn--bcher-kva.example", "U-labels"),
+            (
+                "http://a.example\u{3002}org/",
+                Some("http://a.example.org/"),
+                "a.example.org",
+                "an ideographic full stop",
+            ),
+            ("mailto:x%40y.example?subject=z", Some("mailto:x%40y.example?subject=z"), "y.example", "a mail address"),
+            ("http://a b/", None, "-", "what no browser reads"),
+        ] {
+            let found = urls(&format!("<a href='{href}'>x</a>"));
+            let [url] = found.as_slice() else { panic!("{why}: {found:?}") };
+            let shown = match &url.host {
+                Some(UrlHost::Domain(domain)) => domain.to_string(),
+                Some(UrlHost::Ip(ip)) => ip.to_string(),
+                None => "-".to_owned(),
+            };
+            assert_eq!((url.normal.as_deref(), shown.as_str()), (normal, host), "{why}");
+        }
+        for href in ["", "#top", "cid:1", "/relative"] {
+            assert_eq!(urls(&format!("<a href='{href}'>x</a>")), [], "{href} leads nowhere outside");
+        }
+    }
+
+    #[test]
+    fn places_and_forms() {
+        let found = urls(
+            "<base href='https://base.com/d/'><a href='e'>x</a><img src='http://u:p@img.com:81/'><form action='//form.com'></form>\
+             <iframe src='http://frame.com'></iframe>www.text.com, bare.com/x; http://in.com/?u=http://redirect.com \
+             <p style='display:none'>hidden.com</p>",
+        );
+        let listed: Vec<_> = found.iter().map(|url| (url.place, url.form, url.domain().unwrap().as_str())).collect();
+        for expected in [
+            (UrlPlace::Link, UrlForm::Full, "base.com"),
+            (UrlPlace::Image, UrlForm::Full, "img.com"),
+            (UrlPlace::Form, UrlForm::Full, "form.com"),
+            (UrlPlace::Other, UrlForm::Full, "frame.com"),
+            (UrlPlace::Text, UrlForm::Www, "www.text.com"),
+            (UrlPlace::Text, UrlForm::Bare, "bare.com"),
+            (UrlPlace::Text, UrlForm::Full, "in.com"),
+            (UrlPlace::Text, UrlForm::Full, "redirect.com"),
+            (UrlPlace::HiddenText, UrlForm::Bare, "hidden.com"),
+        ] {
+            assert!(listed.contains(&expected), "{expected:?} in {listed:?}");
+        }
+        let image = found.iter().find(|url| url.place == UrlPlace::Image).unwrap();
+        assert_eq!((image.has_user, image.port), (true, Some(81)));
+    }
+
+    #[test]
+    fn labels_that_name_another_domain() {
+        for (href, label, is_foreign, why) in [
+            ("https://evil.com/", "https://www.bank.com/", true, "another domain"),
+            ("https://evil.com/", "www.bank.com", true, "without scheme"),
+            ("https://evil.com/", "bank.com", true, "a bare name"),
+            ("https://login.bank.com/", "www.bank.com", false, "the same registrable domain"),
+            ("https://evil.com/", "Your bank", false, "no name at all"),
+            ("https://evil.com/", "We are moving from bank.com to a new site soon", false, "a sentence"),
+        ] {
+            let found = urls(&format!("<a href='{href}'>{label}</a>"));
+            let link = found.iter().find(|url| url.place == UrlPlace::Link).unwrap();
+            assert_eq!(link.is_label_foreign(), is_foreign, "{why}");
+        }
+    }
+}
