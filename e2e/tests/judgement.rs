@@ -1,6 +1,11 @@
 //! The real daemon beside a real Exim: what it judges is what a client hears and a mailbox gets.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a lab that breaks is to fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a lab that breaks is to fail loudly"
+)]
 
 use std::thread;
 use std::time::Duration;
@@ -37,6 +42,12 @@ fn lab(test: &str, config: &str) -> Option<(Lab, Daemon)> {
     let lab = Lab::start(&Plan { dns: DNS.to_owned(), ..Plan::default() }).unwrap();
     let daemon = Daemon::start(&lab, config).unwrap();
     Some((lab, daemon))
+}
+
+/// The newest record about `what`.
+fn record(lab: &Lab, daemon: &Daemon, what: &str) -> serde_json::Value {
+    let output = daemon.command(lab, &["why", "--json", "--limit", "1", what]).unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 #[test]
@@ -88,22 +99,29 @@ fn a_stranger_in_the_name_of_a_hosted_domain_is_refused() {
 
 #[test]
 fn an_error_code_of_a_blocklist_lists_nobody() {
-    let Some((lab, _daemon)) = lab("an_error_code_of_a_blocklist_lists_nobody", BLOCKLIST) else { return };
+    let Some((lab, daemon)) = lab("an_error_code_of_a_blocklist_lists_nobody", BLOCKLIST) else { return };
     lab.dns
         .set(Zone::parse(&format!("{DNS}*.bl.test A 127.255.255.254\n2.0.0.127.bl.test A 127.255.255.254")).unwrap());
     let (mut client, _) = lab.client("203.0.113.67").unwrap();
     client.envelope("mail.bad.test", "a@good.test", &["b@exim.test"]).unwrap();
+    let status = daemon.command(&lab, &["status"]).unwrap();
+    let said = String::from_utf8_lossy(&status.stdout);
+    assert!(said.contains("bl.test is switched off") && said.contains("127.255.255.254"), "{said}");
+    assert_eq!(status.status.code(), Some(1), "there is something to look at");
 }
 
 #[test]
 fn dead_dns_delays_but_does_not_refuse() {
-    let Some((lab, _daemon)) = lab("dead_dns_delays_but_does_not_refuse", BLOCKLIST) else { return };
+    let Some((lab, daemon)) = lab("dead_dns_delays_but_does_not_refuse", BLOCKLIST) else { return };
     lab.dns.set(Zone::parse("* ANY timeout").unwrap());
     let (mut client, _) = lab.client("203.0.113.66").unwrap();
     client.envelope("mail.bad.test", "a@bad.test", &["b@exim.test"]).unwrap();
     assert_eq!(client.data(MESSAGE).unwrap().code, 250);
     let delivered = lab.exim.wait_delivered(1).unwrap().remove(0);
     assert_eq!(delivered.header("X-Tidegate-Status").len(), 1, "judged, and in time: {}", lab.exim.log());
+    let record = record(&lab, &daemon, "203.0.113.66");
+    let gaps = record["record"]["brief"]["gaps"].as_array().unwrap();
+    assert!(gaps.iter().any(|gap| gap["check"] == "dnsbl"), "what could not be known is recorded: {gaps:?}");
 }
 
 #[test]
@@ -138,6 +156,9 @@ fn a_daemon_restarted_before_data_judges_alike() {
     status(false, &mut daemon);
     status(true, &mut daemon);
     let delivered = lab.exim.wait_delivered(2).unwrap();
+    let verified = daemon.command(&lab, &["why", "--verify", "203.0.113.10"]).unwrap();
+    let said = String::from_utf8_lossy(&verified.stdout);
+    assert_eq!(said.matches("verified: the record gives the same verdict again").count(), 2, "{said}");
     for name in ["X-Tidegate-Status", "Authentication-Results"] {
         assert_eq!(delivered[0].header(name), delivered[1].header(name));
         assert_eq!(delivered[0].header(name).len(), 1);
