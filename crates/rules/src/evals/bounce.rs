@@ -1,12 +1,13 @@
 //! `VBounce`: is this bounce one of our own mail?
 
-use super::lists::is_listed;
+use super::lists::fits;
 use super::{Arg, EvalContext, EvalResult};
 use crate::input::octets::{self, is_space};
-use crate::settings::AddressGlob;
 
-fn own_relays<'s>(context: &EvalContext<'s>) -> &'s [AddressGlob] {
-    context.settings.addresses.get("welcomelist_bounce_relays").map_or(&[], Vec::as_slice)
+/// The globs of `welcomelist_bounce_relays`.
+fn own_relays(context: &EvalContext<'_>) -> Vec<String> {
+    let lines = context.settings.lines("welcomelist_bounce_relays").iter();
+    lines.flat_map(|line| line.split_whitespace()).map(str::to_ascii_lowercase).collect()
 }
 
 pub(super) fn have_any_bounce_relays(context: &EvalContext<'_>, _: &[Arg]) -> EvalResult {
@@ -19,7 +20,7 @@ pub(super) fn check_welcomelist_bounce_relays(context: &EvalContext<'_>, _: &[Ar
     if relays.is_empty() {
         return EvalResult::Miss;
     }
-    if context.input.body.iter().any(|line| is_received(line) && names_relay(line, relays)) {
+    if context.input.body.iter().any(|line| is_received(line) && names_relay(line, &relays)) {
         return EvalResult::of(true);
     }
     let body = &context.input.pristine_body;
@@ -38,7 +39,7 @@ pub(super) fn check_welcomelist_bounce_relays(context: &EvalContext<'_>, _: &[Ar
             header.clear();
         }
         header.extend_from_slice(line);
-        if is_received(&header) && names_relay(&header, relays) {
+        if is_received(&header) && names_relay(&header, &relays) {
             return EvalResult::of(true);
         }
     }
@@ -52,9 +53,13 @@ fn is_received(line: &[u8]) -> bool {
 }
 
 /// Whether a dotted word between white space is one of the relays.
-fn names_relay(line: &[u8], relays: &[AddressGlob]) -> bool {
+fn names_relay(line: &[u8], relays: &[String]) -> bool {
+    let is_own = |word: &[u8]| {
+        let word = word.to_ascii_lowercase();
+        relays.iter().any(|relay| fits(relay.as_bytes(), &word))
+    };
     let words: Vec<&[u8]> = line.split(|&octet| is_space(octet)).collect();
     // The first word follows no white space, the last is not followed by any.
     let inner = words.get(1..words.len().saturating_sub(1)).unwrap_or_default();
-    inner.iter().any(|word| word.iter().skip(1).any(|&octet| octet == b'.') && is_listed(relays, word))
+    inner.iter().any(|word| word.iter().skip(1).any(|&octet| octet == b'.') && is_own(word))
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use super::header::matches;
-use super::lists::fits;
+use super::lists::{fits, is_listed};
 use super::{Arg, EvalContext, EvalResult, ours};
 use crate::input::{UriSource, domain, octets};
 use crate::pattern::Pattern;
@@ -48,6 +48,15 @@ fn is_freemail(context: &EvalContext<'_>, address: &[u8]) -> bool {
         lists.iter().flat_map(|name| context.settings.lines(name)).flat_map(|line| line.split_whitespace());
     !welcome.any(|entry| entry.eq_ignore_ascii_case(text) || entry.eq_ignore_ascii_case(host))
         && !matches(&ROLE, address)
+        && !is_imported(context, address)
+}
+
+/// Whether an address is welcome by a list that `freemail_import_…` names.
+fn is_imported(context: &EvalContext<'_>, address: &[u8]) -> bool {
+    ["welcomelist_auth", "def_welcomelist_auth"].iter().any(|name| {
+        number(context, &format!("freemail_import_{name}"), 0) != 0
+            && context.settings.addresses.get(*name).is_some_and(|list| is_listed(list, address))
+    })
 }
 
 /// `*` stands for no dot here.

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::header::group;
-use super::lists::is_listed;
+use super::lists::fits;
 use super::{Arg, EvalContext, EvalResult, ours};
 use crate::input::domain;
 use crate::pattern::Pattern;
@@ -62,15 +62,20 @@ fn read(context: &EvalContext<'_>) -> Option<NameFacts> {
     Some(facts)
 }
 
-/// Who an address belongs to: the list it is on, else the first label of its registered domain.
+/// Who an address belongs to: the list of `fns_add_addrlist` it is on, else the first label of its registered domain.
 fn owner(context: &EvalContext<'_>, address: &[u8], site: &[u8]) -> Vec<u8> {
-    let lists =
-        context.settings.address_lists.iter().filter_map(|(name, list)| Some((name.strip_prefix("FNS_")?, list)));
     let at = memchr::memchr(b'@', address).unwrap_or(0);
     let plain = [address.get(..=at).unwrap_or_default(), site].concat();
     for candidate in [address, plain.as_slice()] {
-        if let Some((name, _)) = lists.clone().find(|(_, list)| is_listed(list, candidate)) {
-            return name.to_ascii_lowercase().into_bytes();
+        for line in context.settings.lines("fns_add_addrlist") {
+            // `(OWNER) address address …`
+            let Some((name, globs)) = line.trim_start().strip_prefix('(').and_then(|rest| rest.split_once(')')) else {
+                continue;
+            };
+            let mut globs = globs.split_whitespace().map(str::to_ascii_lowercase);
+            if globs.any(|glob| fits(glob.as_bytes(), candidate)) {
+                return name.to_ascii_lowercase().into_bytes();
+            }
         }
     }
     site.split(|&octet| octet == b'.').next().unwrap_or_default().to_vec()

@@ -294,6 +294,7 @@ const READ_BY_EVALS: &[&str] = &[
     "max_short_url_redirections",
     "max_short_urls",
     "normalize_charset",
+    "num_check_received",
     "ok_languages",
     "ok_locales",
     "olemacro_download_marker",

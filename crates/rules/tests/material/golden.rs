@@ -22,6 +22,21 @@ const NOT_RECORDED: &str = "GB_CUSTOM_HTM_URI";
 const RECORDED_WRONGLY: &[&str] =
     &["kernel-lists-a", "newsletters-2023", "phishing-pot-to-2024", "spamassassin-public"];
 
+/// Rules that ask whether a part is quoted-printable, and how long its lines are. The recording program read messages with Perl's record
+/// separator undefined, so that `chomp` left the line end on the encoding's name and SpamAssassin did not know it. Run from the shell,
+/// SpamAssassin 4.0.1 gives what is given here (`MIME_QP_LONG_LINE` on phishing-pot-to-2024 `phish/sample-1225.eml`).
+const RECORDED_WITHOUT_CHOMP: &[&str] = &[
+    "MIME_QP_LONG_LINE",
+    "PDS_BAD_THREAD_QP_64",
+    "__MIME_QP",
+    "__MIME_QPC",
+    "__PDS_QP_64",
+    "__PDS_QP_128",
+    "__PDS_QP_512",
+    "__PDS_QP_1024",
+    "__T_PDS_MSG_512",
+];
+
 /// The hits of one message: scored rules, and subtests with their counts.
 #[derive(Clone, Debug, Default)]
 pub struct Recorded {
@@ -137,15 +152,19 @@ impl Report {
         let input = Input::from_octets(message, &Context::default(), set.settings());
         let matches = set.matches(&input, &Answers::default());
         let name_of = |id: tidegate_rules::RuleId| set.rules()[id.index()].name.to_string();
-        let is_wrong = |name: &String| name.contains(NOT_RECORDED) && RECORDED_WRONGLY.contains(&corpus);
+        let is_wrong = |name: &String| {
+            RECORDED_WITHOUT_CHOMP.contains(&name.as_str())
+                || (name.contains(NOT_RECORDED) && RECORDED_WRONGLY.contains(&corpus))
+        };
         let ours: BTreeSet<String> =
             matches.hits.iter().map(|hit| name_of(hit.rule)).filter(|name| !is_wrong(name)).collect();
         let counts: BTreeMap<String, u32> = matches.subtests.iter().map(|hit| (name_of(hit.rule), hit.count)).collect();
         let our_subtests: BTreeSet<String> = counts.keys().filter(|name| !is_wrong(name)).cloned().collect();
-        let their_subtests: BTreeSet<String> = theirs.subtests.keys().cloned().collect();
+        let their_subtests: BTreeSet<String> = theirs.subtests.keys().filter(|name| !is_wrong(name)).cloned().collect();
+        let their_scored: BTreeSet<String> = theirs.scored.iter().filter(|name| !is_wrong(name)).cloned().collect();
         let place = format!("{corpus}/{path}");
         self.messages += 1;
-        self.scored.add(&place, &theirs.scored, &ours);
+        self.scored.add(&place, &their_scored, &ours);
         self.subtests.add(&place, &their_subtests, &our_subtests);
         for (name, count) in &theirs.subtests {
             if let Some(our_count) = counts.get(name).filter(|our_count| *our_count != count) {
