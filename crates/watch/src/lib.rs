@@ -42,6 +42,6 @@ pub use event::{
     Queue, Recipients, Rejection, Reply, Reputation, Session, Source, Stage, Trouble,
 };
 pub use offence::{Offence, OffenceKind};
-pub use parsers::Reader;
+pub use parsers::{LINE_OCTETS_MAX, Reader};
 pub use time::Timestamp;
 pub use transaction::{Joiner, Losses, Message, OPEN_MESSAGES_MAX, Origin, Place, QueueId, Step};

@@ -14,6 +14,9 @@ use crate::event::{Arrival, Event, Kind, Leftover, Recipients, Source};
 use crate::scan;
 use crate::time::{self, DAY_MS, SECOND_MS, Timestamp};
 
+/// Octets of a line that are read; the rest is left out. Exim cuts its lines at 8192, Postfix at some 2000.
+pub const LINE_OCTETS_MAX: usize = 16 * 1024;
+
 /// Reads the lines of one log, one after the other. What it keeps from line to line is whose line came last, so that the
 /// rest of a message logged over several lines is known for what it is, and which fields the log has at all.
 #[derive(Clone, Debug)]
@@ -75,7 +78,8 @@ impl Reader {
 
     /// Reads one line, given without its line end. Never fails: a line in no known form is [`Kind::Unknown`].
     pub fn read<'a>(&mut self, line: &'a str) -> Event<'a> {
-        let line = line.trim_end_matches(['\r', '\n']);
+        let end = (0..=LINE_OCTETS_MAX.min(line.len())).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
+        let line = line.get(..end).unwrap_or(line).trim_end_matches(['\r', '\n']);
         let Some(prefix) = self.prefix(line) else {
             return Event { time: None, source: self.last, pid: None, id: None, kind: self.without_time(line) };
         };

@@ -8,6 +8,12 @@ use super::peer;
 use crate::event::{Delivery, Outcome, Peer, Reply};
 use crate::scan;
 
+/// How many quotes at which a certificate's name could end are tried.
+const NAME_ENDS_MAX: usize = 8;
+/// The bits of a certificate's name and of the host among the fields seen. Each is taken once, since its end is searched for,
+/// and a search within a search within a search would never end.
+const NAME_BIT: u32 = 1 << 31;
+const HOST_BIT: u32 = 1 << 30;
 /// How many blanks at which an address could end are tried.
 const READINGS_MAX: usize = 512;
 
@@ -82,7 +88,7 @@ impl Walk {
         self.fields(rest, delivery, 0)
     }
 
-    fn fields<'a>(self, mut rest: &'a str, mut delivery: Delivery<'a>, mut seen: u16) -> Option<Delivery<'a>> {
+    fn fields<'a>(self, mut rest: &'a str, mut delivery: Delivery<'a>, mut seen: u32) -> Option<Delivery<'a>> {
         loop {
             if rest.is_empty() {
                 return Some(delivery);
@@ -104,10 +110,15 @@ impl Walk {
                 });
             }
             if let Some(name) = text.strip_prefix("DN=\"") {
-                return scan::splits(name, "\"").find_map(|(_, after)| self.fields(after, delivery.clone(), seen));
+                if seen & NAME_BIT != 0 {
+                    return None;
+                }
+                // A certificate's name may hold quotes.
+                let mut ends = scan::splits(name, "\"").take(NAME_ENDS_MAX);
+                return ends.find_map(|(_, after)| self.fields(after, delivery.clone(), seen | NAME_BIT));
             }
             if let Some(host) = text.strip_prefix("H=") {
-                return self.host(host, delivery, seen);
+                return if seen & HOST_BIT == 0 { self.host(host, delivery, seen | HOST_BIT) } else { None };
             }
             let (token, after) = scan::token(text);
             let Some((key, value)) = token.split_once('=') else {
@@ -143,7 +154,7 @@ impl Walk {
         }
     }
 
-    fn host<'a>(self, text: &'a str, delivery: Delivery<'a>, seen: u16) -> Option<Delivery<'a>> {
+    fn host<'a>(self, text: &'a str, delivery: Delivery<'a>, seen: u32) -> Option<Delivery<'a>> {
         let reading = peer::with_peer(self.grammar, text, |host, rest| {
             self.fields(rest, Delivery { host, ..delivery.clone() }, seen)
         });
@@ -188,7 +199,7 @@ fn confirmation_end(text: &str) -> Option<&str> {
     None
 }
 
-fn bit_of(key: &str) -> Option<u16> {
+fn bit_of(key: &str) -> Option<u32> {
     const KEYS: [&str; 16] =
         ["R", "T", "S", "I", "X", "CV", "A", "DKIM", "Q", "QT", "DT", "RT", "PRX", "SNI", "M8S", "Ci"];
     let at = KEYS.iter().position(|known| *known == key)?;
