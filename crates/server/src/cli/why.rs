@@ -40,6 +40,9 @@ pub(super) struct Log {
     /// Only with a recipient of this direction.
     #[arg(long, value_name = "DIRECTION", value_parser = direction)]
     direction: Option<Direction>,
+    /// Only where this was found, such as DMARC_WOULD_REFUSE.
+    #[arg(long, value_name = "SYMBOL")]
+    symbol: Option<String>,
     /// Only from this time on: a time, or how long ago (`2h`, `7d`).
     #[arg(long, value_name = "TIME", value_parser = moment::past)]
     since: Option<Timestamp>,
@@ -117,6 +120,9 @@ pub(super) fn log(config_path: &Path, log: &Log) -> anyhow::Result<Ended> {
     }
     if let Some(direction) = log.direction {
         query = query.direction(direction);
+    }
+    if let Some(symbol) = &log.symbol {
+        query = query.symbol(symbol);
     }
     if let Some(since) = log.since {
         query = query.since(since);

@@ -60,6 +60,13 @@ impl Query {
         self
     }
 
+    /// Only records in which this symbol was found, for the whole transaction or for one recipient.
+    #[must_use]
+    pub fn symbol(mut self, name: &str) -> Query {
+        self.all.push(key::symbol(name));
+        self
+    }
+
     /// Only records of this time or later.
     #[must_use]
     pub fn since(mut self, since: Timestamp) -> Query {

@@ -143,6 +143,8 @@ impl Entry {
             keys.push(key::action(recipient.action));
             keys.push(key::direction(recipient.direction));
         }
+        let own = record.brief.recipients.iter().flat_map(|recipient| &recipient.findings);
+        keys.extend(record.brief.findings.iter().chain(own).map(|finding| key::symbol(&finding.symbol)));
         let sender = record.sender.as_ref().and_then(ReversePath::address);
         let repeated = self.repeats.iter().flat_map(|repeats| &repeats.recipients);
         for address in sender.into_iter().chain(record.recipients()).chain(repeated) {
@@ -194,5 +196,8 @@ pub(super) mod key {
     }
     pub(in super::super) fn direction(direction: Direction) -> String {
         format!("w {direction}")
+    }
+    pub(in super::super) fn symbol(name: &str) -> String {
+        format!("s {}", name.to_uppercase())
     }
 }

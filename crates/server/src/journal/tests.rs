@@ -159,6 +159,8 @@ fn filters_hold_together() {
     assert_eq!(ids(&journal, newest().action(Action::Reject).about("a.1")), [""; 0]);
     assert_eq!(ids(&journal, newest().direction(Direction::Inbound)), ["r.1", "a.1"]);
     assert_eq!(ids(&journal, newest().direction(Direction::Submission)), [""; 0]);
+    assert_eq!(ids(&journal, newest().symbol("listed")), ["r.1"]);
+    assert_eq!(ids(&journal, newest().symbol("S").action(Action::Reject)), [""; 0]);
 }
 
 /// A flood is one record that counts and names those it was for; other clients and other reasons stay apart.
