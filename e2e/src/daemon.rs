@@ -126,6 +126,17 @@ impl Daemon {
         format!("{} --config {}", self.program.display(), self.config.display())
     }
 
+    /// Memory that it holds now, in KB (VmRSS of proc(5)).
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resident_kb(&self) -> anyhow::Result<u64> {
+        let pid = self.child.as_ref().context("the daemon is not running")?.id();
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        line.trim().trim_end_matches(" kB").parse().context("VmRSS is a number")
+    }
+
     /// What it said so far.
     #[must_use]
     pub fn log(&self) -> String {

@@ -21,7 +21,11 @@ const TASKS: [(&str, &str, Task); 6] = [
     ("setup", "install what tests and demo need from Debian (as root)", setup::run),
     ("test", "format, lints, tidy, unit tests, conformance, a real Exim; prints what was skipped and why", test::run),
     ("demo", "a real Exim with Tidegate beside it, and some messages through it; --keep leaves it up", demo::run),
-    ("bench", "measure: `bench exim [COUNT]` is what Tidegate adds to each SMTP command", bench::run),
+    (
+        "bench",
+        "measure: `bench exim [COUNT]` is what Tidegate adds to each SMTP command, `bench envelope` how long its asks take",
+        bench::run,
+    ),
     ("docs", "make the reference pages in docs/reference; --check says whether they are up to date", docs::run),
     ("tidy", "what no compiler checks: floors, lengths of files, a page and a case for each check", tidy::run),
 ];
