@@ -135,8 +135,9 @@ pub(super) static SEVERAL_AUTHORS: Symbol = form(
     1000,
     "the message has several authors and does not say who sent it (RFC 5322 section 3.6.2)",
 );
-pub(super) static MISSING_TO: Symbol = form("MISSING_TO", 300, "the message is addressed to nobody: no To, no Cc, no Bcc");
-pub(super) static MISSING_SUBJECT: Symbol = form("MISSING_SUBJECT", 300, "the message has no subject");
+// In labelled mail good messages lack these two as often as spam does, so they are hardly more than notes.
+pub(super) static MISSING_TO: Symbol = form("MISSING_TO", 0, "the message is addressed to nobody: no To, no Cc, no Bcc");
+pub(super) static MISSING_SUBJECT: Symbol = form("MISSING_SUBJECT", 100, "the message has no subject");
 pub(super) static DATE_IN_FUTURE: Symbol = form("DATE_IN_FUTURE", 1500, "the date of the message lies far ahead");
 pub(super) static DATE_IN_PAST: Symbol = form("DATE_IN_PAST", 500, "the date of the message lies far back");
 pub(super) static EIGHT_BIT_HEADER: Symbol =
