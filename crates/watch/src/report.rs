@@ -158,7 +158,7 @@ impl Collector {
         }
     }
 
-    /// Use by hour and day of every actor, and a limit that fits.
+    /// Use by hour and day of every actor and every account, and a limit that fits.
     #[must_use]
     pub fn limits(&self) -> Vec<api::LimitRow> {
         limits::suggest(&self.ledgers, &self.attackers, &self.settings, self.first)

@@ -49,13 +49,30 @@ fn limits_come_from_use() {
         lines.extend(sent(100 + day, day, 15, ANNA, if day == 10 { 40 } else { 6 }));
     }
     let rows = collect(&lines).limits();
-    let row = rows.first().expect("one mailbox");
+    let row = rows.iter().find(|row| row.kind == "mailbox").expect("one mailbox");
     assert_eq!((row.name.as_str(), row.account.as_str(), row.active_days), ("anna@site.example", "site.example", 10));
     assert_eq!((row.hour.half, row.hour.most, row.day.half, row.day.most), (4, 40, 10, 44));
     assert_eq!(row.recipients_a_message, 40);
     // Half as much again, and never below what makes sense.
     assert_eq!((row.hourly_limit, row.daily_limit), (60, 100));
-    assert_eq!(rows.len(), 1);
+    assert_eq!(rows.len(), 2, "a mailbox and its account");
+}
+
+/// Two mailboxes that send in the same hour fill their account's limit together.
+#[test]
+fn an_account_sums_up_its_mailboxes() {
+    let max = "max@site.example H=(x) [198.51.100.7] P=esmtpsa A=dovecot_login:max@site.example";
+    let lines = [sent(1, 1, 9, ANNA, 30), sent(2, 1, 9, max, 50), sent(3, 2, 9, max, 10)].concat();
+    let rows = collect(&lines).limits();
+    let found: Vec<_> = rows.iter().map(|row| (row.kind, row.name.as_str(), row.hour.most, row.hourly_limit)).collect();
+    assert_eq!(
+        found,
+        [
+            ("account", "site.example", 80, 150),
+            ("mailbox", "max@site.example", 50, 80),
+            ("mailbox", "anna@site.example", 30, 50),
+        ]
+    );
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn report(plan: &Plan) -> tidegate_watch::api::report::Report {
 
 /// Small enough for a test, large enough that newsletters, shops and journeys occur.
 fn plan(seed: u64, compromise: Option<Compromise>) -> Plan {
-    Plan { seed, accounts: 25, days: 12, volume: 0.2, compromise }
+    Plan { seed, accounts: 20, days: 10, volume: 0.15, compromise }
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn clean_months_accuse_nobody() {
     for seed in 200..203 {
         let report = report(&plan(seed, None));
         assert!(report.suspects.is_empty(), "seed {seed}: {:#?}", report.suspects);
-        assert!(report.totals.messages > 1_000, "{:?}", report.totals);
+        assert!(report.totals.messages > 500, "{:?}", report.totals);
         assert_eq!(report.totals.unknown_lines, 0);
     }
 }

@@ -333,9 +333,9 @@ pub struct Spread {
 /// Use of one actor, and limits that fit.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct LimitRow {
-    /// `mailbox`, `script`, `user`, `forwarder` or `relay`.
+    /// `account`, or `mailbox`, `script`, `user`, `forwarder` or `relay`.
     pub kind: &'static str,
-    /// Login, script, user or address.
+    /// Account, login, script, user or address.
     pub name: String,
     /// Account.
     pub account: String,

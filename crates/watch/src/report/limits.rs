@@ -1,4 +1,6 @@
-//! Use by hour and day of every actor, and a limit that fits with headroom. Days on which an actor is suspect do not count.
+//! Use by hour and day of every actor and account, and a limit that fits with headroom. Days on which an actor is suspect do not count.
+
+use std::collections::BTreeMap;
 
 use super::Settings;
 use super::attack::Attackers;
@@ -13,7 +15,7 @@ const HEADROOM_PERCENT: u64 = 50;
 const HOURLY_MIN: u64 = 30;
 const DAILY_MIN: u64 = 100;
 
-/// One row for each actor, the busiest first.
+/// One row for each actor and one for each account, the busiest first.
 pub(super) fn suggest(
     ledgers: &Ledgers,
     attackers: &Attackers,
@@ -21,21 +23,29 @@ pub(super) fn suggest(
     first: Option<Timestamp>,
 ) -> Vec<api::LimitRow> {
     let log_begins = suspicion::day_of(first, settings);
-    let mut list: Vec<api::LimitRow> = ledgers
-        .of_account(settings)
-        .filter_map(|(actor, ledger)| {
-            let bad = suspicion::bad_days(actor, ledger, attackers, log_begins);
-            let good: Vec<Hour> =
-                ledger.hours.iter().filter(|hour| !bad.contains(&(hour.hour / 24))).copied().collect();
-            let mut row = row_of(&good)?;
-            row.kind = actor.kind();
-            actor.name().clone_into(&mut row.name);
-            row.account = actor.account(settings);
-            row.days_left_out = u64::try_from(bad.len()).unwrap_or(0);
-            Some(row)
-        })
-        .collect();
-    list.sort_by(|a, b| b.day.most.cmp(&a.day.most).then_with(|| a.name.cmp(&b.name)));
+    let mut list = Vec::new();
+    let mut accounts: BTreeMap<String, BTreeMap<u32, Hour>> = BTreeMap::new();
+    for (actor, ledger) in ledgers.of_account(settings) {
+        let bad = suspicion::bad_days(actor, ledger, attackers, log_begins);
+        let good: Vec<Hour> = ledger.hours.iter().filter(|hour| !bad.contains(&(hour.hour / 24))).copied().collect();
+        let account = actor.account(settings);
+        let sums = accounts.entry(account.clone()).or_default();
+        for hour in &good {
+            sums.entry(hour.hour).or_insert(Hour { hour: hour.hour, ..Hour::default() }).add(hour);
+        }
+        let Some(mut row) = row_of(&good) else { continue };
+        row.kind = actor.kind();
+        actor.name().clone_into(&mut row.name);
+        row.account = account;
+        row.days_left_out = u64::try_from(bad.len()).unwrap_or(0);
+        list.push(row);
+    }
+    for (account, hours) in accounts {
+        let hours: Vec<Hour> = hours.into_values().collect();
+        let Some(row) = row_of(&hours) else { continue };
+        list.push(api::LimitRow { kind: "account", name: account.clone(), account, ..row });
+    }
+    list.sort_by(|a, b| b.day.most.cmp(&a.day.most).then_with(|| (a.kind, &a.name).cmp(&(b.kind, &b.name))));
     list
 }
 
