@@ -48,3 +48,9 @@ fn postfix() {
 fn dovecot() {
     check_lines("dovecot.txt");
 }
+
+/// What a real Exim wrote while a client sent imitations at every stage.
+#[test]
+fn hostile() {
+    check_lines("hostile.txt");
+}

@@ -7,6 +7,9 @@ use super::peer::{self, Reading};
 use crate::event::{Auth, Failing, Kind, Peer, Rejection, Reputation, Stage};
 use crate::scan;
 
+/// How many blanks at which a login could end are tried.
+const LOGIN_BLANKS_MAX: usize = 16;
+
 /// What stands in front of the verb.
 #[derive(Clone, Copy, Default)]
 struct Head<'a> {
@@ -91,7 +94,7 @@ fn behind_head<'a>(grammar: Grammar, mut head: Head<'a>, rest: &'a str) -> Optio
     loop {
         let text = rest.strip_prefix(' ').or_else(|| rest.strip_prefix(": "))?;
         let (token, after) = scan::token(text);
-        let Some((key, value)) = token.split_once('=') else { break };
+        let Some((key, _)) = token.split_once('=') else { break };
         if key == "F" {
             let (sender, after) = sender(text.strip_prefix("F=")?)?;
             (head.sender, rest) = (Some(sender), after);
@@ -106,11 +109,22 @@ fn behind_head<'a>(grammar: Grammar, mut head: Head<'a>, rest: &'a str) -> Optio
             continue;
         }
         if key == "A" {
-            head.auth = Some(arrival::auth(value));
+            return behind_login(grammar, head, text.strip_prefix("A=")?);
         }
         rest = after;
     }
     verb(grammar, head, rest.strip_prefix(' ').or_else(|| rest.strip_prefix(": "))?)
+}
+
+/// A login is not quoted: it ends at the first blank behind which the rest fits.
+fn behind_login<'a>(grammar: Grammar, head: Head<'a>, text: &'a str) -> Option<Kind<'a>> {
+    if head.auth.is_some() {
+        return None;
+    }
+    memchr::memchr_iter(b' ', text.as_bytes()).take(LOGIN_BLANKS_MAX).find_map(|end| {
+        let (login, rest) = text.split_at_checked(end)?;
+        behind_head(grammar, Head { auth: Some(arrival::auth(login)), ..head }, rest)
+    })
 }
 
 /// `<address>`, or in older logs the bare address.
