@@ -44,10 +44,17 @@ fn lab(test: &str, config: &str) -> Option<(Lab, Daemon)> {
     Some((lab, daemon))
 }
 
-/// The newest record about `what`.
+/// The newest record about `what`, as soon as there is one.
 fn record(lab: &Lab, daemon: &Daemon, what: &str) -> serde_json::Value {
-    let output = daemon.command(lab, &["why", "--json", "--limit", "1", what]).unwrap();
-    serde_json::from_slice(&output.stdout).unwrap()
+    let read = || {
+        let output = daemon.command(lab, &["why", "--json", "--limit", "1", what]).unwrap();
+        serde_json::from_slice(&output.stdout).ok()
+    };
+    let patient = (0..50).find_map(|_| {
+        thread::sleep(Duration::from_millis(200));
+        read()
+    });
+    patient.unwrap()
 }
 
 #[test]
