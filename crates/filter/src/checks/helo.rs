@@ -169,7 +169,16 @@ impl Check {
         if *name == self.hostname {
             return Outcome::found(Finding::loaded(&self.own, name.as_str()));
         }
-        if world.panel.hosting(name) != Hosting::Foreign {
+        let is_hosted = world.panel.hosting(name) != Hosting::Foreign;
+        // A customer's own server may well bear the name whose address is here, if SPF says so.
+        let may_be_vouched_for = match &greeting.spf_helo {
+            Ok(spf) => spf.vouching_domain() == Some(name),
+            Err(_unavailable) => true,
+        };
+        if is_hosted && may_be_vouched_for {
+            return Outcome::nothing();
+        }
+        if is_hosted {
             return Outcome::found(Finding::loaded(&self.hosted, format!("{name}, from {}", client.ip)));
         }
         if addresses.is_empty() {
