@@ -9,10 +9,11 @@ use std::sync::mpsc;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
 use tidegate_filter::dns::Resolver;
 use tidegate_filter::engine::Engine;
 use tidegate_filter::store::Memory;
-use tidegate_filter::world::World;
+use tidegate_filter::world::{Clock, World};
 use tidegate_mail::Address;
 
 use super::Ended;
@@ -208,7 +209,21 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An outside of its own for each message: what one message teaches must not change the next one's verdict.
-fn world(dns: &Arc<dyn Resolver>, panel: crate::panels::Snapshot) -> World {
-    World { clock: Arc::new(SystemClock), dns: Arc::clone(dns), store: Arc::new(Memory::new()), panel: Arc::new(panel) }
+/// An outside of its own for each message: what one message teaches must not change the next one's verdict. `received` is
+/// when a recorded session took place; else the message comes in now.
+fn world(dns: &Arc<dyn Resolver>, panel: crate::panels::Snapshot, received: Option<Timestamp>) -> World {
+    let clock: Arc<dyn Clock> = match received {
+        Some(moment) => Arc::new(Recorded(moment)),
+        None => Arc::new(SystemClock),
+    };
+    World { clock, dns: Arc::clone(dns), store: Arc::new(Memory::new()), panel: Arc::new(panel) }
+}
+
+/// The time of a recorded session: it stands.
+struct Recorded(Timestamp);
+
+impl Clock for Recorded {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
 }

@@ -31,18 +31,16 @@ impl Judge<'_> {
     pub(super) async fn judge(&self, file: &Path) -> anyhow::Result<Report> {
         let raw = read(file).with_context(|| format!("cannot read {}", file.display()))?;
         let began = cpu_ms();
-        let message = Arc::new(Message::parse(raw, &Limits::default()));
+        let message = Arc::new(Message::parse(with_one_line_end(raw), &Limits::default()));
         let row = self.labels.and_then(|labels| labels.of(file)).cloned().unwrap_or_default();
         let recipients = self.recipients(&message);
-        let world = world(self.dns, self.panel(&recipients)?);
+        let world = world(self.dns, self.panel(&recipients)?, row.date);
         let (mut session, _) =
             self.engine.open_given(self.client(&message, &row), world, self.given(&row, &message)).await;
-        let helo = self
-            .arguments
-            .helo
-            .clone()
-            .or(row.helo.clone())
-            .or_else(|| first_hop(&message).and_then(|hop| hop.helo.clone()));
+        let told = || first_hop(&message).and_then(|hop| hop.helo.clone());
+        // What the client called itself may not be known; that it said nothing is not known either.
+        let unknown = session.connect().client.ip().map(address_literal);
+        let helo = self.arguments.helo.clone().or(row.helo.clone()).or_else(told).or(unknown);
         session.helo(helo.map(Helo::new), None).await;
         session.mail(self.sender(&message, &row), None).await;
         for recipient in recipients {
@@ -96,7 +94,9 @@ impl Judge<'_> {
     }
 
     fn given(&self, row: &Row, message: &Message) -> Given {
-        let mut given = if self.arguments.offline { Given::none() } else { Given::default() };
+        // Reverse DNS has no result "none" that says nothing: without DNS it is not known.
+        let offline = || Given { fcrdns: None, ..Given::none() };
+        let mut given = if self.arguments.offline { offline() } else { Given::default() };
         let rdns = self.arguments.rdns.as_deref().or(row.rdns.as_deref());
         if let Some(name) = rdns.and_then(|name| Domain::parse(name).ok()) {
             given.fcrdns = Some(Fcrdns::Confirmed(vec![name]));
@@ -125,6 +125,31 @@ impl Judge<'_> {
         }
         given
     }
+}
+
+/// The greeting of a client without a name (RFC 5321 section 4.1.3).
+fn address_literal(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => format!("[{ip}]"),
+        IpAddr::V6(ip) => format!("[IPv6:{ip}]"),
+    }
+}
+
+/// Files come with either line end, and some with both: what stood on the wire cannot be told from them.
+fn with_one_line_end(raw: Vec<u8>) -> Vec<u8> {
+    let crlf = raw.windows(2).filter(|pair| pair == b"\r\n").count();
+    let lf = raw.iter().filter(|octet| **octet == b'\n').count();
+    if crlf == 0 || crlf == lf {
+        return raw;
+    }
+    let mut text = Vec::with_capacity(raw.len());
+    for line in raw.split_inclusive(|octet| *octet == b'\n') {
+        match line.strip_suffix(b"\r\n") {
+            Some(line) => text.extend([line, b"\n"].concat()),
+            None => text.extend(line),
+        }
+    }
+    text
 }
 
 fn first_hop(message: &Message) -> Option<&tidegate_mail::Received> {

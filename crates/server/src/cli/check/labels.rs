@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::Context;
+use jiff::Timestamp;
 
 /// The table.
 pub(super) struct Labels {
@@ -14,6 +15,8 @@ pub(super) struct Labels {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Row {
     pub(super) label: Option<String>,
+    /// When the message was received.
+    pub(super) date: Option<Timestamp>,
     pub(super) mail_from: Option<String>,
     pub(super) client_ip: Option<String>,
     pub(super) helo: Option<String>,
@@ -35,6 +38,7 @@ impl Labels {
             let cell = |name: &str| cells.get(name).filter(|cell| !cell.is_empty()).map(|cell| (*cell).to_owned());
             let row = Row {
                 label: cell("label"),
+                date: cell("date").and_then(|date| timestamp(&date)),
                 mail_from: cell("mail_from"),
                 client_ip: cell("client_ip"),
                 helo: cell("helo"),
@@ -54,5 +58,23 @@ impl Labels {
     pub(super) fn of(&self, file: &Path) -> Option<&Row> {
         let parts: Vec<String> = file.iter().map(|part| part.to_string_lossy().into_owned()).collect();
         (0..parts.len()).find_map(|from| self.rows.get(&parts.get(from..)?.join("/")))
+    }
+}
+
+/// Dates stand as ISO 8601 with an offset, the colon in it left out or not.
+fn timestamp(text: &str) -> Option<Timestamp> {
+    text.parse().ok().or_else(|| Timestamp::strptime("%Y-%m-%dT%H:%M:%S%z", text).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_read_with_either_offset() {
+        for text in ["2019-04-30T12:31:33+0200", "2019-04-30T12:31:33+02:00", "2019-04-30T10:31:33Z"] {
+            assert_eq!(timestamp(text).map(|t| t.to_string()).as_deref(), Some("2019-04-30T10:31:33Z"), "{text}");
+        }
+        assert_eq!(timestamp("soon"), None);
     }
 }
