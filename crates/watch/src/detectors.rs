@@ -236,30 +236,40 @@ impl Detectors {
     }
 }
 
-/// Words by which our own refusals and a panel's holds and limits are known. They come again at every try, so reacting to
+/// How our own lines begin.
+const OWN_MARK: &str = "tidegate:";
+/// How a panel's words about somebody that it holds begin, and what they say. They come again at every try, so reacting to
 /// them would hold somebody for ever.
-const ECHOES: [&str; 9] = [
-    "tidegate",
+const PANEL_SUBJECTS: [&str; 4] = ["Sender ", "Domain ", "User ", "Account "];
+const PANEL_WORDS: [&str; 6] = [
     "has an outgoing mail hold",
     "has an outgoing mail suspension",
     "has exceeded the max defers and failures per hour",
     "has exceeded the max emails per hour",
     "exceeded the max emails per hour",
     "Message discarded.",
-    "outgoing mail from",
-    "enforce_mail_permissions",
 ];
+/// cPanel's router that carries out its holds and limits.
+const PANEL_ROUTER: &str = "enforce_mail_permissions";
 
-/// Whether words come from our own or a panel's holding of somebody.
+/// Whether words come from our own or a panel's holding of somebody. Where the words begin counts: a client that could put a
+/// mark anywhere into a line would not be seen any more.
 #[must_use]
 pub fn is_echo(text: &str) -> bool {
-    ECHOES.iter().any(|words| text.contains(words))
+    let is_panel = PANEL_SUBJECTS.iter().any(|subject| text.starts_with(subject));
+    text.starts_with(OWN_MARK) || (is_panel && PANEL_WORDS.iter().any(|words| text.contains(words)))
+}
+
+/// The same for a delivery: what another server answered is never an echo.
+fn is_echo_delivery(delivery: &Delivery<'_>) -> bool {
+    let is_ours = delivery.host.ip.is_none() && delivery.host.name.is_none();
+    is_ours && (delivery.router == Some(PANEL_ROUTER) || is_echo(delivery.text.unwrap_or("")))
 }
 
 fn is_echo_event(event: &Event<'_>) -> bool {
     match &event.kind {
         Kind::Rejection(rejection) => is_echo(rejection.text),
-        Kind::Delivery(delivery) => is_echo(delivery.text.unwrap_or("")),
+        Kind::Delivery(delivery) => is_echo_delivery(delivery),
         Kind::Note(text) => is_echo(text),
         Kind::Reputation(reputation) => is_echo(reputation.text),
         _ => false,

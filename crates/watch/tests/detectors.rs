@@ -191,6 +191,19 @@ fn a_restart_changes_nothing() {
     assert_eq!(steady.alerts, restarted.alerts);
 }
 
+/// A mark somewhere in a client's own words is no echo.
+#[test]
+fn nobody_hides_behind_our_mark() {
+    let mut watch = Watch::new();
+    for n in 0..10 {
+        watch.line(&format!(
+            "{} H=(tidegate:) [198.51.100.7] F=<tidegate:@b.test> rejected RCPT <u{n}@site.example>: No such user, says tidegate: has an outgoing mail hold",
+            at(n / 4)
+        ));
+    }
+    assert_eq!(watch.kinds(), [AlertKind::Dictionary]);
+}
+
 /// Our own senders against whom signals of two kinds were raised.
 fn caught(plan: &Plan) -> BTreeMap<Subject, BTreeSet<AlertKind>> {
     let mut watch = Watch::new();
