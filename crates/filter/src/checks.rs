@@ -97,6 +97,7 @@ checks! {
     dkim          => [Data];                            // signatures
     arc           => [Data];                            // what forwarders have sealed
     dmarc         => [Data];                            // forged authors
+    reply_to      => [Data];                            // answers that go to a free mailbox elsewhere
     urlbl         => [Data];                            // blocklists of domains in the message
     greylist      => [Rcpt, Data];                      // at Rcpt only if nothing in Data could change the party
 }
