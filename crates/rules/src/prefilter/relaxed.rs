@@ -7,9 +7,11 @@ use super::syntax::{Node, OctetSet};
 /// Smaller trees are verified by their own engine as quickly.
 const NODES_MIN: usize = 150;
 /// Larger counts become "so often or more".
-const COUNT_MAX: u32 = 2;
-/// Memory that one automaton may take while it is built, and while it runs.
-const AUTOMATON_OCTETS_MAX: usize = 16 << 20;
+const COUNT_MAX: u32 = 6;
+/// Memory that one automaton may take when it is built.
+const AUTOMATON_OCTETS_MAX: usize = 64 << 20;
+/// Memory that one automaton may take while it runs.
+const STATES_OCTETS_MAX: usize = 4 << 20;
 
 /// An automaton that matches wherever a pattern of this tree does; `None` when the tree is small, or nothing is left of it.
 pub(crate) fn of(node: &Node) -> Option<regex::bytes::Regex> {
@@ -22,7 +24,7 @@ pub(crate) fn of(node: &Node) -> Option<regex::bytes::Regex> {
         .unicode(false)
         .dot_matches_new_line(true)
         .size_limit(AUTOMATON_OCTETS_MAX)
-        .dfa_size_limit(AUTOMATON_OCTETS_MAX)
+        .dfa_size_limit(STATES_OCTETS_MAX)
         .build()
         .ok()?;
     (!regex.is_match(b"")).then_some(regex)
