@@ -3,11 +3,17 @@
 //! PCRE2 without UTF mode sees what SpamAssassin's Perl sees: octets. A match that hits its limit is reported as [`Limit`], never as a
 //! miss.
 
+use std::sync::OnceLock;
+
 use pcre2::bytes::{Regex, RegexBuilder};
 
 /// Backtracking steps that one match may take. Ordinary rules need some hundred on an ordinary paragraph.
 const MATCH_STEPS_MAX: u32 = 1_000_000;
 
+/// PCRE2's code for "the stack of the machine code is full" (`PCRE2_ERROR_JIT_STACKLIMIT`).
+const STACK_FULL: i32 = -46;
+/// The large stack for texts that need more than 32 KB.
+const STACK_OCTETS_MAX: usize = 4 << 20;
 /// Memory that the automaton of one pattern may take which is too large for PCRE2.
 const AUTOMATON_OCTETS_MAX: usize = 64 << 20;
 
@@ -22,7 +28,12 @@ pub struct Pattern {
 #[derive(Clone, Debug)]
 enum Engine {
     /// Nearly all.
-    Backtracking(Regex),
+    Backtracking {
+        /// With a stack of 32 KB, which is enough for all but a few texts.
+        regex: Regex,
+        /// With a large one, once it was needed: a stack of its own for each pattern would take gigabytes.
+        roomy: OnceLock<Option<Regex>>,
+    },
     /// Patterns beyond the 64 KB that PCRE2 has for one: long texts in look-alike letters. They have no look-around.
     Linear(regex::bytes::Regex),
 }
@@ -72,22 +83,29 @@ impl Pattern {
     }
 
     fn engine(source: &[u8], modifiers: Modifiers) -> Result<Engine, PatternError> {
-        let text = escape_octets(source);
-        let build = |text: &str| {
-            RegexBuilder::new()
-                .caseless(modifiers.caseless)
-                .multi_line(modifiers.multi_line)
-                .dotall(modifiers.dot_all)
-                .extended(modifiers.extended)
-                .jit_if_available(true)
-                .build(&format!("(*LIMIT_MATCH={MATCH_STEPS_MAX})(?J){text}"))
-        };
-        match build(&text).or_else(|error| build(&wrap_assertions(&text)).map_err(|_| error)) {
-            Ok(regex) => Ok(Engine::Backtracking(regex)),
-            Err(error) => match linear(&text, modifiers) {
+        match backtracking(source, modifiers, None) {
+            Ok(regex) => Ok(Engine::Backtracking { regex, roomy: OnceLock::new() }),
+            Err(error) => match linear(&escape_octets(source), modifiers) {
                 Some(regex) => Ok(Engine::Linear(regex)),
                 None => Err(PatternError::Syntax(error.to_string())),
             },
+        }
+    }
+
+    /// Runs the backtracking engine, and once more with a large stack when the ordinary one was full.
+    fn attempt<T>(
+        &self,
+        regex: &Regex,
+        roomy: &OnceLock<Option<Regex>>,
+        run: impl Fn(&Regex) -> Result<T, pcre2::Error>,
+    ) -> Result<T, Limit> {
+        match run(regex) {
+            Ok(value) => Ok(value),
+            Err(error) if error.code() == STACK_FULL => {
+                let build = || backtracking(&self.source, self.modifiers, Some(STACK_OCTETS_MAX)).ok();
+                roomy.get_or_init(build).as_ref().map_or(Err(Limit), |regex| run(regex).map_err(|_| Limit))
+            }
+            Err(_) => Err(Limit),
         }
     }
 
@@ -115,7 +133,7 @@ impl Pattern {
     /// The names of its groups.
     pub fn group_names(&self) -> impl Iterator<Item = &str> {
         let names = match &self.engine {
-            Engine::Backtracking(regex) => regex.capture_names(),
+            Engine::Backtracking { regex, .. } => regex.capture_names(),
             Engine::Linear(_) => &[],
         };
         names.iter().filter_map(Option::as_deref)
@@ -127,7 +145,7 @@ impl Pattern {
     /// [`Limit`] when the answer would cost too much.
     pub fn is_match(&self, text: &[u8]) -> Result<bool, Limit> {
         match &self.engine {
-            Engine::Backtracking(regex) => regex.is_match(text).map_err(|_| Limit),
+            Engine::Backtracking { regex, roomy } => self.attempt(regex, roomy, |regex| regex.is_match(text)),
             Engine::Linear(regex) => Ok(regex.is_match(text)),
         }
     }
@@ -141,9 +159,9 @@ impl Pattern {
             return Ok(None);
         }
         match &self.engine {
-            Engine::Backtracking(regex) => {
-                let found = regex.find_at(text, start).map_err(|_| Limit)?;
-                Ok(found.map(|found| (found.start(), found.end())))
+            Engine::Backtracking { regex, roomy } => {
+                let find = |regex: &Regex| Ok(regex.find_at(text, start)?.map(|found| (found.start(), found.end())));
+                self.attempt(regex, roomy, find)
             }
             Engine::Linear(regex) => Ok(regex.find_at(text, start).map(|found| (found.start(), found.end()))),
         }
@@ -155,14 +173,14 @@ impl Pattern {
     /// [`Limit`] when the answer would cost too much.
     pub fn captures<'t>(&self, text: &'t [u8]) -> Result<Option<Vec<Option<&'t [u8]>>>, Limit> {
         match &self.engine {
-            Engine::Backtracking(regex) => {
+            Engine::Backtracking { regex, roomy } => self.attempt(regex, roomy, |regex| {
                 let mut locations = regex.capture_locations();
-                if regex.captures_read(&mut locations, text).map_err(|_| Limit)?.is_none() {
+                if regex.captures_read(&mut locations, text)?.is_none() {
                     return Ok(None);
                 }
                 let group = |index| locations.get(index).and_then(|(start, end)| text.get(start..end));
                 Ok(Some((0..locations.len()).map(group).collect()))
-            }
+            }),
             Engine::Linear(regex) => Ok(regex
                 .captures(text)
                 .map(|groups| groups.iter().map(|group| group.map(|group| group.as_bytes())).collect())),
@@ -174,13 +192,28 @@ impl Pattern {
     /// # Errors
     /// [`Limit`] when the answer would cost too much.
     pub fn named_captures<'p, 't>(&'p self, text: &'t [u8]) -> Result<Vec<(&'p str, &'t [u8])>, Limit> {
-        let Engine::Backtracking(regex) = &self.engine else {
+        let Engine::Backtracking { regex, .. } = &self.engine else {
             return Ok(Vec::new());
         };
         let groups = self.captures(text)?.unwrap_or_default();
         let named = regex.capture_names().iter().zip(groups);
         Ok(named.filter_map(|(name, group)| Some((name.as_deref()?, group?))).collect())
     }
+}
+
+fn backtracking(source: &[u8], modifiers: Modifiers, stack: Option<usize>) -> Result<Regex, pcre2::Error> {
+    let text = escape_octets(source);
+    let build = |text: &str| {
+        RegexBuilder::new()
+            .caseless(modifiers.caseless)
+            .multi_line(modifiers.multi_line)
+            .dotall(modifiers.dot_all)
+            .extended(modifiers.extended)
+            .jit_if_available(true)
+            .max_jit_stack_size(stack)
+            .build(&format!("(*LIMIT_MATCH={MATCH_STEPS_MAX})(?J){text}"))
+    };
+    build(&text).or_else(|error| build(&wrap_assertions(&text)).map_err(|_| error))
 }
 
 fn linear(text: &str, modifiers: Modifiers) -> Option<regex::bytes::Regex> {
@@ -309,6 +342,13 @@ mod tests {
         ] {
             assert_eq!(Pattern::parse(pattern.as_bytes()).unwrap().is_match(text), Ok(expected), "{pattern}");
         }
+    }
+
+    #[test]
+    fn a_long_text_that_needs_a_large_stack_is_matched() {
+        let pattern = Pattern::parse(b"/^(?:[^\\n]|\\n(?!\\n))*\\nend/").unwrap();
+        let text = [b"line\n".repeat(4000), b"end".to_vec()].concat();
+        assert_eq!(pattern.is_match(&text), Ok(true));
     }
 
     #[test]

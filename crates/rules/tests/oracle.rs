@@ -7,9 +7,9 @@ use material::golden::{self, Report};
 
 /// Of the larger corpora, each message whose number divides by this.
 const EACH: usize = 127;
-/// What the sample must reach.
-const SCORED_SHARE_MIN: f64 = 0.30;
-const SUBTEST_SHARE_MIN: f64 = 0.80;
+/// What the sample must reach; what still differs, and why, is in docs/decisions/rule-matching.md.
+const SCORED_SHARE_MIN: f64 = 0.998;
+const SUBTEST_SHARE_MIN: f64 = 0.999;
 
 #[test]
 fn hits_agree_with_spamassassin() {

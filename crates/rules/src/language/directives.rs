@@ -293,6 +293,7 @@ const READ_BY_EVALS: &[&str] = &[
     "ignore_received_spf_header",
     "max_short_url_redirections",
     "max_short_urls",
+    "mime_encoding_checks",
     "normalize_charset",
     "num_check_received",
     "ok_languages",
