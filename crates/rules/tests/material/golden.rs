@@ -24,8 +24,8 @@ const RECORDED_WRONGLY: &[&str] =
 
 /// Rules that ask whether a part is quoted-printable, and how long its lines are. The recording program read messages with Perl's record
 /// separator undefined, so that `chomp` left the line end on the encoding's name and SpamAssassin did not know it. Run from the shell,
-/// SpamAssassin 4.0.1 gives what is given here (`MIME_QP_LONG_LINE` on phishing-pot-to-2024 `phish/sample-1225.eml`).
-const RECORDED_WITHOUT_CHOMP: &[&str] = &[
+/// SpamAssassin 4.0.1 gives what is given here: `tests/data/retaken.tsv`.
+pub const RECORDED_WITHOUT_CHOMP: &[&str] = &[
     "MIME_QP_LONG_LINE",
     "PDS_BAD_THREAD_QP_64",
     "__MIME_QP",
