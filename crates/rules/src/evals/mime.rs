@@ -42,9 +42,9 @@ fn lower_header(part: &Part<'_>, name: &str) -> Vec<u8> {
     header(part, name).unwrap_or_default().to_ascii_lowercase()
 }
 
-/// The directive that asks for checks of quoted-printable lines. Off by default: in the recorded runs that the rules are held against, the
-/// encoding's name kept its line end, so that no line was ever looked at and `mime_qp_count` counted parts; SpamAssassin's own programs
-/// do look at the lines. See docs/decisions/rule-matching.md.
+/// The directive that, set to 0, leaves lines of quoted-printable unread and lets `mime_qp_count` count parts: so it is in the recorded
+/// runs that the rules are held against, where the encoding's name kept its line end. SpamAssassin's own programs read the lines, and
+/// so does the default. See docs/decisions/rule-matching.md.
 const ENCODING_CHECKS: &str = "mime_encoding_checks";
 
 /// Counters of quoted-printable text and of character references in plain text.
@@ -65,7 +65,7 @@ fn read(context: &EvalContext<'_>) -> Attachments {
     let mut found = Attachments { ratio: 1.0, ..Attachments::default() };
     let mut counts = Counts::default();
     let locales = locales(context.settings);
-    let reads_encodings = context.settings.last(ENCODING_CHECKS).is_some_and(|value| value.trim() == "1");
+    let reads_encodings = context.settings.last(ENCODING_CHECKS).is_none_or(|value| value.trim() != "0");
     let (mut text_octets, mut html_octets) = (None, None);
     for part in &context.input.parts {
         let kind = crate::input::content_kind(header(part, "content-type"));

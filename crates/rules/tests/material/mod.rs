@@ -78,7 +78,7 @@ pub fn stock_rules(material: &std::path::Path) -> Vec<SourceFile> {
     files.sort_by_key(|file| (!file.name.ends_with(".pre"), file.name.clone()));
     files.push(SourceFile {
         name: "golden.cf".to_owned(),
-        text: b"required_score 5\nuse_bayes 0\nskip_rbl_checks 1\ntrusted_networks 127.0.0.1\ninternal_networks 127.0.0.1\n".to_vec(),
+        text: b"required_score 5\nuse_bayes 0\nskip_rbl_checks 1\ntrusted_networks 127.0.0.1\ninternal_networks 127.0.0.1\nmime_encoding_checks 0\n".to_vec(),
     });
     files
 }
