@@ -24,6 +24,9 @@ use tidegate_filter::session::{Direction, Stage};
 use tidegate_filter::verdict::HeaderEdit;
 use tidegate_mail::{Address, ReversePath, Score};
 
+/// A busy day: 300,000 deliveries and ten times as many refusals.
+const RECORDS_A_DAY: u64 = 3_300_000;
+
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let [_, folder, deliveries, refusals] = args.as_slice() else { panic!("usage: FOLDER DELIVERIES REFUSALS") };
@@ -46,7 +49,8 @@ fn main() {
     only("deliveries", accepted, 0, &mut made);
     only("refusals", 0, refused, &mut made);
     let octets = only("both", accepted, refused, &mut made);
-    println!("30 such days: {:.2} GB", octets as f64 * 30.0 / 1e9);
+    let day = octets as f64 / (accepted + refused) as f64 * RECORDS_A_DAY as f64;
+    println!("30 days of {RECORDS_A_DAY} such records: {:.2} GB", day * 30.0 / 1e9);
     query(&folder.join("both"), &made);
 }
 
@@ -56,8 +60,8 @@ fn fill(folder: &Path, accepted: u64, refused: u64, made: &mut Made) -> Duration
     let count = accepted + refused;
     let begin = Instant::now();
     for number in 0..count {
-        // Spread over one day, so that floods are closed as they are in life.
-        let at = day + Duration::from_micros(86_399_000_000 * number / count);
+        // As dense as on the day that is meant, so that floods are closed as they are in life.
+        let at = day + Duration::from_micros(86_399_000_000 * number / RECORDS_A_DAY.max(count));
         let is_delivery = number * accepted / count != (number + 1) * accepted / count;
         let record = if is_delivery { made.delivery(at) } else { made.refusal(at) };
         while !journal.record(record.clone()) {

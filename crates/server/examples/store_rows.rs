@@ -17,7 +17,7 @@ fn main() {
     let args: Vec<String> = std::env::args().collect();
     let [_, verb, path, rows] = args.as_slice() else { panic!("usage: fill|read PATH ROWS") };
     let rows: u64 = rows.parse().unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
     match verb.as_str() {
         "fill" => runtime.block_on(fill(Path::new(path), rows)),
         "read" => runtime.block_on(read(Path::new(path), rows)),

@@ -132,7 +132,11 @@ impl Journal {
 
     /// How the journal is.
     pub fn health(&self) -> Health {
-        self.status.health()
+        let mut health = self.status.health();
+        if self.writer.as_ref().is_some_and(JoinHandle::is_finished) {
+            health.trouble = Some("the writing thread has ended; restart the daemon".into());
+        }
+        health
     }
 
     /// What was recorded.

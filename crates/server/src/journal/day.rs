@@ -221,6 +221,8 @@ impl Day {
             pack(&transaction, self.tail_len)?;
             transaction.commit()?;
         }
+        // What tail and floods took at their largest is given back.
+        self.connection.execute_batch("VACUUM")?;
         self.connection.pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()))?;
         self.connection.close().map_err(|(_, error)| error.into())
     }
@@ -248,8 +250,7 @@ fn pack(transaction: &Transaction<'_>, count: usize) -> Result<usize, Fault> {
     let last_ms = entries.iter().map(|(entry, _)| entry.last().as_millisecond()).max().unwrap_or(0);
     let filter = block::filter(entries.iter().map(|(entry, _)| entry));
     let number = entries.len();
-    let lines: Vec<Vec<u8>> = entries.into_iter().map(|(_, line)| line).collect();
-    let packed = block::pack(&lines)?;
+    let packed = block::pack(&entries)?;
     transaction.execute(
         "INSERT INTO blocks (first_ms, last_ms, octets) VALUES (?1, ?2, ?3)",
         params![first_ms, last_ms, packed],

@@ -118,7 +118,11 @@ impl Embedded {
 
     /// How the store is.
     pub fn health(&self) -> Health {
-        self.shared.health()
+        let mut health = self.shared.health();
+        if self.writer.as_ref().is_some_and(JoinHandle::is_finished) {
+            health.trouble = Some("the writing thread has ended; restart the daemon".into());
+        }
+        health
     }
 
     /// How much the store holds, as of the last commit.
