@@ -2,6 +2,31 @@
 //!
 //! Texts of rule files come in, hits with their scores and evidence come out. The crate reads no file, asks no DNS and knows no
 //! clock: [`Input`] holds one message as SpamAssassin sees it, [`Answers`] what DNS said.
+//!
+//! ```
+//! use tidegate_rules::language::{ParseOptions, parse, source::SourceFile};
+//! use tidegate_rules::{Answers, CompileOptions, Context, Input, compile};
+//!
+//! let text = b"body CHEAP /cheap pills/i\nscore CHEAP 2.5\ndescribe CHEAP Sells pills".to_vec();
+//! let parsed = parse(&[SourceFile { name: "local.cf".into(), text }], &ParseOptions::default(), &|_, _| None);
+//! assert!(parsed.diagnostics.is_empty());
+//! let (set, remarks) = compile(parsed, CompileOptions { network: true, classifier: false });
+//! assert!(remarks.is_empty());
+//!
+//! let message = b"Subject: Hello\n\nCHEAP PILLS\nhere\n";
+//! let input = Input::from_octets(message, &Context::default(), set.settings());
+//! let questions = set.wanted(&input); // the engine asks DNS
+//! assert!(questions.is_empty());
+//! let matches = set.matches(&input, &Answers::default());
+//! let hit = &matches.hits[0];
+//! assert_eq!((&*set.rules()[hit.rule.index()].name, hit.evidence.as_slice()), ("CHEAP", b"CHEAP PILLS".as_slice()));
+//! assert_eq!(matches.score().to_string(), "2.5");
+//! ```
+//!
+//! - [`language`]: texts to [`language::Parsed`], with file, line and column of each mistake;
+//! - [`compile()`]: patterns compiled, names looked up, metas in order: a [`RuleSet`], immutable and shared between threads;
+//! - [`RuleSet::wanted`], then [`RuleSet::matches`]: one message; how rules are matched quickly is in docs/decisions/rule-matching.md;
+//! - [`input`] and [`evals`]: the message as rules see it, and the functions behind `eval:`.
 
 mod compile;
 pub mod dns;
