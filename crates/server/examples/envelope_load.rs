@@ -52,7 +52,7 @@ fn main() {
 }
 
 fn fill(path: &Path, rows: u32) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
     runtime.block_on(async {
         let store = Embedded::open(path, tables::ALL).unwrap();
         let now = Timestamp::now();

@@ -21,7 +21,7 @@ const CONFIG: &str = "
 [blocklists.\"bl.test\"]
 codes = { \"127.0.0.2\" = { refuse = true } }
 [checks.rate]
-connections_per_minute = 10000000
+connections_per_minute = 60000
 connections_burst = 10000000
 sessions_max = 100000
 ";
