@@ -16,7 +16,15 @@ mail.good.test A 203.0.113.10
 *.113.0.203.in-addr.arpa PTR mail.good.test
 2.0.0.127.bl.test A 127.0.0.2
 ";
-const CONFIG: &str = "[blocklists.\"bl.test\"]\ncodes = { \"127.0.0.2\" = { refuse = true } }\n";
+/// All transactions come from one network, which is not to be slowed down here.
+const CONFIG: &str = "
+[blocklists.\"bl.test\"]
+codes = { \"127.0.0.2\" = { refuse = true } }
+[checks.rate]
+connections_per_minute = 60000
+connections_burst = 100000
+sessions_max = 1000
+";
 /// Transactions of each kind, unless the first argument says otherwise.
 const TRANSACTIONS: usize = 2000;
 /// Transactions of one kind in a row.
