@@ -5,6 +5,7 @@ use std::future::ready;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context;
 use hickory_resolver::proto::rr::{Name, RData, RecordSet, RecordType, RrKey};
 use hickory_resolver::proto::serialize::txt::Parser;
 use tidegate_filter::dns::{Question, Reply, Resolver, Status};
@@ -28,7 +29,7 @@ impl Zone {
     /// # Errors
     /// The file cannot be read, or a line of it does not read.
     pub fn read(path: &Path) -> anyhow::Result<Zone> {
-        let text = std::fs::read_to_string(path)?;
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let parser = Parser::new(text, Some(path.to_owned()), Some(Name::root()));
         let (_, records) = parser.parse().map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
         Ok(Zone { records })

@@ -113,7 +113,7 @@ impl Subject {
     pub fn guess(text: &str) -> Result<Subject, EntryError> {
         let kind = if text.contains('@') {
             "address"
-        } else if network(text).is_ok() {
+        } else if looks_like_network(text) {
             "client"
         } else {
             "domain"
@@ -138,6 +138,11 @@ impl Subject {
             }),
         }
     }
+}
+
+/// Digits, dots and a length are meant as an address, also when they are none: `192.0.2.300` is a slip and no domain.
+fn looks_like_network(text: &str) -> bool {
+    network(text).is_ok() || text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'/' | b':'))
 }
 
 fn network(text: &str) -> Result<IpNet, EntryError> {
@@ -277,6 +282,15 @@ mod tests {
         ] {
             assert_eq!(line.parse::<Entry>().map(|e| e.to_string()), Ok(line.to_owned()));
         }
+    }
+
+    #[test]
+    fn a_mistyped_address_is_no_domain() {
+        for text in ["192.0.2.300", "192.0.2.0/240", "192.0.2"] {
+            assert!(matches!(Subject::guess(text), Err(EntryError::Value { .. })), "{text}");
+        }
+        assert_eq!(Subject::guess("192.0.2.1"), Subject::parse("client", "192.0.2.1"));
+        assert_eq!(Subject::guess("163.com"), Subject::parse("domain", "163.com"));
     }
 
     #[test]
