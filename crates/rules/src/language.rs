@@ -50,6 +50,30 @@ pub struct Definition {
     pub place: Place,
 }
 
+/// What a line says of the rule it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StatementKind {
+    /// What it tests.
+    Test,
+    /// `score`.
+    Score,
+    /// `describe`.
+    Describe,
+    /// `tflags`.
+    Flags,
+}
+
+/// One line that was taken in and is about one rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// What it says.
+    pub kind: StatementKind,
+    /// The rule's name.
+    pub rule: String,
+    /// Where.
+    pub place: Place,
+}
+
 /// Replacement of `<TAG>` in patterns.
 #[derive(Clone, Debug, Default)]
 pub struct Replacements {
@@ -86,6 +110,8 @@ pub struct Parsed {
     pub settings: Settings,
     /// Loaded plugins and the like.
     pub features: Features,
+    /// Each line about one rule, in the order of the texts: also those that later lines replaced.
+    pub statements: Vec<Statement>,
     /// Remarks, in the order of the texts.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -224,9 +250,24 @@ impl Reader<'_> {
             }
             _ => self.directive_line(line, key_place),
         };
-        if let Err(message) = done {
-            self.error(place.clone(), message);
+        match done {
+            Ok(()) => self.keep_statement(line, place),
+            Err(message) => self.error(place.clone(), message),
         }
+    }
+
+    fn keep_statement(&mut self, line: &Line, place: &Place) {
+        let kind = match line.key.as_str() {
+            "header" | "body" | "rawbody" | "full" | "uri" | "uri_detail" | "mimeheader" | "meta" | "askdns" => {
+                StatementKind::Test
+            }
+            "score" => StatementKind::Score,
+            "describe" => StatementKind::Describe,
+            "tflags" => StatementKind::Flags,
+            _ => return,
+        };
+        let rule = String::from_utf8_lossy(split_word(&line.value).0).into_owned();
+        self.parsed.statements.push(Statement { kind, rule, place: place.clone() });
     }
 
     fn rule_line(&mut self, line: &Line, place: &Place) -> Result<(), String> {
