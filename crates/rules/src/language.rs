@@ -377,7 +377,10 @@ impl Reader<'_> {
                 }
                 Ok(())
             }
-            Effect::Unknown => Err(format!("`{}` is no directive", line.key)),
+            Effect::Unknown => {
+                self.error(place.clone(), format!("`{}` is no directive", line.key));
+                Ok(())
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Host names: are they well-formed, is their top-level domain known, which part is registered?
-//! The suffixes are those of the rule files (`util_rb_tld` and the like), not the public suffix list, because rules were written for them.
+//! The suffixes are those of the rule files (`util_rb_tld` and the like), because rules were written for them. Where the files bring none, as
+//! an administrator's own do, the public suffix list stands for them: without suffixes no text would hold a link.
 
 use std::collections::HashSet;
 
@@ -41,9 +42,14 @@ fn trim_end_dots(host: &[u8]) -> &[u8] {
 /// Whether `host` has a dot and a known top-level domain behind the last one.
 pub(crate) fn has_known_tld(host: &[u8], suffixes: &Suffixes) -> bool {
     !host.iter().any(|&octet| is_space(octet))
-        && memchr::memrchr(b'.', host)
-            .and_then(|dot| host.get(dot + 1..))
-            .is_some_and(|tld| holds(&suffixes.tld, &tld.to_ascii_lowercase()))
+        && memchr::memrchr(b'.', host).and_then(|dot| host.get(dot + 1..)).is_some_and(|tld| is_tld(tld, suffixes))
+}
+
+fn is_tld(label: &[u8], suffixes: &Suffixes) -> bool {
+    if suffixes.tld.is_empty() {
+        return psl::suffix(&label.to_ascii_lowercase()).is_some_and(|suffix| suffix.is_known());
+    }
+    holds_caseless(&suffixes.tld, label)
 }
 
 /// The end of a known top-level domain that starts at `start`: a whole label, not followed by a further one.
@@ -52,7 +58,7 @@ pub(crate) fn tld_end(text: &[u8], start: usize, suffixes: &Suffixes) -> Option<
     let is_label = |octet: &u8| octet.is_ascii_alphanumeric() || *octet == b'-';
     let length = rest.iter().position(|octet| !is_label(octet)).unwrap_or(rest.len());
     let label = rest.get(..length)?;
-    if label.len() > LABEL_OCTETS_MAX || !holds_caseless(&suffixes.tld, label) {
+    if label.len() > LABEL_OCTETS_MAX || !is_tld(label, suffixes) {
         return None;
     }
     match rest.get(length..) {
@@ -74,6 +80,10 @@ pub(crate) fn registered(host: &[u8], suffixes: &Suffixes) -> Vec<u8> {
 }
 
 fn is_suffix(labels: &[&[u8]], suffixes: &Suffixes) -> bool {
+    if suffixes.two.is_empty() && suffixes.three.is_empty() {
+        let name = labels.join(&b'.');
+        return psl::suffix(&name).is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == name);
+    }
     let is_state =
         |label: &[u8]| label.len() == 2 && US_STATES.split(|&octet| octet == b' ').any(|state| state == label);
     match labels {
@@ -192,6 +202,20 @@ pub(crate) mod tests {
             two: set("co.uk org.uk ac.uk"),
             three: set("demon.co.uk"),
             four: HashSet::new(),
+        }
+    }
+
+    #[test]
+    fn without_suffixes_the_public_ones_count() {
+        let none = Suffixes::default();
+        for (link, expected) in [
+            ("http://a.b.example.co.uk/", Some("example.co.uk")),
+            ("http://A.Example.COM/", Some("example.com")),
+            ("http://a.example.invalid/", None),
+            ("http://me.blogspot.com", Some("me.blogspot.com")),
+        ] {
+            let found = of_uri(link.as_bytes(), &none).map(|(domain, _)| String::from_utf8(domain).unwrap());
+            assert_eq!(found.as_deref(), expected, "{link}");
         }
     }
 
