@@ -16,6 +16,7 @@ mod list;
 mod moment;
 mod quarantine;
 mod reference;
+mod rules;
 mod serve;
 mod status;
 mod why;
@@ -80,6 +81,9 @@ enum Verb {
     Exim(exim::Verb),
     /// Judges messages that lie in files.
     Check(check::Arguments),
+    /// Checks, explains and tries SpamAssassin rule files.
+    #[command(subcommand)]
+    Rules(rules::Verb),
     /// Writes what a shell needs to complete the command line.
     Completion {
         /// Which shell.
@@ -107,6 +111,7 @@ pub fn run() -> ExitCode {
         Verb::List(verb) => list::run(&cli.config, &verb),
         Verb::Quarantine(verb) => quarantine::run(&cli.config, &verb),
         Verb::Exim(verb) => exim::run(&cli.config, &verb),
+        Verb::Rules(verb) => rules::run(&verb),
         Verb::Check(arguments) => check::run(&cli.config, &arguments),
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tidegate", &mut std::io::stdout());

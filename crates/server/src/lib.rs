@@ -16,6 +16,7 @@ pub mod installer;
 pub mod journal;
 pub mod panels;
 pub mod quarantine;
+pub mod rule_files;
 pub mod sessions;
 pub mod stores;
 mod upkeep;

@@ -23,7 +23,7 @@ use crate::dns::Dns;
 use crate::dns::zone::{Offline, Zone};
 
 mod judge;
-mod labels;
+pub(super) mod labels;
 mod report;
 
 /// Messages from this many on show a progress bar.
@@ -159,7 +159,7 @@ fn print_in_order(
     Ok(ended)
 }
 
-fn progress(files: usize) -> ProgressBar {
+pub(super) fn progress(files: usize) -> ProgressBar {
     if files < PROGRESS_FROM || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -177,7 +177,7 @@ fn config(path: &Path) -> anyhow::Result<Config> {
 }
 
 /// All files named or found, in a stable order.
-fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+pub(super) fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {

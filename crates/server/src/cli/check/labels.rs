@@ -7,27 +7,27 @@ use anyhow::Context;
 use jiff::Timestamp;
 
 /// The table.
-pub(super) struct Labels {
+pub(in crate::cli) struct Labels {
     rows: HashMap<String, Row>,
 }
 
 /// What the table says of one message; empty columns are `None`.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Row {
-    pub(super) label: Option<String>,
+pub(in crate::cli) struct Row {
+    pub(in crate::cli) label: Option<String>,
     /// When the message was received.
-    pub(super) date: Option<Timestamp>,
-    pub(super) mail_from: Option<String>,
-    pub(super) client_ip: Option<String>,
-    pub(super) helo: Option<String>,
-    pub(super) rdns: Option<String>,
-    pub(super) spf: Option<String>,
-    pub(super) dkim: Option<String>,
-    pub(super) dmarc: Option<String>,
+    pub(in crate::cli) date: Option<Timestamp>,
+    pub(in crate::cli) mail_from: Option<String>,
+    pub(in crate::cli) client_ip: Option<String>,
+    pub(in crate::cli) helo: Option<String>,
+    pub(in crate::cli) rdns: Option<String>,
+    pub(in crate::cli) spf: Option<String>,
+    pub(in crate::cli) dkim: Option<String>,
+    pub(in crate::cli) dmarc: Option<String>,
 }
 
 impl Labels {
-    pub(super) fn read(path: &Path) -> anyhow::Result<Labels> {
+    pub(in crate::cli) fn read(path: &Path) -> anyhow::Result<Labels> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut lines = text.lines();
         let columns: Vec<&str> = lines.next().unwrap_or_default().split('\t').collect();
@@ -55,7 +55,7 @@ impl Labels {
     }
 
     /// The row whose path is the end of `file`.
-    pub(super) fn of(&self, file: &Path) -> Option<&Row> {
+    pub(in crate::cli) fn of(&self, file: &Path) -> Option<&Row> {
         let parts: Vec<String> = file.iter().map(|part| part.to_string_lossy().into_owned()).collect();
         (0..parts.len()).find_map(|from| self.rows.get(&parts.get(from..)?.join("/")))
     }

@@ -1,0 +1,86 @@
+//! `tidegate rules`: SpamAssassin rule files checked, explained and tried on messages, without a running daemon.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use tidegate_filter::check::Evidence;
+use tidegate_rules::language::source::{Diagnostic, SourceFile};
+use tidegate_rules::language::{ParseOptions, Parsed, parse};
+use tidegate_rules::{CompileOptions, RuleSet, compile, shipped};
+
+use super::Ended;
+use crate::rule_files;
+
+mod check;
+mod explain;
+mod lint;
+mod messages;
+mod test;
+mod trial;
+
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    /// Finds mistakes in rule files; exit code 1 if there are errors.
+    Check(check::Arguments),
+    /// Shows which rules hit messages, where, and on which text.
+    Test(test::Arguments),
+    /// Explains one rule: what it tests, what guards it, what needs it.
+    Explain(explain::Arguments),
+    /// Tries new rules on labelled mail before they are enabled: what they would hit, good mail first.
+    Try(trial::Arguments),
+}
+
+pub(super) fn run(verb: &Verb) -> anyhow::Result<Ended> {
+    match verb {
+        Verb::Check(arguments) => check::run(arguments),
+        Verb::Test(arguments) => test::run(arguments),
+        Verb::Explain(arguments) => explain::run(arguments),
+        Verb::Try(arguments) => trial::run(arguments),
+    }
+}
+
+/// Rule files, read and compiled.
+struct Loaded {
+    /// The texts, those of `include` lines among them.
+    sources: Vec<SourceFile>,
+    parsed: Parsed,
+    set: RuleSet,
+    /// What compiling had to remark.
+    remarks: Vec<Diagnostic>,
+}
+
+impl Loaded {
+    /// Reads files and folders; the shipped rules if none is named.
+    fn read(paths: &[PathBuf]) -> anyhow::Result<Loaded> {
+        Ok(Loaded::of(if paths.is_empty() { shipped::files() } else { rule_files::read(paths)? }))
+    }
+
+    fn of(mut sources: Vec<SourceFile>) -> Loaded {
+        let included = RefCell::new(Vec::new());
+        let include = |name: &str, from: &str| {
+            let file = rule_files::include(name, from)?;
+            included.borrow_mut().push(file.clone());
+            Some(file)
+        };
+        let parsed = parse(&sources, &ParseOptions::default(), &include);
+        sources.append(&mut included.into_inner());
+        let (set, remarks) = compile(parsed.clone(), CompileOptions::default());
+        Loaded { sources, parsed, set, remarks }
+    }
+
+    /// The line that a place is in, as written, without white space around it.
+    fn line(&self, file: &str, line: u32) -> String {
+        let text = self.sources.iter().find(|source| source.name == file).map_or(&[][..], |source| &source.text);
+        let index = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
+        let line = text.split(|octet| *octet == b'\n').nth(index).unwrap_or_default();
+        String::from_utf8_lossy(line).trim().to_owned()
+    }
+}
+
+/// Octets of a message as one line that no terminal obeys.
+fn shown(octets: &[u8]) -> String {
+    let text = String::from_utf8_lossy(octets);
+    let text: Vec<&str> = text.split_whitespace().collect();
+    Evidence::from(text.join(" ")).as_str().to_owned()
+}

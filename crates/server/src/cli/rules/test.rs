@@ -1,0 +1,140 @@
+//! `tidegate rules test`: which rules hit messages, where, and on which text. The JSON form is documented in docs/reference/json.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+use tidegate_mail::Score;
+use tidegate_rules::{Answers, Context, Hit, Input, RuleId};
+
+use super::messages::{self, Seen, seen};
+use super::{Ended, Loaded};
+use crate::cli::check::files;
+
+#[derive(Args)]
+pub(in crate::cli) struct Arguments {
+    /// Rule files or folders, several times if need be; the shipped rules if none is named.
+    #[arg(long, value_name = "FILE|DIR")]
+    rules: Vec<PathBuf>,
+    /// Messages: files, folders (with all below), or `-` for standard input.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Subtests (`__NAME`) as well.
+    #[arg(long)]
+    subtests: bool,
+    /// One JSON object a message.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs without DNS and without a classifier: rules that need them do not hit.
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ended> {
+    let loaded = Loaded::read(&arguments.rules)?;
+    let files = files(&arguments.paths)?;
+    let work = |file: &Path, octets: &[u8]| report(&loaded, file, octets);
+    messages::each(&files, work, |_, report| {
+        if arguments.json {
+            println!("{}", serde_json::to_string(&report)?);
+        } else {
+            print!("{}", report.shown(arguments.subtests));
+        }
+        Ok(())
+    })?;
+    Ok(Ended::Done)
+}
+
+#[derive(Serialize)]
+struct Report {
+    file: String,
+    score: Score,
+    hits: BTreeMap<String, Score>,
+    subtests: BTreeMap<String, u32>,
+    #[serde(rename = "where")]
+    seen: BTreeMap<String, Place>,
+    /// Rules whose pattern reached its limit of steps: whether they match is unknown.
+    limits: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Place {
+    at: String,
+    text: String,
+}
+
+fn report(loaded: &Loaded, file: &Path, octets: &[u8]) -> Report {
+    let set = &loaded.set;
+    let input = Input::from_octets(octets, &Context::default(), set.settings());
+    let matches = set.matches(&input, &Answers::default());
+    let name = |id: RuleId| set.rules().get(id.index()).map_or_else(String::new, |rule| rule.name.to_string());
+    let both = || matches.hits.iter().chain(&matches.subtests);
+    let hit: BTreeSet<String> = both().map(|hit| name(hit.rule)).collect();
+    let place = |hit_: &Hit| {
+        let name = name(hit_.rule);
+        let Seen { at, text } = seen(&name, hit_, &loaded.parsed, &input, &|part| hit.contains(part));
+        (name, Place { at, text })
+    };
+    Report {
+        file: file.display().to_string(),
+        score: matches.score(),
+        hits: matches.hits.iter().map(|hit| (name(hit.rule), hit.score)).collect(),
+        subtests: matches.subtests.iter().map(|hit| (name(hit.rule), hit.count)).collect(),
+        seen: both().map(place).collect(),
+        limits: matches.limits.iter().map(|id| name(*id)).collect(),
+    }
+}
+
+impl Report {
+    fn shown(&self, with_subtests: bool) -> String {
+        let mut text = format!("{}: score {}\n", super::shown(self.file.as_bytes()), self.score);
+        let mut push = |points: String, name: &str| {
+            text.push_str(&format!("{points:>8}  {name}"));
+            if let Some(Place { at, text: seen }) = self.seen.get(name).filter(|place| !place.at.is_empty()) {
+                text.push_str(&format!("  {at}"));
+                if !seen.is_empty() {
+                    text.push_str(&format!(": {seen}"));
+                }
+            }
+            text.push('\n');
+        };
+        self.hits.iter().for_each(|(name, score)| push(score.to_string(), name));
+        if with_subtests {
+            self.subtests.iter().for_each(|(name, count)| push(format!("{count} x"), name));
+        }
+        for name in &self.limits {
+            text.push_str(&format!("       ?  {name}  its pattern reached the limit of steps\n"));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_rules::language::source::SourceFile;
+
+    use super::*;
+
+    const RULES: &str = "body PILLS /cheap\\s+pills/i\nheader __FROM From =~ /seller/\nmeta BOTH PILLS && __FROM\nscore BOTH 2.5\n\
+                         uri LINK /shop\\.example\\.com/\n";
+    const MESSAGE: &str = "From: seller@shop.example\nSubject: Hello\n\nBuy our\ncheap \x1bpills, cheap  pills\nhttp://shop.example.com/now\n";
+
+    #[test]
+    fn a_hit_says_where_and_on_which_text() {
+        let loaded = Loaded::of(vec![SourceFile { name: "t.cf".to_owned(), text: RULES.as_bytes().to_vec() }]);
+        let report = report(&loaded, Path::new("a\u{1b}.eml"), MESSAGE.as_bytes());
+        let text = report.shown(true);
+        assert!(!text.contains('\u{1b}'), "{text}");
+        for expected in [
+            "score 4.5",
+            "2.5  BOTH  rules: PILLS __FROM",
+            "1.0  PILLS  body, paragraph 1: ",
+            "«cheap pills»",
+            "1.0  LINK  link: http://shop.example.com/now",
+            "1 x  __FROM  header From: seller",
+        ] {
+            assert!(text.contains(expected), "{expected} is not in {text}");
+        }
+        let value = serde_json::to_value(&report).unwrap();
+        assert_eq!((value["hits"]["BOTH"].as_f64(), value["subtests"]["__FROM"].as_u64()), (Some(2.5), Some(1)));
+    }
+}
