@@ -8,7 +8,12 @@ use serde::{Deserialize, Serialize};
 use tidegate_filter::panel::{Account, Hosting, Mailbox, Panel};
 use tidegate_mail::{Address, Domain};
 
+use self::files::{Target, users};
+
+mod cpanel;
 mod debian;
+mod directadmin;
+mod files;
 mod fixed;
 
 /// `[panel]`
@@ -17,6 +22,12 @@ mod fixed;
 pub enum Config {
     /// Plain Debian Exim: `dc_other_hostnames` and `dc_relay_domains` of update-exim4.conf, /etc/aliases, system users.
     DebianExim(debian::Config),
+    /// cPanel: its domain lists, forwarders, and the mailboxes in each account's home folder.
+    #[serde(rename = "cpanel")]
+    CPanel(cpanel::Config),
+    /// DirectAdmin: what lies below `/etc/virtual`.
+    #[serde(rename = "directadmin")]
+    DirectAdmin(directadmin::Config),
     /// Everything written down in the configuration itself.
     Static(fixed::Config),
 }
@@ -40,6 +51,8 @@ pub struct Snapshot {
     pub everywhere: BTreeSet<String>,
     /// Forwarders, in lower case.
     pub forwards: BTreeMap<Address, Vec<Address>>,
+    /// Domains delivered here that take mail for every local part, and where it goes; nowhere else if that is empty.
+    pub catch_alls: BTreeMap<Domain, Vec<Address>>,
     /// Domains delivered here whose mailboxes are not known.
     pub unlisted: BTreeSet<Domain>,
     /// Owners of SMTP logins.
@@ -61,13 +74,14 @@ impl Panel for Snapshot {
         if let Some(to) = self.forwards.get(&address) {
             return Mailbox::Forwards { to: to.clone(), keeps_copy: self.mailboxes.contains(&address) };
         }
-        let exists = self.mailboxes.contains(&address) || self.everywhere.contains(address.local());
-        if exists {
-            Mailbox::Exists
-        } else if self.unlisted.contains(address.domain()) {
-            Mailbox::NotListed
-        } else {
-            Mailbox::Unknown
+        if self.mailboxes.contains(&address) || self.everywhere.contains(address.local()) {
+            return Mailbox::Exists;
+        }
+        match self.catch_alls.get(address.domain()) {
+            Some(to) if to.is_empty() => Mailbox::Exists,
+            Some(to) => Mailbox::Forwards { to: to.clone(), keeps_copy: false },
+            None if self.unlisted.contains(address.domain()) => Mailbox::NotListed,
+            None => Mailbox::Unknown,
         }
     }
 
@@ -77,6 +91,43 @@ impl Panel for Snapshot {
 
     fn owner_of_uid(&self, uid: u32) -> Option<Account> {
         self.uids.get(&uid).cloned()
+    }
+}
+
+impl Snapshot {
+    /// A mailbox of `owner`'s, who can log in by its address.
+    fn add_mailbox(&mut self, local: &str, domain: &Domain, owner: &Account) {
+        if let Ok(address) = Address::from_parts(&local.to_lowercase(), domain.clone()) {
+            self.logins.insert(address.to_string(), owner.clone());
+            self.mailboxes.insert(address);
+        }
+    }
+
+    /// An alias of `domain`; `*` is the one for all that are not there.
+    fn add_alias(&mut self, local: &str, domain: &Domain, target: Target) {
+        if target.refuses || (target.to.is_empty() && !target.ends_here) {
+            return;
+        }
+        if local == "*" {
+            self.catch_alls.insert(domain.clone(), target.to);
+            return;
+        }
+        let Ok(address) = Address::from_parts(&local.to_lowercase(), domain.clone()) else { return };
+        if target.ends_here {
+            self.mailboxes.insert(address.clone());
+        }
+        if !target.to.is_empty() {
+            self.forwards.insert(address, target.to);
+        }
+    }
+
+    /// The system users in `passwd` that are accounts.
+    fn set_users<'a>(&mut self, passwd: &str, accounts: impl Iterator<Item = &'a Account>) {
+        let accounts: BTreeSet<&str> = accounts.map(|account| account.0.as_str()).collect();
+        for user in users(passwd).filter(|user| accounts.contains(user.name)) {
+            self.uids.insert(user.uid, Account(user.name.to_owned()));
+            self.logins.insert(user.name.to_owned(), Account(user.name.to_owned()));
+        }
     }
 }
 
@@ -130,6 +181,8 @@ impl Config {
     pub fn read(&self) -> Result<Snapshot, std::io::Error> {
         match self {
             Config::DebianExim(config) => config.read(),
+            Config::CPanel(config) => config.read(),
+            Config::DirectAdmin(config) => config.read(),
             Config::Static(config) => Ok(config.read()),
         }
     }
@@ -138,6 +191,8 @@ impl Config {
     pub fn files(&self) -> Vec<std::path::PathBuf> {
         match self {
             Config::DebianExim(config) => config.files(),
+            Config::CPanel(config) => config.files(),
+            Config::DirectAdmin(config) => config.files(),
             Config::Static(_) => Vec::new(),
         }
     }

@@ -16,7 +16,7 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Runs until the task is dropped.
 pub(crate) async fn run(daemon: Arc<Daemon>, panel: panels::Config) {
-    let mut seen = stamps(&panel);
+    let mut seen = looked_at(&panel).await;
     let mut expired = Instant::now();
     loop {
         tokio::time::sleep(PANEL_INTERVAL).await;
@@ -24,19 +24,31 @@ pub(crate) async fn run(daemon: Arc<Daemon>, panel: panels::Config) {
             expired = Instant::now();
             expire(&daemon).await;
         }
-        let present = stamps(&panel);
-        if present != seen {
+        let present = looked_at(&panel).await;
+        if present.is_some() && present != seen {
             seen = present;
-            match panel.read() {
-                Ok(snapshot) => daemon.panel.swap(snapshot),
-                Err(error) => tracing::error!(%error, "the panel's files cannot be read; what was known before stays"),
+            let panel = panel.clone();
+            match tokio::task::spawn_blocking(move || panel.read()).await {
+                Ok(Ok(snapshot)) => daemon.panel.swap(snapshot),
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "the panel's files cannot be read; what was known before stays");
+                }
+                Err(error) => tracing::error!(%error, "reading the panel's files failed; what was known before stays"),
             }
         }
     }
 }
 
+type Stamps = Vec<(PathBuf, Option<(SystemTime, u64)>)>;
+
+/// A panel may have thousands of files: they are looked at on a thread where that holds up nobody.
+async fn looked_at(panel: &panels::Config) -> Option<Stamps> {
+    let panel = panel.clone();
+    tokio::task::spawn_blocking(move || stamps(&panel)).await.ok()
+}
+
 /// When each file was last changed, and how long it is.
-fn stamps(panel: &panels::Config) -> Vec<(PathBuf, Option<(SystemTime, u64)>)> {
+fn stamps(panel: &panels::Config) -> Stamps {
     let stamp = |file: &PathBuf| {
         let metadata = std::fs::metadata(file).ok()?;
         Some((metadata.modified().ok()?, metadata.len()))
