@@ -39,6 +39,16 @@ impl Daemon {
     /// # Errors
     /// When the program is not built (`cargo build -p tidegate`), or does not answer in time.
     pub fn start(lab: &Lab, config: &str) -> anyhow::Result<Daemon> {
+        let mut daemon = Daemon::prepare(lab, config)?;
+        daemon.spawn(lab)?;
+        Ok(daemon)
+    }
+
+    /// All that [`Daemon::start`] does but the start: for what the command line does alone.
+    ///
+    /// # Errors
+    /// When the program is not built, or a file cannot be written.
+    pub fn prepare(lab: &Lab, config: &str) -> anyhow::Result<Daemon> {
         let folder = lab.folder();
         for made in ["run", "state"] {
             fs::create_dir_all(folder.join(made))?;
@@ -47,15 +57,13 @@ impl Daemon {
         let path = folder.join("tidegate.toml");
         let text = format!("{}\n{config}\n", include_str!("tidegate.toml"));
         fs::write(&path, text.replace("@LAB@", &folder.to_string_lossy()))?;
-        let mut daemon = Daemon {
+        Ok(Daemon {
             program: program(folder)?,
             config: path,
             socket: lab.socket(),
             log: folder.join("tidegate.log"),
             child: None,
-        };
-        daemon.spawn(lab)?;
-        Ok(daemon)
+        })
     }
 
     /// Kills the daemon as no daemon can hinder (SIGKILL), and waits until it is gone.

@@ -46,27 +46,49 @@ impl Exim {
     ///
     /// # Errors
     /// When Exim does not like its configuration, or does not come up in time.
-    pub fn start(namespace: &Namespace, folder: &Path, layout: Layout, settings: &str) -> anyhow::Result<Exim> {
+    pub fn start(namespace: &mut Namespace, folder: &Path, layout: Layout, settings: &str) -> anyhow::Result<Exim> {
         for made in ["spool", "log", "mail"] {
             fs::create_dir_all(folder.join(made))?;
             run("chown", &[&format!("{EXIM_USER}:{EXIM_USER}"), &folder.join(made).to_string_lossy()])?;
         }
         layout.write(namespace, folder, settings)?;
+        let mut exim = Exim { folder: folder.to_owned(), daemon: None };
+        exim.spawn(namespace)?;
+        Ok(exim)
+    }
+
+    /// Ends the daemon and starts it again, so that it reads its configuration anew.
+    ///
+    /// # Errors
+    /// As [`Exim::start`].
+    pub fn restart(&mut self, namespace: &Namespace) -> anyhow::Result<()> {
+        self.end();
+        self.spawn(namespace)
+    }
+
+    fn spawn(&mut self, namespace: &Namespace) -> anyhow::Result<()> {
         let checked = namespace.command("exim4").arg("-bV").output()?;
         let said = [checked.stdout, checked.stderr].concat();
         ensure!(checked.status.success(), "exim4 -bV: {}", String::from_utf8_lossy(&said));
-        let log = fs::File::create(folder.join("exim.err"))?;
+        let log = fs::File::create(self.folder.join("exim.err"))?;
         let daemon = namespace
             .command("exim4")
-            .args(["-bdf", "-oP", &folder.join("exim.pid").to_string_lossy()])
+            .args(["-bdf", "-oP", &self.folder.join("exim.pid").to_string_lossy()])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
             .context("starting exim4")?;
-        let exim = Exim { folder: folder.to_owned(), daemon: Some(daemon) };
-        exim.wait_until_up()?;
-        Ok(exim)
+        self.daemon = Some(daemon);
+        self.wait_until_up()
+    }
+
+    fn end(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+            let _ = fs::remove_file(self.folder.join("exim.pid"));
+        }
     }
 
     fn wait_until_up(&self) -> anyhow::Result<()> {
@@ -172,9 +194,6 @@ impl Exim {
 
 impl Drop for Exim {
     fn drop(&mut self) {
-        if let Some(mut daemon) = self.daemon.take() {
-            let _ = daemon.kill();
-            let _ = daemon.wait();
-        }
+        self.end();
     }
 }

@@ -81,14 +81,22 @@ impl Lab {
     /// # Errors
     /// When one of them does not come up; [`why_not`] knows the usual reasons.
     pub fn start(plan: &Plan) -> anyhow::Result<Lab> {
-        let namespace = Namespace::enter_new()?;
+        let mut namespace = Namespace::enter_new()?;
         let folder = Folder { path: std::env::temp_dir().join(namespace.name()), is_kept: false };
         fs::create_dir_all(&folder.path).context("making the lab's folder")?;
         fs::set_permissions(&folder.path, fs::Permissions::from_mode(0o755))?;
         fs::create_dir_all(folder.path.join("run"))?;
         let dns = Dns::serve(Zone::parse(&plan.dns)?)?;
-        let exim = Exim::start(&namespace, &folder.path, plan.layout, &plan.exim)?;
+        let exim = Exim::start(&mut namespace, &folder.path, plan.layout, &plan.exim)?;
         Ok(Lab { exim, dns, namespace, folder })
+    }
+
+    /// Has Exim read its configuration anew, by ending it and starting it again.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn restart_exim(&mut self) -> anyhow::Result<()> {
+        self.exim.restart(&self.namespace)
     }
 
     /// The socket at which Exim asks.

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 
 use crate::namespace::{Namespace, run};
+use crate::roots;
 
 /// The pieces of configuration that a server with Tidegate gets.
 const PIECES: [(&str, &str); 12] = [
@@ -40,11 +41,23 @@ pub enum Layout {
     DebianSplit,
     /// Debian's one template. Delivers as [`Layout::DebianSplit`].
     DebianWhole,
+    /// A server of cPanel's kind, without Tidegate: for the installer. Delivers into the lab's own mailbox.
+    CPanel,
+    /// A server of DirectAdmin's kind, as [`Layout::CPanel`].
+    DirectAdmin,
+    /// A server of HestiaCP's kind, as [`Layout::CPanel`].
+    Hestia,
 }
 
 impl Layout {
     /// Writes a configuration of this kind into the namespace's `/etc/exim4`, with `settings` in its main section.
-    pub(crate) fn write(self, namespace: &Namespace, folder: &Path, settings: &str) -> anyhow::Result<()> {
+    pub(crate) fn write(self, namespace: &mut Namespace, folder: &Path, settings: &str) -> anyhow::Result<()> {
+        match self {
+            Layout::CPanel => return roots::lay(self, "cpanel", namespace, folder, settings),
+            Layout::DirectAdmin => return roots::lay(self, "directadmin", namespace, folder, settings),
+            Layout::Hestia => return roots::lay(self, "hestia", namespace, folder, settings),
+            _ => {}
+        }
         let pieces = folder.join("pieces");
         fs::create_dir_all(&pieces)?;
         for (name, text) in PIECES {
@@ -69,6 +82,7 @@ impl Layout {
                 }
                 update(namespace, &etc, self == Layout::DebianSplit)?;
             }
+            Layout::CPanel | Layout::DirectAdmin | Layout::Hestia => {}
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ pub mod exim;
 mod lab;
 mod layout;
 mod namespace;
+pub mod roots;
 pub mod smtp;
 pub mod stub;
 

@@ -26,6 +26,8 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
+    /// The folder that stands over the system's own, if one does.
+    over: Option<PathBuf>,
 }
 
 impl Namespace {
@@ -36,7 +38,7 @@ impl Namespace {
     pub fn enter_new() -> anyhow::Result<Namespace> {
         remove_leftovers();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let namespace = Namespace { name: format!("{PREFIX}-{}-{number}", std::process::id()) };
+        let namespace = Namespace { name: format!("{PREFIX}-{}-{number}", std::process::id()), over: None };
         run("ip", &["netns", "add", &namespace.name])?;
         run("ip", &["-n", &namespace.name, "link", "set", "lo", "up"])?;
         for network in NETWORKS {
@@ -71,11 +73,23 @@ impl Namespace {
         format!("/etc/netns/{}", self.name)
     }
 
+    /// Has the folders in `folder` stand over the system's own for every process started from now on.
+    pub(crate) fn put_over(&mut self, folder: PathBuf) {
+        self.over = Some(folder);
+    }
+
     /// A command that will run in the namespace.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name, program]);
+        command.args(["netns", "exec", &self.name]);
+        if let Some(over) = &self.over {
+            // `ip netns exec` gives each process mounts of its own.
+            let mounts = "for d in etc usr/local home var/lib/exim4; do \
+                          if [ -d \"$0/$d\" ]; then mount --rbind \"$0/$d\" \"/$d\" || exit 1; fi; done; exec \"$@\"";
+            command.args(["sh", "-c", mounts]).arg(over);
+        }
+        command.arg(program);
         command
     }
 
@@ -125,7 +139,7 @@ fn remove_leftovers() {
         };
         if owner.is_some_and(|pid| !fs::exists(format!("/proc/{pid}")).unwrap_or(true)) {
             let folder = std::env::temp_dir().join(&name);
-            drop(Namespace { name });
+            drop(Namespace { name, over: None });
             let _ = fs::remove_dir_all(folder);
         }
     }

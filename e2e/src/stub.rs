@@ -90,6 +90,11 @@ impl Stub {
         state.seen.clear();
     }
 
+    /// Forgets what was seen.
+    pub fn forget(&self) {
+        self.state().seen.clear();
+    }
+
     /// All asks since the script began, parts included.
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {

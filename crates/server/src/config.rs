@@ -140,6 +140,11 @@ impl Config {
         self.state.folder.join("quarantine")
     }
 
+    /// The folder of copies of Exim's files as they were before Tidegate came.
+    pub fn exim_snapshots(&self) -> PathBuf {
+        self.state.folder.join("exim-snapshots")
+    }
+
     /// Builds the engine, with the own lists as they stand in their file.
     ///
     /// # Errors

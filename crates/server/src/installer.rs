@@ -3,9 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
+mod blocks;
 mod layout;
+mod options;
 mod proof;
 mod snapshot;
 
@@ -99,6 +101,25 @@ impl Plan {
         }
         Ok(())
     }
+
+    /// Whether all that is ours is where this version puts it, and in the file that the panel builds from it.
+    ///
+    /// # Errors
+    /// What is not as it should be.
+    pub fn is_in_place(&self) -> anyhow::Result<()> {
+        for change in &self.changes {
+            let path = self.place(&change.path);
+            let present = std::fs::read_to_string(&path).unwrap_or_default();
+            let is_whole_ours = layout::without_ours(&change.path, &change.text) == change.text;
+            let is_good = present == change.text || !is_whole_ours && blocks::holds(&present, &change.text);
+            ensure!(is_good, "{} is not as this version writes it; run `tidegate exim install`", path.display());
+        }
+        let Some(built) = self.layout.built() else { return Ok(()) };
+        let text = std::fs::read_to_string(self.place(built)).unwrap_or_default();
+        let is_asked = text.lines().any(|line| options::setting(line, "acl_smtp_rcpt") == Some("tidegate_check_rcpt"));
+        ensure!(is_asked, "{} was built without Tidegate; run `tidegate exim install`", built.display());
+        Ok(())
+    }
 }
 
 pub(crate) fn below(root: &Path, path: &Path) -> PathBuf {
@@ -110,14 +131,21 @@ pub(crate) fn below(root: &Path, path: &Path) -> PathBuf {
 /// # Errors
 /// What differs, or what Exim says.
 pub fn check(plan: &Plan, exim: &Path) -> anyhow::Result<()> {
-    for change in &plan.changes {
-        let path = plan.place(&change.path);
-        let present = std::fs::read_to_string(&path).unwrap_or_default();
-        if present != change.text {
-            bail!("{} is not as this version writes it; run `tidegate exim install`", path.display());
-        }
-    }
+    plan.is_in_place()?;
     proof::prove(plan, exim)
+}
+
+/// Whether a Tidegate that was installed is still tied in, as far as this user can tell: what is wrong, in words.
+pub fn alarm(socket: &Path, snapshots: &Path) -> Option<String> {
+    Snapshot::first(snapshots).ok()?;
+    let plan = Plan::new(Path::new("/"), None, socket);
+    let error = plan.and_then(|plan| plan.is_in_place()).err()?;
+    Some(format!("Exim does not ask Tidegate as it should: {error:#}"))
+}
+
+/// What Exim's log selector lacks of what `tidegate logs` needs; `None` also when Exim does not tell.
+pub fn missing_in_log(exim: &Path) -> Option<String> {
+    proof::missing_in_log(exim)
 }
 
 /// How the pieces are included by a configuration of one's own.

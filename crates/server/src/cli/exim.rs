@@ -54,12 +54,12 @@ impl Where {
 pub(super) fn run(config_path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
     let config = Config::read(config_path)?;
     let exim = &config.exim.program;
-    let snapshots = config.state.folder.join("exim-snapshots");
+    let snapshots = config.exim_snapshots();
     match verb {
         Verb::Print(place) => print(place, &config)?,
         Verb::Install { place, dry_run: true, .. } => {
             let plan = place.plan(&config)?;
-            println!("layout: {:?}", plan.layout);
+            println!("layout: {}", plan.layout.name());
             plan.changes.iter().for_each(|change| println!("would write {}", plan.place(&change.path).display()));
         }
         Verb::Install { place, no_restart, .. } => {
@@ -68,6 +68,9 @@ pub(super) fn run(config_path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
             let snapshot = plan.carry_out(&snapshots, exim, restart)?;
             println!("installed; the former files are in {}", snapshot.folder().display());
             println!("`tidegate exim uninstall` puts them back");
+            if let Some(remark) = plan.layout.remark() {
+                println!("note: {remark}");
+            }
         }
         Verb::Check(place) => {
             installer::check(&place.plan(&config)?, exim)?;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::Ended;
 use crate::config::Config;
 use crate::control::{self, AskError, Request};
+use crate::installer;
 
 pub(super) fn run(config_path: &Path, json: bool) -> anyhow::Result<Ended> {
     let config = Config::read(config_path)?;
@@ -23,7 +24,11 @@ pub(super) fn run(config_path: &Path, json: bool) -> anyhow::Result<Ended> {
         return Ok(Ended::Done);
     }
     print(&status);
-    let alarms = alarms(&status);
+    let mut alarms = alarms(&status);
+    alarms.extend(installer::alarm(&config.exim.socket, &config.exim_snapshots()));
+    if let Some(missing) = installer::missing_in_log(&config.exim.program) {
+        println!("note: Exim's log_selector lacks {missing}");
+    }
     if alarms.is_empty() {
         println!("nothing to look at");
         return Ok(Ended::Done);

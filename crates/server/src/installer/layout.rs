@@ -2,116 +2,129 @@
 
 use std::path::Path;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::ValueEnum;
 
-use super::{Change, PIECES_FOLDER, below};
+use super::{Change, PIECES_FOLDER, below, blocks};
 
-const MAIN: &str = include_str!("../../../../packaging/exim/layouts/debian/main.conf");
-const ACL: &str = include_str!("../../../../packaging/exim/layouts/debian/acl.conf");
-const ROUTER: &str = include_str!("../../../../packaging/exim/layouts/debian/router.conf");
+mod cpanel;
+mod debian;
+mod directadmin;
+mod hestia;
 
-/// Marks what is ours in a file that is not.
-const BEGIN: &str = "# BEGIN tidegate: this block is kept by `tidegate exim install`\n";
-const END: &str = "# END tidegate\n";
-
-/// What an administrator should find in the main log, and `tidegate logs` needs.
-const LOG_SELECTOR: &str = "+all_parents +arguments +incoming_interface +incoming_port +lost_incoming_connection \
-                            +received_recipients +received_sender +smtp_confirmation +smtp_protocol_error \
-                            +smtp_syntax_error +subject +tls_cipher +pid";
+/// The piece for the main section.
+const MAIN: &str = include_str!("../../../../packaging/exim/main.conf");
 
 /// A way in which an Exim is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Layout {
+    /// cPanel: /etc/exim.conf is built from /etc/exim.conf.local.
+    #[value(name = "cpanel")]
+    CPanel,
+    /// DirectAdmin: /etc/exim.conf includes files of the administrator's.
+    #[value(name = "directadmin")]
+    DirectAdmin,
+    /// HestiaCP: a template of its own in the place of Debian's.
+    Hestia,
     /// Debian's many small files (`dc_use_split_config='true'`).
     DebianSplit,
     /// Debian's one template (`dc_use_split_config='false'`).
     DebianWhole,
 }
 
-const SETTINGS: &str = "/etc/exim4/update-exim4.conf.conf";
-const TEMPLATE: &str = "/etc/exim4/exim4.conf.template";
-
 impl Layout {
     /// The layout below `root`, if it is a known one.
     pub fn find(root: &Path) -> Option<Layout> {
+        let is_there = |path: &str| below(root, Path::new(path)).exists();
+        if is_there(cpanel::BUILDER) {
+            return Some(Layout::CPanel);
+        }
+        if is_there(directadmin::HOME) && is_there(directadmin::CONF) {
+            return Some(Layout::DirectAdmin);
+        }
         // A configuration of the administrator's own stands before Debian's and would not see our pieces.
-        if below(root, Path::new("/etc/exim4/exim4.conf")).exists() {
+        if is_there("/etc/exim4/exim4.conf") {
             return None;
         }
-        let settings = std::fs::read_to_string(below(root, Path::new(SETTINGS))).ok()?;
-        let is_split = settings.lines().any(|line| {
-            let value = line.trim().strip_prefix("dc_use_split_config=");
-            value.is_some_and(|value| value.trim_matches(['\'', '"']) == "true")
-        });
-        Some(if is_split { Layout::DebianSplit } else { Layout::DebianWhole })
+        if is_there(hestia::HOME) && is_there(debian::TEMPLATE) {
+            return Some(Layout::Hestia);
+        }
+        debian::find(root)
+    }
+
+    /// Its name, as `--layout` takes it.
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
     pub(super) fn changes(self, root: &Path, socket: &Path) -> anyhow::Result<Vec<Change>> {
-        let main = main_section(socket);
         match self {
-            Layout::DebianSplit => Ok(vec![
-                file("/etc/exim4/conf.d/main/000_tidegate", main),
-                file("/etc/exim4/conf.d/acl/01_tidegate", ACL.to_owned()),
-                file("/etc/exim4/conf.d/router/050_tidegate", ROUTER.to_owned()),
-            ]),
-            Layout::DebianWhole => {
-                let path = below(root, Path::new(TEMPLATE));
-                let template =
-                    std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-                Ok(vec![file(TEMPLATE, with_blocks(&without_blocks(&template), &main)?)])
-            }
+            Layout::CPanel => cpanel::changes(root, socket),
+            Layout::DirectAdmin => directadmin::changes(root, socket),
+            Layout::Hestia => hestia::changes(root, socket),
+            Layout::DebianSplit => Ok(debian::split(socket)),
+            Layout::DebianWhole => debian::whole(root, socket),
         }
     }
+
+    /// What makes the file that Exim reads out of the files that are changed, one call after the other.
+    pub(super) fn builders(self) -> &'static [&'static [&'static str]] {
+        match self {
+            Layout::CPanel => &[&[cpanel::BUILDER, "--acl_dry_run"], &[cpanel::BUILDER]],
+            Layout::DirectAdmin => &[],
+            Layout::Hestia | Layout::DebianSplit | Layout::DebianWhole => &[&["update-exim4.conf"]],
+        }
+    }
+
+    /// What restarts Exim.
+    pub(super) fn restarter(self) -> &'static [&'static str] {
+        match self {
+            Layout::CPanel => &["/usr/local/cpanel/scripts/restartsrv_exim"],
+            Layout::DirectAdmin => &["systemctl", "restart", "exim"],
+            Layout::Hestia | Layout::DebianSplit | Layout::DebianWhole => &["service", "exim4", "restart"],
+        }
+    }
+
+    /// The file that the panel builds for Exim, in which ours must be found again.
+    pub(super) fn built(self) -> Option<&'static Path> {
+        match self {
+            Layout::CPanel => Some(Path::new(cpanel::CONF)),
+            Layout::DirectAdmin | Layout::Hestia | Layout::DebianSplit | Layout::DebianWhole => None,
+        }
+    }
+
+    /// What has to be known about this layout by who installs, if anything.
+    pub fn remark(self) -> Option<&'static str> {
+        match self {
+            Layout::DirectAdmin => Some(directadmin::REMARK),
+            Layout::Hestia => Some(hestia::REMARK),
+            Layout::CPanel | Layout::DebianSplit | Layout::DebianWhole => None,
+        }
+    }
+}
+
+/// What others wrote in a file that ours stands in.
+pub(super) fn without_ours(path: &Path, text: &str) -> String {
+    let text = blocks::without_blocks(text);
+    if path.ends_with(Path::new(cpanel::LOCAL).file_name().unwrap_or_default()) {
+        return cpanel::without_strays(&text, |_macro| false);
+    }
+    text
 }
 
 fn file(path: &str, text: String) -> Change {
     Change { path: path.into(), text }
 }
 
-fn main_section(socket: &Path) -> String {
-    let main = MAIN.replace("@DIR@", PIECES_FOLDER);
-    let selector = format!(".ifndef MAIN_LOG_SELECTOR\nMAIN_LOG_SELECTOR = {LOG_SELECTOR}\n.endif\n");
-    format!("TIDEGATE_SOCKET = {}\n{selector}{main}", socket.display())
+/// The file as it is; nothing if there is none.
+fn present(root: &Path, path: &str) -> anyhow::Result<String> {
+    match std::fs::read_to_string(below(root, Path::new(path))) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        other => other.with_context(|| format!("cannot read {path}")),
+    }
 }
 
-fn with_blocks(template: &str, main: &str) -> anyhow::Result<String> {
-    for section in ["\nbegin acl\n", "\nbegin routers\n"] {
-        let count = template.matches(section).count();
-        ensure!(count == 1, "{TEMPLATE} has {count} lines `{}`, not one", section.trim());
-    }
-    let text = template
-        .replace("\nbegin acl\n", &format!("\nbegin acl\n{BEGIN}{ACL}{END}"))
-        .replace("\nbegin routers\n", &format!("\nbegin routers\n{BEGIN}{ROUTER}{END}"));
-    Ok(format!("{BEGIN}{main}{END}{text}"))
-}
-
-/// The text without blocks of ours, so that installing twice is installing once.
-pub(super) fn without_blocks(text: &str) -> String {
-    let mut rest = text;
-    let mut kept = String::with_capacity(text.len());
-    while let Some((before, block)) = rest.split_once(BEGIN) {
-        kept.push_str(before);
-        rest = block.split_once(END).map_or("", |(_, after)| after);
-    }
-    kept + rest
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn installing_twice_is_installing_once_and_taking_out_leaves_nothing() {
-        let template = "# Debian\nbegin acl\nacl_check_rcpt:\n\nbegin routers\nr:\n";
-        let once = with_blocks(&without_blocks(template), "MAIN\n").unwrap();
-        let twice = with_blocks(&without_blocks(&once), "MAIN\n").unwrap();
-        assert_eq!(once, twice);
-        assert_eq!(without_blocks(&twice), template);
-    }
-
-    #[test]
-    fn an_odd_template_is_refused() {
-        assert!(with_blocks("begin acl", "").is_err());
-    }
+/// The first lines of a main section: where everything is.
+fn places(socket: &Path) -> String {
+    format!("TIDEGATE_SOCKET = {}\nTIDEGATE_DIR = {PIECES_FOLDER}\n", socket.display())
 }

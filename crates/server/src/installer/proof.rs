@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
+use super::options::fuller_log_selector;
 use super::{Layout, Plan};
 
 /// A documentation address (RFC 5737): no real client.
@@ -44,29 +45,32 @@ fn smoke_test(exim: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Debian builds one file out of many.
+/// Has the panel build the file that Exim reads.
 pub(super) fn rebuild(plan: &Plan) -> anyhow::Result<()> {
     if is_rehearsal(plan) {
         return Ok(());
     }
-    match plan.layout {
-        Layout::DebianSplit | Layout::DebianWhole => {
-            let output = Command::new("update-exim4.conf").output().context("cannot run update-exim4.conf")?;
-            let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-            ensure!(output.status.success(), "update-exim4.conf: {said}");
-            Ok(())
-        }
-    }
+    plan.layout.builders().iter().try_for_each(|command| run(command))
 }
 
 pub(super) fn restart(layout: Layout) -> anyhow::Result<()> {
-    let service = match layout {
-        Layout::DebianSplit | Layout::DebianWhole => "exim4",
-    };
-    let output = Command::new("service").args([service, "restart"]).output().context("cannot restart Exim")?;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(output.status.success(), "Exim was not restarted: {said}");
+    run(layout.restarter()).context("Exim was not restarted")
+}
+
+fn run(command: &[&str]) -> anyhow::Result<()> {
+    let (program, arguments) = command.split_first().context("a command has a name")?;
+    let output = Command::new(program).args(arguments).output().with_context(|| format!("cannot run {program}"))?;
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    ensure!(output.status.success(), "{}: {said}", command.join(" "));
     Ok(())
+}
+
+/// What Exim's log selector lacks of what `tidegate logs` needs; `None` also when Exim does not tell.
+pub(super) fn missing_in_log(exim: &Path) -> Option<String> {
+    let output = Command::new(exim).args(["-bP", "log_selector"]).stdin(Stdio::null()).output().ok()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let present = said.trim().strip_prefix("log_selector =")?.trim();
+    fuller_log_selector(present).map(|fuller| fuller.trim_start_matches(present).trim().to_owned())
 }
 
 /// Files below another root cannot be proved by the Exim that runs here.

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
-use super::{Plan, layout::without_blocks};
+use super::layout::without_ours;
+use super::{Plan, blocks};
 
 const MANIFEST: &str = "manifest.json";
 
@@ -102,7 +103,11 @@ impl Snapshot {
                     fs::set_permissions(&kept.path, fs::Permissions::from_mode(kept.mode & 0o7777))?;
                     std::os::unix::fs::chown(&kept.path, Some(kept.uid), Some(kept.gid))?;
                 }
-                Some(_) => write_file(&kept.path, without_blocks(&present).as_bytes())?,
+                Some(copy) => {
+                    let former = fs::read_to_string(self.folder.join(copy))?;
+                    let others = without_ours(&kept.path, &present);
+                    write_file(&kept.path, blocks::without_settings(&others, &kept.written, &former).as_bytes())?;
+                }
             }
         }
         Ok(())
@@ -126,14 +131,24 @@ fn remove(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Writes a file as one step, durably, readable by all as Exim's configuration is.
+/// Writes a file as one step, durably. A file that is there keeps its owner and mode; a new one is readable by all, as
+/// Exim's configuration is.
 pub(super) fn write_file(path: &Path, text: &[u8]) -> anyhow::Result<()> {
     let folder = path.parent().context("a file lies in a folder")?;
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let fresh = path.with_extension("tidegate-new");
+    // A link stays one: what it points to is written.
+    let path = fs::canonicalize(path).unwrap_or_else(|_new| path.to_owned());
+    let mut name = path.file_name().context("a file has a name")?.to_owned();
+    name.push(".tidegate-new");
+    let fresh = path.with_file_name(name);
     let mut file = File::create(&fresh).with_context(|| format!("cannot write {}; are you root?", fresh.display()))?;
+    if let Ok(former) = fs::metadata(&path) {
+        // There may be passwords in it, so first who may read it, then what is in it.
+        file.set_permissions(fs::Permissions::from_mode(former.mode() & 0o7777))?;
+        std::os::unix::fs::fchown(&file, Some(former.uid()), Some(former.gid()))?;
+    }
     file.write_all(text)?;
     file.sync_all()?;
-    fs::rename(&fresh, path)?;
+    fs::rename(&fresh, &path)?;
     Ok(())
 }
