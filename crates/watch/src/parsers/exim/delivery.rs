@@ -217,8 +217,11 @@ fn reply_within(words: &str) -> Option<Reply<'_>> {
     if let Some(found) = reply(words) {
         return Some(found);
     }
-    // An address of ours stands in front of the answer and may imitate one, so it is stepped over as a whole.
-    let answer = match words.find('<').and_then(|at| words.get(at..)).and_then(scan::bracketed) {
+    // An address of ours stands in front of the answer and may imitate one, so it is stepped over as a whole. Brackets within
+    // the answer are the other side's.
+    let command = ["TO:<", "FROM:<"].iter().filter_map(|word| Some(words.find(word)? + word.len() - 1)).min();
+    let is_ours = |at: &usize| words.get(..*at).is_some_and(|before| !before.contains(": "));
+    let answer = match command.filter(is_ours).and_then(|at| words.get(at..)).and_then(scan::bracketed) {
         Some((_, after)) => after,
         None => words,
     };
