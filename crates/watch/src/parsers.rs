@@ -111,6 +111,13 @@ impl Reader {
         event
     }
 
+    /// When `line` was written, without reading the rest of it; `None` if it has no time of its own. For putting lines of several
+    /// files in order.
+    #[must_use]
+    pub fn time(&self, line: &str) -> Option<Timestamp> {
+        self.prefix(line)?.time
+    }
+
     fn exim<'a>(&self, prefix: &Prefix<'a>) -> Event<'a> {
         let mut rest = prefix.rest;
         let mut pid = prefix.pid;

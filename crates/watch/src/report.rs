@@ -4,6 +4,7 @@
 //! decides: a suspicion is a sentence with evidence for an administrator.
 
 mod attack;
+mod flow;
 mod ledger;
 mod limits;
 mod provider;
@@ -24,6 +25,7 @@ use crate::event::{Delivery, Event, Failing, Kind, Outcome, Queue};
 use crate::time::Timestamp;
 use crate::transaction::{Joiner, Message, Origin, Place, Step};
 use attack::Attackers;
+use flow::Flow;
 use ledger::{Ledgers, Tally};
 
 /// What a report needs to know of the server.
@@ -61,6 +63,7 @@ pub struct Collector {
     ledgers: Ledgers,
     attackers: Attackers,
     totals: api::Totals,
+    flow: Flow,
     refusals: HashMap<(Provider, Saying), api::RefusalCount>,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
@@ -75,6 +78,7 @@ impl Collector {
             ledgers: Ledgers::default(),
             attackers: Attackers::default(),
             totals: api::Totals::default(),
+            flow: Flow::default(),
             refusals: HashMap::new(),
             first: None,
             last: None,
@@ -94,6 +98,8 @@ impl Collector {
             self.first = Some(self.first.map_or(time, |first| first.min(time)));
             self.last = Some(self.last.map_or(time, |last| last.max(time)));
         }
+        let local = event.time.map(|time| self.local(time));
+        self.flow.feed(event, local);
         match &event.kind {
             Kind::Unknown => self.totals.unknown_lines += 1,
             // Each queue run says again that a message is frozen; it counts once.
@@ -111,15 +117,17 @@ impl Collector {
             _ => {}
         }
         self.attackers.feed(event);
-        let Collector { joiner, ledgers, totals, refusals, settings, attackers, .. } = self;
+        let Collector { joiner, ledgers, totals, flow, refusals, settings, attackers, .. } = self;
         joiner.feed(event, place, |step| match step {
             Step::Arrived(message) => {
                 totals.messages += 1;
+                flow.arrived();
                 totals.doubtful_lines += u64::from(message.is_doubtful);
                 arrived(ledgers, attackers, settings, message);
             }
             Step::Outcome(message, delivery) => {
                 count_outcome(totals, delivery);
+                flow.outcome(delivery.outcome);
                 outcome(ledgers, refusals, settings, message, delivery);
             }
             Step::Finished(_) => {}
@@ -131,7 +139,12 @@ impl Collector {
     pub fn report(&self) -> api::Report {
         let rows = self.settings.rows_max;
         let losses = self.joiner.losses();
-        let totals = api::Totals { lost_messages: losses.evicted, orphans: losses.orphans, ..self.totals.clone() };
+        let totals = api::Totals {
+            unfinished: u64::try_from(self.joiner.open().count()).unwrap_or(u64::MAX),
+            lost_messages: losses.evicted,
+            orphans: losses.orphans,
+            ..self.totals.clone()
+        };
         let days = match (self.first, self.last) {
             (Some(first), Some(last)) => self.local(last).day() - self.local(first).day() + 1,
             _ => 0,
@@ -141,6 +154,7 @@ impl Collector {
             from: self.first.map(|time| time.to_string()),
             until: self.last.map(|time| time.to_string()),
             totals,
+            by_hour: self.flow.rows(),
             suspects: suspicion::suspects(&self.ledgers, &self.attackers, &self.settings, self.first, rows),
             top_mailboxes: self.ledgers.top(&self.settings, rows, |actor| matches!(actor, Actor::Mailbox(_))),
             top_scripts: self.ledgers.top(&self.settings, rows, |a| matches!(a, Actor::Script { .. } | Actor::User(_))),

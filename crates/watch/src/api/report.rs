@@ -18,6 +18,8 @@ pub struct Report {
     pub days: i64,
     /// Sums.
     pub totals: Totals,
+    /// What happened in each hour, oldest first, the newest 9600 hours at most.
+    pub by_hour: Vec<HourRow>,
     /// Who is probably compromised, the gravest first.
     pub suspects: Vec<Suspect>,
     /// Mailboxes that send most.
@@ -73,10 +75,31 @@ pub struct Totals {
     pub auth_failures: u64,
     /// Messages that were put on hold.
     pub frozen: u64,
+    /// Messages that were still in the queue at the end of the log.
+    pub unfinished: u64,
     /// Messages let go because too many were open.
     pub lost_messages: u64,
     /// Lines about messages whose arrival is not in the log.
     pub orphans: u64,
+}
+
+/// What happened in one hour.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HourRow {
+    /// When it began, in the log's local time.
+    pub hour: String,
+    /// Messages that came in.
+    pub messages: u64,
+    /// Recipients served.
+    pub delivered: u64,
+    /// Attempts deferred.
+    pub deferred: u64,
+    /// Recipients given up.
+    pub failed: u64,
+    /// Refusals by policy.
+    pub refused: u64,
+    /// Logins that failed.
+    pub auth_failures: u64,
 }
 
 /// Somebody who is probably compromised.
@@ -100,8 +123,13 @@ pub struct Suspect {
     pub recipients: u64,
     /// How the intruder came in, as far as the log tells.
     pub entered_by: String,
+    /// The address from which the password was guessed, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entered_from: Option<String>,
     /// Why.
     pub signals: Vec<Signal>,
+    /// Recipients of each day on which anything was sent, within the whole log.
+    pub by_day: Vec<Count>,
     /// Hours from the day before on.
     pub timeline: Vec<TimelineHour>,
     /// Messages of the busiest hour.

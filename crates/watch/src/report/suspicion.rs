@@ -136,7 +136,12 @@ fn suspect(
         until: last_bad.map(date),
         recipients,
         entered_by: entered_by(actor, attackers),
+        entered_from: match actor {
+            Actor::Mailbox(user) => attackers.guessed(user).map(|guessed| guessed.ip.to_string()),
+            _ => None,
+        },
         signals: signals.iter().map(|s| api::Signal { name: s.name, evidence: s.evidence.clone() }).collect(),
+        by_day: days.iter().map(|day| api::Count { name: date(day.day), times: u64::from(day.sum.volume()) }).collect(),
         timeline: timeline(ledger, first_bad.unwrap_or(day.day)),
         samples: ledger.samples.clone(),
     })
@@ -367,7 +372,7 @@ fn timeline(ledger: &Ledger, from_day: u32) -> Vec<api::TimelineHour> {
     let hours = ledger.hours.iter().filter(|hour| hour.hour >= since).take(TIMELINE_MAX);
     hours
         .map(|hour| api::TimelineHour {
-            hour: Timestamp::from_millis(i64::from(hour.hour) * HOUR_MS).to_string(),
+            hour: super::flow::name(i64::from(hour.hour)),
             recipients: u64::from(hour.volume()),
             failed: u64::from(hour.failed),
             networks: u64::from(distinct(hour.networks)),

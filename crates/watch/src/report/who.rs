@@ -170,9 +170,15 @@ impl Answering<'_> {
             Query::Name(name) => {
                 let actor = Actor::of(message);
                 let is_actor = actor.as_ref().is_some_and(|actor| {
-                    actor.name().eq_ignore_ascii_case(name) || actor.account(self.settings).eq_ignore_ascii_case(name)
+                    actor.name().eq_ignore_ascii_case(name)
+                        || actor.account(self.settings).eq_ignore_ascii_case(name)
+                        || matches!(actor, Actor::Script { script, .. } if is_about_script(name, script))
                 });
-                is_actor || message.sender.eq_ignore_ascii_case(name) || self.wanted.contains(&message.id)
+                is_actor
+                    || message.sender.eq_ignore_ascii_case(name)
+                    // Postfix's queue ids have no form of their own.
+                    || message.id.as_str().eq_ignore_ascii_case(name)
+                    || self.wanted.contains(&message.id)
             }
         }
     }
@@ -207,6 +213,18 @@ impl Answering<'_> {
             });
         }
     }
+}
+
+/// Whether `name` is a file in the directory `script` in which a program was started, or a directory above it. `name` is in
+/// lower case.
+fn is_about_script(name: &str, script: &str) -> bool {
+    let script = script.to_ascii_lowercase();
+    let folder = name.trim_end_matches('/');
+    if !folder.starts_with('/') {
+        return false;
+    }
+    let is_above = script.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    is_above || folder.rsplit_once('/').is_some_and(|(parent, _)| parent == script)
 }
 
 fn count(map: &mut BTreeMap<String, u64>, name: String) {
