@@ -12,13 +12,17 @@ mod check;
 mod config;
 mod exim;
 mod explain;
+mod limits;
 mod list;
+mod logs;
 mod moment;
 mod quarantine;
 mod reference;
 mod rules;
 mod serve;
 mod status;
+mod table;
+mod who;
 mod why;
 
 /// How a verb ended.
@@ -70,6 +74,14 @@ enum Verb {
     Why(why::Why),
     /// Shows recent verdicts.
     Log(why::Log),
+    /// Reads mail logs, also rotated ones, and says who is probably compromised, who sends most, who attacks, and what other servers
+    /// hold against this one. Exit code 1 if somebody is probably compromised.
+    Logs(logs::Arguments),
+    /// Says who sent something, how, how much, and since when, from logs and journal.
+    Who(who::Arguments),
+    /// Limits for accounts, mailboxes and scripts.
+    #[command(subcommand)]
+    Limits(limits::Verb),
     /// Changes or shows the own allow and block lists.
     #[command(subcommand)]
     List(list::Verb),
@@ -100,6 +112,14 @@ enum Verb {
     Config(config::Verb),
 }
 
+/// What writing to standard output came to. Whoever reads it may have seen enough (`| head`): that is no error.
+fn printed(result: std::io::Result<()>) -> std::io::Result<()> {
+    match result {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
 /// Runs the command line.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
@@ -108,6 +128,9 @@ pub fn run() -> ExitCode {
         Verb::Status { json } => status::run(&cli.config, json),
         Verb::Why(arguments) => why::why(&cli.config, &arguments),
         Verb::Log(arguments) => why::log(&cli.config, &arguments),
+        Verb::Logs(arguments) => logs::run(&cli.config, &arguments),
+        Verb::Who(arguments) => who::run(&cli.config, &arguments),
+        Verb::Limits(limits::Verb::Suggest(arguments)) => limits::suggest(&cli.config, &arguments),
         Verb::List(verb) => list::run(&cli.config, &verb),
         Verb::Quarantine(verb) => quarantine::run(&cli.config, &verb),
         Verb::Exim(verb) => exim::run(&cli.config, &verb),

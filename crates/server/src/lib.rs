@@ -14,6 +14,7 @@ pub mod dns;
 pub mod frontends;
 pub mod installer;
 pub mod journal;
+pub mod logs;
 pub mod panels;
 pub mod quarantine;
 pub mod rule_files;

@@ -1,6 +1,7 @@
 //! Moments on the command line: a time, or a distance from now (`7d`, `12h`).
 
-use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, civil};
 
 /// A time, or so long from now.
 pub(super) fn future(text: &str) -> Result<Timestamp, String> {
@@ -19,9 +20,13 @@ fn at_or(
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(moment);
     }
-    let span: Span = text
-        .parse()
-        .map_err(|_| "write a duration such as 7d or 12h, or a time such as 2026-12-01T00:00:00Z".to_owned())?;
+    // Without a zone it is the time that the server's clock shows, as in its logs.
+    if let Ok(local) = text.parse::<civil::DateTime>() {
+        return TimeZone::system().to_timestamp(local).map_err(|error| error.to_string());
+    }
+    let span: Span = text.parse().map_err(|_| {
+        "write a duration such as 7d or 12h, or a time such as 2026-12-01, \"2026-12-01 10:00\" or 2026-12-01T00:00:00Z".to_owned()
+    })?;
     let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| error.to_string())?;
     from_now(length).map_err(|error| error.to_string())
 }
@@ -37,5 +42,8 @@ mod tests {
         let away = future("7d").unwrap().duration_since(Timestamp::now());
         assert!(away > week - SignedDuration::from_secs(60) && away <= week, "{away}");
         assert!(past("yesterday-ish").is_err());
+        let local = |text| TimeZone::system().to_datetime(past(text).unwrap()).to_string();
+        assert_eq!(local("2026-12-01 10:30"), "2026-12-01T10:30:00");
+        assert_eq!(local("2026-12-01"), "2026-12-01T00:00:00");
     }
 }

@@ -171,7 +171,7 @@ fn heading(record: &Record) -> String {
     text
 }
 
-fn line(entry: &Entry) -> String {
+pub(super) fn line(entry: &Entry) -> String {
     let Record { id, at, client, sender, verdict, .. } = &entry.record;
     let client = client.map_or_else(|| "local".to_owned(), |ip| ip.to_string());
     let sender = sender.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -184,7 +184,7 @@ fn line(entry: &Entry) -> String {
     format!("{at} {id} {:<10} {score:>6} {client} {parties}{repeats}", verdict.action)
 }
 
-fn json_line(entry: &Entry) -> serde_json::Value {
+pub(super) fn json_line(entry: &Entry) -> serde_json::Value {
     let record = &entry.record;
     let symbols = record.brief.findings.iter().chain(record.brief.recipients.iter().flat_map(|r| &r.findings));
     json!({

@@ -1,0 +1,103 @@
+//! `tidegate logs`: the report that an administrator wants, from the logs that lie there already.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+use tidegate_watch::api::EventRow;
+use tidegate_watch::api::report::Report;
+use tidegate_watch::report::Collector;
+
+use super::Ended;
+use crate::logs::FileRow;
+use shown::LocalTime;
+
+mod advice;
+pub(super) mod shown;
+pub(super) mod source;
+mod text;
+
+/// Rows of each list in the forms that are not read from top to bottom.
+const ROWS_MIN: usize = 20;
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Logs of Exim, Postfix, Dovecot or Roundcube in any order, plain, gz or zst; a folder stands for the logs in it, `-` for
+    /// standard input. None: the usual places.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    span: source::Span,
+    /// Only this account, in the lists of own senders.
+    #[arg(long, value_name = "NAME", conflicts_with = "events")]
+    account: Option<String>,
+    /// Rows of each list.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    top: usize,
+    /// Each event as one JSON object a line, instead of a report.
+    #[arg(long)]
+    events: bool,
+    /// The report as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The report with what it was made of.
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    files: &'a [FileRow],
+}
+
+pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<Ended> {
+    let opened = arguments.span.open(&arguments.files)?;
+    let done = if arguments.events {
+        events(opened)
+    } else {
+        let rows = arguments.top.max(ROWS_MIN);
+        let settings = arguments.span.settings(config_path, &opened, arguments.account.as_deref(), rows);
+        let local = LocalTime { offset_ms: settings.offset_ms };
+        let mut collector = Collector::new(settings);
+        let files = opened.read(|event, place, _| {
+            collector.feed(event, place);
+            Ok(())
+        })?;
+        show(&collector.report(), &files, local, arguments).map(|found| (files, found))
+    };
+    let (files, found) = match done {
+        Ok(done) => done,
+        // Whoever reads the output has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Ended::Done),
+        Err(error) => return Err(error.into()),
+    };
+    if source::tell_troubles(&files) {
+        return Ok(Ended::BadInput);
+    }
+    Ok(found)
+}
+
+/// Prints each event.
+fn events(opened: source::Opened) -> io::Result<(Vec<FileRow>, Ended)> {
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let files = opened.read(|event, place, file| {
+        serde_json::to_writer(&mut out, &EventRow::new(file, place.line, event))?;
+        out.write_all(b"\n")
+    })?;
+    out.flush()?;
+    Ok((files, Ended::Done))
+}
+
+fn show(report: &Report, files: &[FileRow], local: LocalTime, arguments: &Arguments) -> io::Result<Ended> {
+    let mut out = io::stdout().lock();
+    if arguments.json {
+        serde_json::to_writer(&mut out, &Whole { report, files })?;
+        out.write_all(b"\n")?;
+    } else {
+        let has_colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let look = text::Look { local, top: arguments.top, has_colour };
+        out.write_all(text::report(report, files, &look).as_bytes())?;
+    }
+    Ok(if report.suspects.is_empty() { Ended::Done } else { Ended::Found })
+}

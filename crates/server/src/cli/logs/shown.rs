@@ -1,0 +1,86 @@
+//! How times and figures of a report look to people.
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Turns times of a report, which are in UTC, into local ones.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli) struct LocalTime {
+    pub(in crate::cli) offset_ms: i64,
+}
+
+impl LocalTime {
+    /// `2026-03-02 10:11` of a time in a report; the text itself if it is none.
+    pub(in crate::cli) fn minute(self, time: &str) -> String {
+        let local = time
+            .parse::<Timestamp>()
+            .ok()
+            .and_then(|time| time.checked_add(SignedDuration::from_millis(self.offset_ms)).ok());
+        match local {
+            Some(local) => local.strftime("%Y-%m-%d %H:%M").to_string(),
+            None => time.to_owned(),
+        }
+    }
+
+    /// The same, or a dash.
+    pub(in crate::cli) fn minute_or_dash(self, time: Option<&String>) -> String {
+        time.map_or_else(|| "-".to_owned(), |time| self.minute(time))
+    }
+
+    /// A sentence in which times of a report stand, with local times in their place.
+    pub(in crate::cli) fn sentence(self, text: &str) -> String {
+        let words = text.split(' ').map(|word| {
+            let is_time = word.len() >= 20 && word.ends_with('Z') && word.as_bytes().get(10) == Some(&b'T');
+            if is_time { self.minute(word) } else { word.to_owned() }
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// `1234567` as `1 234 567`: groups are easier to read, and a blank means the same everywhere.
+pub(in crate::cli) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `part` of `whole` in percent, rounded; a dash if there is no whole.
+pub(in crate::cli) fn percent(part: u64, whole: u64) -> String {
+    match part.saturating_mul(200).checked_div(whole) {
+        Some(doubled) => format!("{}%", doubled.div_ceil(2)),
+        None => "-".to_owned(),
+    }
+}
+
+/// One character for `value` of at most `most`: an eighth of a block for each eighth, nothing for nothing.
+pub(in crate::cli) fn block(value: u64, most: u64) -> char {
+    const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let eighths = value.saturating_mul(8).div_ceil(most.max(1)).min(8);
+    usize::try_from(eighths).ok().and_then(|at| BLOCKS.get(at)).copied().unwrap_or(' ')
+}
+
+/// `count` and the word, in the plural unless it is one.
+pub(in crate::cli) fn counted(count: u64, word: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {word}{plural}", grouped(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_easy_to_read() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1 000", "1 234 567"]);
+        assert_eq!((percent(1, 8), percent(2, 3), percent(1, 0)), ("13%".into(), "67%".into(), "-".into()));
+        assert_eq!([0, 1, 50, 100].map(|n| block(n, 100)), [' ', '▁', '▄', '█']);
+        let local = LocalTime { offset_ms: 3_600_000 };
+        assert_eq!(local.minute("2026-03-02T10:11:12Z"), "2026-03-02 11:11");
+        assert_eq!(local.sentence("got in at 2026-03-02T10:11:12Z"), "got in at 2026-03-02 11:11");
+    }
+}

@@ -1,0 +1,121 @@
+//! Which logs a verb reads: files that are named, else the usual places; and how far it has come, on a terminal.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tidegate_filter::check::Evidence;
+use tidegate_watch::report::Settings;
+use tidegate_watch::{Event, Place};
+
+use crate::cli::moment;
+use crate::journal::Query;
+use crate::logs::{FileRow, Logs, Wanted, owners, places, timestamp};
+
+/// Logs of fewer octets show no progress: they are read in a moment.
+const PROGRESS_FROM_OCTETS: u64 = 64 << 20;
+
+#[derive(Args)]
+pub(in crate::cli) struct Span {
+    /// Only from this time on: a time, or how long ago (`2h`, `7d`). Without a zone it is local time, as in the logs.
+    #[arg(long, value_name = "TIME", value_parser = moment::past)]
+    since: Option<Timestamp>,
+    /// Only up to this time.
+    #[arg(long, value_name = "TIME", value_parser = moment::past)]
+    until: Option<Timestamp>,
+    /// Where the usual places begin: another server's files, copied or mounted here.
+    #[arg(long, value_name = "FOLDER", default_value = "/")]
+    root: PathBuf,
+}
+
+/// The logs of a run, opened.
+pub(in crate::cli) struct Opened {
+    logs: Logs,
+    wanted: Wanted,
+}
+
+impl Span {
+    /// Looks at `files`, or at the usual places if there are none.
+    ///
+    /// # Errors
+    /// No log is there.
+    pub(in crate::cli) fn open(&self, files: &[PathBuf]) -> anyhow::Result<Opened> {
+        let zone = TimeZone::system();
+        let logs = if files.is_empty() { Logs::usual(&self.root, &zone) } else { Logs::named(files, &zone) };
+        if logs.is_empty() {
+            let root = self.root.display();
+            match files {
+                [] => bail!("no mail log below {root}: looked for {}; name the files", places::names()),
+                _ => bail!("no mail log in the folders that were named"),
+            }
+        }
+        let wanted = Wanted { since: self.since.map(timestamp), until: self.until.map(timestamp), zone };
+        Ok(Opened { logs, wanted })
+    }
+
+    /// The same span of time for the journal.
+    pub(in crate::cli) fn within(&self, mut query: Query) -> Query {
+        if let Some(since) = self.since {
+            query = query.since(since);
+        }
+        if let Some(until) = self.until {
+            query = query.until(until);
+        }
+        query
+    }
+
+    /// What a report needs to know of the server.
+    pub(in crate::cli) fn settings(
+        &self,
+        config: &Path,
+        opened: &Opened,
+        account: Option<&str>,
+        rows: usize,
+    ) -> Settings {
+        Settings {
+            owners: owners::read(config, &self.root),
+            account: account.map(str::to_owned),
+            rows_max: rows,
+            offset_ms: opened.logs.offset_ms(),
+            ..Settings::default()
+        }
+    }
+}
+
+impl Opened {
+    /// Reads all, oldest first.
+    ///
+    /// # Errors
+    /// What `each` returned.
+    pub(in crate::cli) fn read(
+        self,
+        each: impl FnMut(&Event<'_>, Place, &str) -> std::io::Result<()>,
+    ) -> std::io::Result<Vec<FileRow>> {
+        let progress = progress(self.logs.octets());
+        let rows = self.logs.read(&self.wanted, &progress, each);
+        progress.finish_and_clear();
+        rows
+    }
+}
+
+/// Says on standard error what was not read; whether there was anything.
+pub(in crate::cli) fn tell_troubles(rows: &[FileRow]) -> bool {
+    for row in rows {
+        if let Some(trouble) = &row.trouble {
+            eprintln!("tidegate: {} {}", Evidence::from(row.file.as_str()), Evidence::from(trouble.as_str()));
+        }
+    }
+    rows.iter().any(|row| row.trouble.is_some())
+}
+
+fn progress(octets: u64) -> ProgressBar {
+    if octets < PROGRESS_FROM_OCTETS || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("reading logs {bytes}/{total_bytes} {wide_bar} {eta}");
+    ProgressBar::new(octets).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

@@ -1,0 +1,341 @@
+//! The report as text for a terminal: what needs action first, then who sends, what others say, who attacks, what was read.
+
+use std::fmt::Write;
+
+use tidegate_filter::check::Evidence;
+use tidegate_watch::api::report::{ActorRow, Report, Sample, Suspect};
+
+use super::advice;
+use super::shown::{LocalTime, block, counted, grouped, percent};
+use crate::cli::table::Table;
+use crate::logs::FileRow;
+
+/// Hours of a timeline that are shown.
+const HOURS_SHOWN: usize = 14;
+/// Days of log from which on senders are compared with their own past.
+const DAYS_MIN: i64 = 4;
+/// Length of a bar in characters.
+const BAR: u64 = 30;
+
+/// How a report is to look.
+pub(super) struct Look {
+    pub(super) local: LocalTime,
+    /// Rows of each list.
+    pub(super) top: usize,
+    /// Whether the terminal shows bold and colour.
+    pub(super) has_colour: bool,
+}
+
+/// The whole report.
+pub(super) fn report(report: &Report, files: &[FileRow], look: &Look) -> String {
+    let mut page = Page { text: String::new(), look };
+    if report.totals.lines == 0 {
+        page.line("Nothing was read.");
+        page.read(report, files);
+        return page.text;
+    }
+    page.head(report, files);
+    page.suspects(report);
+    page.senders(report);
+    page.habits(report);
+    page.refusals(report);
+    page.attackers(report);
+    page.queue(report);
+    page.read(report, files);
+    page.text
+}
+
+/// What was written so far. Writing to a `String` cannot fail.
+struct Page<'a> {
+    text: String,
+    look: &'a Look,
+}
+
+impl Page<'_> {
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    fn heading(&mut self, title: &str) {
+        let bold = if self.look.has_colour { ("\u{1b}[1m", "\u{1b}[0m") } else { ("", "") };
+        let _infallible = write!(self.text, "\n{}{title}{}\n", bold.0, bold.1);
+    }
+
+    fn note(&mut self, text: &str) {
+        self.line(&format!("  -> {text}"));
+    }
+
+    /// A table under a heading, the first rows of it; nothing if there are none.
+    fn table<R, const COLUMNS: usize>(
+        &mut self,
+        title: &str,
+        heads: [&'static str; COLUMNS],
+        rows: &[R],
+        mut put: impl FnMut(&mut Table, &R),
+    ) -> bool {
+        if rows.is_empty() {
+            return false;
+        }
+        self.heading(title);
+        let mut table = Table::new(heads);
+        rows.iter().take(self.look.top).for_each(|row| put(&mut table, row));
+        self.text.push_str(&table.to_string());
+        if rows.len() > self.look.top {
+            self.line(&format!("  and {} more (--top {})", rows.len() - self.look.top, rows.len()));
+        }
+        true
+    }
+
+    fn head(&mut self, report: &Report, files: &[FileRow]) {
+        let totals = &report.totals;
+        let from = self.look.local.minute_or_dash(report.from.as_ref());
+        let until = self.look.local.minute_or_dash(report.until.as_ref());
+        let days = counted(u64::try_from(report.days).unwrap_or(0), "day");
+        let read = files.iter().filter(|file| file.lines > 0).count();
+        let read = counted(u64::try_from(read).unwrap_or(0), "file");
+        self.line(&format!("Mail from {from} to {until} ({days}, {read}, {})", counted(totals.lines, "line")));
+        self.line(&format!(
+            "{}: {} served, {} deferred, {} given up; {}, {}",
+            counted(totals.messages, "message"),
+            counted(totals.delivered, "recipient"),
+            grouped(totals.deferred),
+            grouped(totals.failed),
+            counted(totals.refused, "refusal"),
+            counted(totals.auth_failures, "failed login"),
+        ));
+    }
+
+    fn suspects(&mut self, report: &Report) {
+        if report.days < DAYS_MIN {
+            self.note("the log is too short to compare anybody with the own past; name the rotated logs as well");
+        }
+        if report.suspects.is_empty() {
+            self.heading("Nobody looks compromised");
+            return;
+        }
+        let red = if self.look.has_colour { ("\u{1b}[31m", "\u{1b}[39m") } else { ("", "") };
+        self.heading(&format!("{}PROBABLY COMPROMISED{}", red.0, red.1));
+        for (number, suspect) in (1..).zip(&report.suspects) {
+            self.suspect(number, suspect);
+        }
+    }
+
+    fn suspect(&mut self, number: usize, suspect: &Suspect) {
+        let name = Evidence::from(suspect.name.as_str());
+        let account = Evidence::from(suspect.account.as_str());
+        self.line(&format!("\n{number}. {} {name} (account {account})", suspect.kind));
+        let entered = self.look.local.sentence(&suspect.entered_by);
+        self.line(&format!("   how      {}", Evidence::from(entered)));
+        let since = suspect.since.as_deref().unwrap_or("?");
+        let until = suspect.until.as_deref().unwrap_or("?");
+        let when = if since == until { format!("on {since}") } else { format!("{since} to {until}") };
+        self.line(&format!("   when     {when}; {} since", counted(suspect.recipients, "recipient")));
+        for (i, signal) in suspect.signals.iter().enumerate() {
+            let label = if i == 0 { "why" } else { "" };
+            self.line(&format!("   {label:<8} {}", Evidence::from(signal.evidence.as_str())));
+        }
+        self.timeline(suspect);
+        for (i, sample) in suspect.samples.iter().enumerate() {
+            let label = if i == 0 { "examples" } else { "" };
+            self.line(&format!("   {label:<8} {}", sample_line(sample, self.look.local)));
+        }
+        for (i, step) in (1..).zip(advice::against(suspect)) {
+            let label = if i == 1 { "do" } else { "" };
+            self.line(&format!("   {label:<8} {i}. {}", step.text));
+            if let Some(command) = step.command {
+                self.line(&format!("               {command}"));
+            }
+        }
+    }
+
+    fn timeline(&mut self, suspect: &Suspect) {
+        let days: String = {
+            let most = suspect.by_day.iter().map(|day| day.times).max().unwrap_or(0);
+            suspect.by_day.iter().map(|day| block(day.times, most)).collect()
+        };
+        if let (Some(first), Some(last)) = (suspect.by_day.first(), suspect.by_day.last())
+            && suspect.by_day.len() > 2
+        {
+            self.line(&format!("   days     {} |{days}| {}", first.name, last.name));
+        }
+        let since = suspect.since.as_deref().unwrap_or("");
+        let hours: Vec<_> = suspect.timeline.iter().filter(|hour| hour.hour.as_str() >= since).collect();
+        let most = hours.iter().map(|hour| hour.recipients).max().unwrap_or(0);
+        for (i, hour) in hours.iter().take(HOURS_SHOWN).enumerate() {
+            let label = if i == 0 { "hours" } else { "" };
+            let length = (hour.recipients * BAR).div_ceil(most.max(1));
+            let bar = "█".repeat(usize::try_from(length).unwrap_or(0));
+            let hour_name = hour.hour.get(5..16).unwrap_or("").replace('T', " ");
+            let mut line = format!("   {label:<8} {hour_name} {:>6} {bar}", hour.recipients);
+            if hour.failed > 0 {
+                let _infallible = write!(line, " {} given up", hour.failed);
+            }
+            if hour.networks > 1 {
+                let _infallible = write!(line, ", about {} networks", hour.networks);
+            }
+            self.line(&line);
+        }
+        if hours.len() > HOURS_SHOWN {
+            self.line(&format!("            and {} more hours", hours.len() - HOURS_SHOWN));
+        }
+    }
+
+    fn senders(&mut self, report: &Report) {
+        for (title, rows) in [
+            ("Mailboxes that send most", &report.top_mailboxes),
+            ("Scripts and local users that send most", &report.top_scripts),
+            ("Addresses that forward most to elsewhere", &report.top_forwarders),
+            ("Hosts that send most to elsewhere through this server without a login", &report.top_relays),
+        ] {
+            self.actors(title, rows);
+        }
+        self.table(
+            "Accounts that send most",
+            ["#recipients", "#messages", "#senders", "account"],
+            &report.top_accounts,
+            |table, row| {
+                let (recipients, messages) = (grouped(row.recipients), grouped(row.messages));
+                table.row([&recipients, &messages, &row.actors, &row.account]);
+            },
+        );
+        self.table(
+            "Strangers that send most to this server",
+            ["#recipients", "#messages", "address", "name"],
+            &report.top_hosts,
+            |table, row| {
+                let (recipients, messages) = (grouped(row.recipients), grouped(row.messages));
+                table.row([&recipients, &messages, &row.ip, &row.name]);
+            },
+        );
+    }
+
+    fn actors(&mut self, title: &str, rows: &[ActorRow]) {
+        let heads =
+            ["#recipients", "#messages", "#peak hour", "#given up", "#no mailbox", "#as spam", "name", "account"];
+        self.table(title, heads, rows, |table, row| {
+            table.row([
+                &grouped(row.recipients),
+                &grouped(row.messages),
+                &grouped(row.peak_hour),
+                &percent(row.failed, row.recipients),
+                &percent(row.unknown, row.recipients),
+                &percent(row.spam_refusals, row.recipients),
+                &row.name,
+                &row.account,
+            ]);
+        });
+    }
+
+    fn habits(&mut self, report: &Report) {
+        let heads = ["day", "#recipients", "#most before", "name", "account"];
+        if self.table("Far more than ever before", heads, &report.unusual, |table, row| {
+            table.row([&row.day, &grouped(row.recipients), &grouped(row.most_before), &row.name, &row.account]);
+        }) {
+            self.note("a newsletter or an invoice run looks like this; ask the owner if it was none");
+        }
+        let heads = ["#networks a day", "#recipients", "login", "account"];
+        if self.table("Logins from many networks", heads, &report.many_networks, |table, row| {
+            table.row([&row.networks_a_day, &grouped(row.recipients), &row.login, &row.account]);
+        }) {
+            self.note("phones and journeys make three or four; many more in a day mean that others have the password");
+        }
+        let heads = ["#no mailbox", "#of all", "#given up", "name", "account"];
+        if self.table("Recipients that do not exist", heads, &report.bounces, |table, row| {
+            let share = percent(row.unknown, row.recipients);
+            table.row([&grouped(row.unknown), &share, &grouped(row.failed), &row.name, &row.account]);
+        }) {
+            self.note("above some percent the list was bought, is old, or is a spammer's; have it cleaned");
+        }
+    }
+
+    fn refusals(&mut self, report: &Report) {
+        if report.refusals.is_empty() {
+            return;
+        }
+        self.heading("What other servers say");
+        for row in report.refusals.iter().take(self.look.top) {
+            let times = format!("{} refused, {} deferred", grouped(row.refused), grouped(row.deferred));
+            self.line(&format!("  {}: {} ({times})", row.provider, row.meaning));
+            let causes: Vec<String> =
+                row.caused_by.iter().map(|cause| format!("{} {} ({})", cause.kind, cause.name, cause.times)).collect();
+            if !causes.is_empty() {
+                self.line(&format!("     by     {}", Evidence::from(causes.join(", "))));
+            }
+            self.line(&format!("     said   {}", Evidence::from(row.example.as_str())));
+            self.line(&format!("     do     {}", row.advice));
+        }
+    }
+
+    fn attackers(&mut self, report: &Report) {
+        let heads = ["#times", "who", "what it does", "#logins", "#addresses", "first", "last", "do"];
+        let local = self.look.local;
+        self.table("Attackers", heads, &report.attackers, |table, row| {
+            table.row([
+                &grouped(row.times),
+                &row.who,
+                &advice::attack_in_words(row.kind),
+                &row.names,
+                &row.addresses,
+                &local.minute_or_dash(row.first.as_ref()),
+                &local.minute_or_dash(row.last.as_ref()),
+                &advice::about_attacker(row),
+            ]);
+        });
+        if report.totals.relay_attempts > 0 {
+            self.note(&format!("refused attempts to relay in all: {}", grouped(report.totals.relay_attempts)));
+        }
+    }
+
+    fn queue(&mut self, report: &Report) {
+        let totals = &report.totals;
+        self.heading("Queue at the end of the log");
+        self.line(&format!(
+            "  {} not finished, {} of them frozen now; {} put on hold in all",
+            counted(totals.unfinished, "message"),
+            report.frozen.len(),
+            grouped(totals.frozen)
+        ));
+        let mut table = Table::new(["since", "id", "sender", "subject"]);
+        for row in report.frozen.iter().take(self.look.top) {
+            let sender = if row.sender.is_empty() { "<>" } else { &row.sender };
+            table.row([&self.look.local.minute_or_dash(row.since.as_ref()), &row.id, &sender, &row.subject]);
+        }
+        if !report.frozen.is_empty() {
+            self.text.push_str(&table.to_string());
+            self.note(
+                "bounces that cannot be delivered freeze; many of them follow a flood of spam under a forged sender",
+            );
+        }
+    }
+
+    fn read(&mut self, report: &Report, files: &[FileRow]) {
+        let totals = &report.totals;
+        self.heading("What was read");
+        let mut table = Table::new(["#lines", "#left out", "kind", "file"]);
+        for file in files {
+            table.row([&grouped(file.lines), &grouped(file.repeated), &file.kind, &file.file]);
+        }
+        self.text.push_str(&table.to_string());
+        for (count, meaning) in [
+            (totals.unknown_lines, "lines in no known form"),
+            (
+                totals.doubtful_lines,
+                "messages whose sender imitates log fields; nothing of theirs is held against anybody",
+            ),
+            (totals.orphans, "lines about messages that came in before the log begins"),
+            (totals.lost_messages, "messages let go because too many were open"),
+        ] {
+            if count > 0 {
+                self.line(&format!("  {} {meaning}", grouped(count)));
+            }
+        }
+    }
+}
+
+fn sample_line(sample: &Sample, local: LocalTime) -> String {
+    let time = local.minute_or_dash(sample.time.as_ref());
+    let ip = sample.client_ip.as_deref().unwrap_or("local");
+    let subject = if sample.subject.is_empty() { String::new() } else { format!(" \"{}\"", sample.subject) };
+    Evidence::from(format!("{time} {} from {ip}, sender {}{subject}", sample.id, sample.sender)).to_string()
+}

@@ -1,0 +1,133 @@
+//! Log files that lie on disk, as events in the order of time: which there are, how they are packed, whose domains they name.
+//! Reads each file once from its beginning; following a log that grows is not done here.
+
+mod file;
+mod merge;
+pub mod owners;
+pub mod places;
+
+use std::cmp::Ordering;
+use std::path::{Path, PathBuf};
+
+use indicatif::ProgressBar;
+use jiff::tz::TimeZone;
+use tidegate_watch::{Event, Place, Timestamp};
+
+use file::LogFile;
+pub use file::{LogKind, Trouble};
+use merge::Merge;
+
+/// Files that one run reads.
+const FILES_MAX: usize = 10_000;
+
+/// What a run reads.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Only events of this time or later.
+    pub since: Option<Timestamp>,
+    /// Only events of this time or earlier.
+    pub until: Option<Timestamp>,
+    /// The time zone of times that name none.
+    pub zone: TimeZone,
+}
+
+/// What was read of one file.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct FileRow {
+    /// The path as given or found.
+    pub file: String,
+    /// What kind of log it is, told from its content.
+    pub kind: LogKind,
+    /// Lines read.
+    pub lines: u64,
+    /// Lines left out because another file has them as well (Exim's reject log, a copy in syslog).
+    pub repeated: u64,
+    /// Why it was not read, or not to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// The log files of one server.
+pub struct Logs {
+    files: Vec<LogFile>,
+    zone: TimeZone,
+}
+
+impl Logs {
+    /// Looks at files and folders that were named. A folder stands for the logs directly in it; `-` is standard input.
+    /// What cannot be read stays in the list with its trouble.
+    #[must_use]
+    pub fn named(paths: &[PathBuf], zone: &TimeZone) -> Logs {
+        let mut files = Vec::new();
+        for path in paths {
+            if path.is_dir() {
+                let inside = places::files_in(path).into_iter().map(|path| LogFile::look(&path, zone));
+                files.extend(inside.filter(|file| file.kind.is_log()));
+            } else {
+                files.push(LogFile::look(path, zone));
+            }
+        }
+        Logs::sorted(files, zone)
+    }
+
+    /// Looks at the usual places below `root`.
+    #[must_use]
+    pub fn usual(root: &Path, zone: &TimeZone) -> Logs {
+        let found = places::usual(root);
+        let files = found.iter().map(|path| LogFile::look(path, zone));
+        Logs::sorted(files.filter(|file| file.kind != LogKind::Empty).collect(), zone)
+    }
+
+    /// Oldest first; the same file under two names counts once.
+    fn sorted(mut files: Vec<LogFile>, zone: &TimeZone) -> Logs {
+        let mut seen = std::collections::HashSet::new();
+        files.retain(|file| file.identity.is_none_or(|identity| seen.insert(identity)));
+        files.truncate(FILES_MAX);
+        files.sort_by(|a, b| match (a.first, b.first) {
+            (Some(a_first), Some(b_first)) => (a_first, a.kind).cmp(&(b_first, b.kind)),
+            (None, Some(_)) => Ordering::Less,
+            (Some(_), None) => Ordering::Greater,
+            (None, None) => Ordering::Equal,
+        });
+        Logs { files, zone: zone.clone() }
+    }
+
+    /// Whether there is nothing to read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Octets on disk.
+    #[must_use]
+    pub fn octets(&self) -> u64 {
+        self.files.iter().map(|file| file.octets).sum()
+    }
+
+    /// Milliseconds by which local time is ahead of UTC when the newest file begins.
+    #[must_use]
+    pub fn offset_ms(&self) -> i64 {
+        let newest = self.files.iter().filter_map(|file| file.first).max();
+        newest.map_or(0, |first| file::offset_seconds(&self.zone, first).saturating_mul(1000))
+    }
+
+    /// Reads all files and gives each event within the wanted time to `each`, in the order of time, with the name of its file.
+    /// Files that end in trouble are read as far as they go.
+    ///
+    /// # Errors
+    /// Only what `each` returned; it ends the run.
+    pub fn read<E>(
+        self,
+        wanted: &Wanted,
+        progress: &ProgressBar,
+        each: impl FnMut(&Event<'_>, Place, &str) -> Result<(), E>,
+    ) -> Result<Vec<FileRow>, E> {
+        Merge::new(self.files, wanted.clone(), progress.clone()).run(each)
+    }
+}
+
+/// A time of this program as one of a log.
+#[must_use]
+pub fn timestamp(time: jiff::Timestamp) -> Timestamp {
+    Timestamp::from_millis(time.as_millisecond())
+}

@@ -1,0 +1,292 @@
+//! One log file: how it is packed and what kind of log it is, told from its first octets; its lines, one after the other.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use indicatif::ProgressBar;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use tidegate_watch::{Kind, LINE_OCTETS_MAX, Reader, Source, Timestamp};
+
+/// Octets that are read at once, and looked at to tell the kind of a log.
+const CHUNK_OCTETS: usize = 256 * 1024;
+
+/// Kinds of log, the one that is read first among lines of the same second in front.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogKind {
+    /// Exim's main log.
+    EximMain,
+    /// What syslog wrote: Postfix, Dovecot, perhaps Exim.
+    Syslog,
+    /// Roundcube's log of errors.
+    Webmail,
+    /// Exim's reject log: lines of the main log again, with the header of each message refused.
+    EximReject,
+    /// Exim's panic log: lines of the main log again.
+    EximPanic,
+    /// Nothing in it.
+    Empty,
+    /// No line of a mail log at its beginning.
+    Unknown,
+    /// It cannot be read.
+    Unreadable,
+}
+
+impl LogKind {
+    /// Whether it can be read as a mail log.
+    #[must_use]
+    pub fn is_log(self) -> bool {
+        self < LogKind::Empty
+    }
+
+    /// Whether its lines stand in the main log as well.
+    pub(super) fn repeats_main(self) -> bool {
+        matches!(self, LogKind::EximReject | LogKind::EximPanic)
+    }
+}
+
+impl fmt::Display for LogKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LogKind::EximMain => "Exim's main log",
+            LogKind::Syslog => "syslog",
+            LogKind::Webmail => "Roundcube's log",
+            LogKind::EximReject => "Exim's reject log",
+            LogKind::EximPanic => "Exim's panic log",
+            LogKind::Empty => "empty",
+            LogKind::Unknown => "no mail log",
+            LogKind::Unreadable => "not read",
+        })
+    }
+}
+
+/// Why a file was not read, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// It cannot be opened.
+    #[error("cannot be opened: {0}{advice}", advice = advice(.0))]
+    Closed(io::Error),
+    /// It is packed in a way that is not read.
+    #[error("is packed with {0}; unpack it first: `{1} -dc FILE | tidegate logs -`")]
+    Packed(&'static str, &'static str),
+    /// It is no log that is known.
+    #[error("is no mail log of Exim, Postfix, Dovecot or Roundcube")]
+    NoLog,
+    /// It ends before its packing says.
+    #[error("is cut off or damaged after line {0}: {1}; what stands before was read")]
+    CutOff(u64, io::Error),
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "; run as root or as a member of the group that owns it",
+        _ => "",
+    }
+}
+
+/// A file before it is read.
+pub(super) struct LogFile {
+    pub(super) path: PathBuf,
+    pub(super) kind: LogKind,
+    /// The time of its first line that has one.
+    pub(super) first: Option<Timestamp>,
+    /// When it was last changed: no line is later.
+    pub(super) latest: Option<Timestamp>,
+    pub(super) octets: u64,
+    /// Device and inode of a file that can be opened again.
+    pub(super) identity: Option<(u64, u64)>,
+    pub(super) trouble: Option<Trouble>,
+    /// What cannot be opened again stays open: standard input, pipes.
+    opened: Option<Box<dyn BufRead>>,
+}
+
+impl LogFile {
+    /// Looks at the beginning of the file at `path`; `-` is standard input.
+    pub(super) fn look(path: &Path, zone: &TimeZone) -> LogFile {
+        let mut file = LogFile {
+            path: path.to_owned(),
+            kind: LogKind::Unreadable,
+            first: None,
+            latest: Some(super::timestamp(jiff::Timestamp::now())),
+            octets: 0,
+            identity: None,
+            trouble: None,
+            opened: None,
+        };
+        if let Err(trouble) = file.open_and_look(zone) {
+            file.trouble = Some(trouble);
+        } else if file.kind == LogKind::Unknown {
+            file.trouble = Some(Trouble::NoLog);
+        }
+        file
+    }
+
+    fn open_and_look(&mut self, zone: &TimeZone) -> Result<(), Trouble> {
+        if let Ok(meta) = std::fs::metadata(&self.path)
+            && meta.is_file()
+        {
+            self.octets = meta.len();
+            self.identity = Some((meta.dev(), meta.ino()));
+            self.latest = meta.mtime().checked_mul(1000).map(Timestamp::from_millis);
+        }
+        let mut source = unpacked(raw(&self.path).map_err(Trouble::Closed)?)?;
+        let beginning = source.fill_buf().map_err(|error| Trouble::CutOff(0, error))?;
+        let local = look_at(beginning, &self.reader(0));
+        // Seen as UTC, the first time is some hours off at most; that tells its offset, and the offset the time itself.
+        let offset = local.first.map_or(0, |first| offset_of_local(zone, first));
+        let look = look_at(beginning, &self.reader(offset));
+        (self.kind, self.first) = (look.kind, look.first);
+        if self.identity.is_none() {
+            self.opened = Some(source);
+        }
+        Ok(())
+    }
+
+    /// A reader for its lines, with times that are `offset` seconds ahead of UTC.
+    pub(super) fn reader(&self, offset: i64) -> Reader {
+        let reader = Reader::new().with_zone(i32::try_from(offset).unwrap_or(0));
+        match self.latest {
+            // The time of change is in UTC as all others; a line may have been written within the same second.
+            Some(latest) => reader.with_latest(latest.plus_millis(1000)),
+            None => reader,
+        }
+    }
+
+    /// Its lines from the beginning; what was read moves `progress`.
+    pub(super) fn lines(&mut self, progress: &ProgressBar) -> Result<Lines, Trouble> {
+        let source = match self.opened.take() {
+            Some(source) => source,
+            None => {
+                let raw = raw(&self.path).map_err(Trouble::Closed)?;
+                unpacked(Box::new(progress.wrap_read(raw)))?
+            }
+        };
+        Ok(Lines { source, buffer: Vec::new(), number: 0 })
+    }
+}
+
+/// The lines of a file.
+pub(super) struct Lines {
+    source: Box<dyn BufRead>,
+    /// The present line, with its end, cut at what a reader takes.
+    pub(super) buffer: Vec<u8>,
+    /// Its number, from 1.
+    pub(super) number: u64,
+}
+
+impl Lines {
+    /// Goes to the next line; `false` at the end.
+    pub(super) fn advance(&mut self) -> Result<bool, Trouble> {
+        self.buffer.clear();
+        let mut is_begun = false;
+        loop {
+            let chunk = match self.source.fill_buf() {
+                Ok(chunk) => chunk,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Trouble::CutOff(self.number, error)),
+            };
+            if chunk.is_empty() {
+                self.number += u64::from(is_begun);
+                return Ok(is_begun);
+            }
+            is_begun = true;
+            let (line, used) = match memchr::memchr(b'\n', chunk) {
+                Some(at) => (chunk.get(..at).unwrap_or(chunk), Some(at + 1)),
+                None => (chunk, None),
+            };
+            let room = LINE_OCTETS_MAX.saturating_sub(self.buffer.len());
+            self.buffer.extend_from_slice(line.get(..room).unwrap_or(line));
+            let all = chunk.len();
+            self.source.consume(used.unwrap_or(all));
+            if used.is_some() {
+                self.number += 1;
+                return Ok(true);
+            }
+        }
+    }
+}
+
+fn raw(path: &Path) -> io::Result<Box<dyn Read>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdin()));
+    }
+    Ok(Box::new(File::open(path)?))
+}
+
+/// The content, told from its first octets and not from its name. Several gzip members one after the other are one log.
+fn unpacked(raw: Box<dyn Read>) -> Result<Box<dyn BufRead>, Trouble> {
+    let mut source = BufReader::with_capacity(CHUNK_OCTETS, raw);
+    let beginning = source.fill_buf().map_err(Trouble::Closed)?;
+    Ok(match beginning {
+        [0x1f, 0x8b, ..] => {
+            Box::new(BufReader::with_capacity(CHUNK_OCTETS, flate2::bufread::MultiGzDecoder::new(source)))
+        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            let decoder = zstd::stream::read::Decoder::with_buffer(source).map_err(Trouble::Closed)?;
+            Box::new(BufReader::with_capacity(CHUNK_OCTETS, decoder))
+        }
+        [b'B', b'Z', b'h', ..] => return Err(Trouble::Packed("bzip2", "bzip2")),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => return Err(Trouble::Packed("xz", "xz")),
+        _ => Box::new(source),
+    })
+}
+
+/// What the beginning of a file tells.
+struct Look {
+    kind: LogKind,
+    first: Option<Timestamp>,
+}
+
+fn look_at(beginning: &[u8], reader: &Reader) -> Look {
+    let mut reader = reader.clone();
+    let mut first = None;
+    let (mut main, mut refused, mut other_exim, mut syslog, mut webmail, mut is_empty) = (0, 0, 0, 0, 0, true);
+    for line in beginning.split(|b| *b == b'\n') {
+        let text = Reader::text(line);
+        let event = reader.read(&text);
+        is_empty &= event.kind == Kind::Empty;
+        if first.is_none() {
+            first = event.time;
+        }
+        let Some(_) = event.time else { continue };
+        match (event.source, &event.kind) {
+            (Source::Exim, _) if !text.starts_with(|c: char| c.is_ascii_digit()) => syslog += 1,
+            (Source::Exim, Kind::Rejection(_)) => refused += 1,
+            (Source::Exim, Kind::Arrival(_) | Kind::Delivery(_) | Kind::Completed | Kind::Daemon | Kind::Queue(_)) => {
+                main += 1;
+            }
+            (Source::Exim, Kind::Command(_) | Kind::Session(_)) => main += 1,
+            (Source::Exim, Kind::Unknown) => {}
+            (Source::Exim, _) => other_exim += 1,
+            (Source::Postfix | Source::Dovecot, _) => syslog += 1,
+            (Source::Webmail, _) => webmail += 1,
+            // Another program's line in a log of the system: mail programs may follow.
+            (Source::Other, _) => syslog += i32::from(event.kind == Kind::Foreign),
+        }
+    }
+    let kind = match (main, refused + other_exim, syslog, webmail) {
+        _ if is_empty => LogKind::Empty,
+        (0, 0, 0, 0) => LogKind::Unknown,
+        (0, 0, 0, _) => LogKind::Webmail,
+        (0, 0, ..) => LogKind::Syslog,
+        (0, ..) if refused > 0 => LogKind::EximReject,
+        (0, ..) => LogKind::EximPanic,
+        _ => LogKind::EximMain,
+    };
+    Look { kind, first }
+}
+
+/// Seconds by which `zone` is ahead of UTC at `time`.
+pub(super) fn offset_seconds(zone: &TimeZone, time: Timestamp) -> i64 {
+    jiff::Timestamp::from_millisecond(time.as_millis()).map_or(0, |time| i64::from(zone.to_offset(time).seconds()))
+}
+
+/// The same for a local time that was read as if it were UTC.
+fn offset_of_local(zone: &TimeZone, local: Timestamp) -> i64 {
+    let near = offset_seconds(zone, local);
+    offset_seconds(zone, local.plus_millis(-near.saturating_mul(1000)))
+}
