@@ -122,6 +122,18 @@ impl Made {
         (0..length).map(|_| char::from(b'a' + u8::try_from(self.random(26)).unwrap())).collect()
     }
 
+    /// 64 random bits in base32, as the daemon makes them.
+    fn session(&mut self) -> String {
+        let letters = b"abcdefghijklmnopqrstuvwxyz234567";
+        (0..13).map(|_| char::from(letters[usize::try_from(self.random(32)).unwrap()])).collect()
+    }
+
+    /// Seconds, process and part of a second in base 62, as Exim makes them.
+    fn exim_id(&mut self, at: Timestamp) -> String {
+        let seconds = u64::try_from(at.as_second()).unwrap();
+        format!("{}-{}-{}", base_62(seconds, 6), base_62(self.random(4_194_304), 6), base_62(self.random(2000), 2))
+    }
+
     fn ip(&mut self) -> String {
         format!("{}.{}.{}.{}", 1 + self.random(222), self.random(256), self.random(256), self.random(256))
     }
@@ -131,7 +143,7 @@ impl Made {
             0 => format!("brand{}.example", self.random(500)),
             _ => format!("{}.example", self.word(9)),
         };
-        let (ip, id) = (self.ip(), format!("{}.1", self.word(16)));
+        let (ip, id) = (self.ip(), format!("{}.1", self.session()));
         let sender = format!("{}@bounce.{domain}", self.word(10));
         let recipient = format!("user{}@domain{}.test", self.random(5000), self.random(800));
         let selector = self.word(6);
@@ -150,7 +162,7 @@ impl Made {
         );
         let brief = brief(Stage::Data, findings, vec![recipient_brief(&recipient, Vec::new())]);
         let subject = format!("{} {} {} {}", self.word(7), self.word(4), self.word(8), self.word(5));
-        let mta = format!("1{}-{:06}-{}", self.word(5), self.random(999_999), self.word(2));
+        let mta = self.exim_id(at);
         if self.random(1000) == 0 {
             self.some_id.clone_from(&id);
             self.some_address.clone_from(&sender);
@@ -192,7 +204,7 @@ impl Made {
         ];
         let recipient = format!("{}@domain{}.test", self.word(8), self.random(800));
         let sender = format!("{}@{}.example", self.word(8), self.word(10));
-        let id = format!("{}.{}", self.word(16), 1 + self.random(3));
+        let id = format!("{}.{}", self.session(), 1 + self.random(3));
         let brief = brief(Stage::Rcpt, findings, vec![recipient_brief(&recipient, Vec::new())]);
         Record {
             client: Some(ip.parse().unwrap()),
@@ -201,6 +213,16 @@ impl Made {
             ..record(id, at, brief, 100 + self.random(400))
         }
     }
+}
+
+fn base_62(mut number: u64, digits: usize) -> String {
+    let all = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut text = vec![b'0'; digits];
+    for place in text.iter_mut().rev() {
+        *place = all[usize::try_from(number % 62).unwrap()];
+        number /= 62;
+    }
+    String::from_utf8(text).unwrap()
 }
 
 fn record(id: String, at: Timestamp, brief: Brief, duration_us: u64) -> Record {

@@ -137,11 +137,11 @@ fn network(ip: IpAddr) -> IpNet {
 
 /// A name nobody can guess, of letters and digits: it stands in SMTP replies, where people may see it.
 fn fresh_name() -> String {
-    let mut octets = [0; 10];
+    let mut octets = [0; 8];
     // Without random octets two sessions could get one name; the counter of the clock still keeps them apart.
     if rustix::rand::getrandom(&mut octets, rustix::rand::GetRandomFlags::empty()).is_err() {
         let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
-        octets.copy_from_slice(&nanos.to_be_bytes()[6..]);
+        octets.copy_from_slice(&nanos.to_be_bytes()[8..]);
     }
     BASE32_NOPAD.encode(&octets).to_ascii_lowercase()
 }

@@ -13,7 +13,7 @@ use super::JournalError;
 use super::record::Entry;
 
 /// zstd's level. Above it a block takes much longer and hardly gets smaller.
-const LEVEL: i32 = 12;
+const LEVEL: i32 = 17;
 /// Largest column when unpacked; a larger one is damage.
 const UNPACKED_MAX: usize = 64 << 20;
 /// Longest record when unpacked; a longer one is damage.
@@ -25,9 +25,9 @@ const MARKS: [char; 14] = [
 ];
 /// Shortest text worth taking out; a shorter one would be found in the names of fields.
 const TEXT_OCTETS_MIN: usize = 6;
-/// Bits of a filter for each key; with [`PROBES`] one in three hundred answers "maybe" is wrong.
-const BITS_A_KEY: usize = 12;
-const PROBES: u64 = 8;
+/// Bits of a filter for each key; with [`PROBES`] one in a hundred and twenty answers "maybe" is wrong.
+const BITS_A_KEY: usize = 10;
+const PROBES: u64 = 7;
 
 /// Packs entries, each given with its line of JSON.
 pub(super) fn pack(entries: &[(Entry, Vec<u8>)]) -> Result<Vec<u8>, JournalError> {

@@ -22,7 +22,7 @@ use super::{JournalError, block};
 /// Version of the schema, kept in `user_version`.
 const VERSION: i64 = 1;
 /// Entries of a block.
-const BLOCK_ENTRIES: usize = 512;
+const BLOCK_ENTRIES: usize = 1024;
 /// How long a process waits while another writes.
 const BUSY_MAX: Duration = Duration::from_secs(5);
 const PAGE_OCTETS: u64 = 4096;

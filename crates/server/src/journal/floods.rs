@@ -17,8 +17,8 @@ const IDLE: Duration = Duration::from_secs(600);
 const LONGEST: Duration = Duration::from_secs(3600);
 /// Entries that are open at most, each some kilobytes; above it the oldest are closed.
 const OPEN_MAX: usize = 4_000;
-/// Recipients an entry names besides the first.
-const RECIPIENTS_MAX: usize = 40;
+/// Recipients an entry names besides the first: they are half of what a flood takes on disk, and the client is what tells.
+const RECIPIENTS_MAX: usize = 6;
 
 /// Entries of one day that still count.
 #[derive(Default)]
