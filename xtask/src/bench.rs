@@ -1,15 +1,16 @@
 //! Measures, with optimised builds. What a figure means is said by the program that prints it.
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
-use crate::{cargo, root, run as run_command, setup};
+use crate::{cargo, run as run_command, setup, shared, target};
 
 /// `cargo xtask bench NAME …`.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     match arguments.split_first() {
         Some((name, rest)) if name == "exim" => through_exim(rest),
         Some((name, [])) if name == "envelope" => envelope(),
-        _ => bail!("there are `bench exim [COUNT]` and `bench envelope`"),
+        Some((name, rest)) if name == "rules" => rules(rest),
+        _ => bail!("there are `bench exim [COUNT]`, `bench envelope` and `bench rules [--json FILE] …`"),
     }
 }
 
@@ -27,5 +28,14 @@ fn envelope() -> anyhow::Result<()> {
     run_command(cargo(&["build", "--quiet", "--release", "--bins", "--example", "envelope_load"]).args(packages))?;
     let mut bench =
         cargo(&["run", "--quiet", "--release", "--package", "tidegate-e2e", "--bin", "bench-envelope", "--"]);
-    run_command(bench.arg(root().join("target/release/examples/envelope_load")))
+    run_command(bench.arg(target().join("release/examples/envelope_load")))
+}
+
+/// The peers are measured where they are installed: `apt-get install spamassassin spamd rspamd`.
+fn rules(arguments: &[String]) -> anyhow::Result<()> {
+    let material =
+        shared().context("the shared material is absent: messages and rules come from there")?.join("material");
+    run_command(&mut cargo(&["build", "--quiet", "--release", "--package", "tidegate-rules", "--example", "judge"]))?;
+    let mut bench = cargo(&["run", "--quiet", "--release", "--package", "tidegate-e2e", "--bin", "bench-rules", "--"]);
+    run_command(bench.arg(target().join("release/examples/judge")).arg(material).args(arguments))
 }

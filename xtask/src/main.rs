@@ -23,7 +23,8 @@ const TASKS: [(&str, &str, Task); 6] = [
     ("demo", "a real Exim with Tidegate beside it, and some messages through it; --keep leaves it up", demo::run),
     (
         "bench",
-        "measure: `bench exim [COUNT]` is what Tidegate adds to each SMTP command, `bench envelope` how long its asks take",
+        "measure: `bench exim [COUNT]` is what Tidegate adds to each SMTP command, `bench envelope` how long its asks take, \
+         `bench rules` the CPU time of a message beside SpamAssassin and rspamd",
         bench::run,
     ),
     ("docs", "make the reference pages in docs/reference; --check says whether they are up to date", docs::run),
@@ -59,6 +60,11 @@ fn help() -> anyhow::Result<()> {
 /// The top of the repository.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
+}
+
+/// The folder of what cargo builds.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// The shared test material, if it is at hand: `$TIDEGATE_SHARED`, else `../shared`.
