@@ -246,7 +246,9 @@ impl<'a> Run<'a> {
             return;
         };
         let before = self.counts.get(slot as usize).copied().unwrap_or_default();
-        if before >= *limit || (*no_subject && number == 0) || guard.as_ref().is_some_and(|guard| !guard.is_match(text))
+        if before >= *limit
+            || (*no_subject && number == 0)
+            || guard.as_ref().is_some_and(|guard| !guard.may_match(text))
         {
             return;
         }

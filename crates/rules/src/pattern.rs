@@ -1,15 +1,17 @@
 //! One Perl regular expression over bytes, with a limit on its work.
 //!
 //! PCRE2 without UTF mode sees what SpamAssassin's Perl sees: octets. A match that hits its limit is reported as [`Limit`], never as a
-//! miss.
+//! miss. Machine code is made when a pattern is first matched: of some thousand rules a server's mail needs a few hundred.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use pcre2::bytes::{Regex, RegexBuilder};
 
 /// Backtracking steps that one match may take. Ordinary rules need some hundred on an ordinary paragraph.
 const MATCH_STEPS_MAX: u32 = 1_000_000;
 
+/// PCRE2's code for a pattern beyond its 64 KB.
+const TOO_LARGE: i32 = 120;
 /// PCRE2's code for "the stack of the machine code is full" (`PCRE2_ERROR_JIT_STACKLIMIT`).
 const STACK_FULL: i32 = -46;
 /// The large stack for texts that need more than 32 KB.
@@ -17,12 +19,14 @@ const STACK_OCTETS_MAX: usize = 4 << 20;
 /// Memory that the automaton of one pattern may take which is too large for PCRE2.
 const AUTOMATON_OCTETS_MAX: usize = 64 << 20;
 
-/// A compiled pattern.
+/// A pattern that can be matched.
 #[derive(Clone, Debug)]
 pub struct Pattern {
-    engine: Engine,
-    source: std::sync::Arc<[u8]>,
+    source: Arc<[u8]>,
     modifiers: Modifiers,
+    /// The names of its groups.
+    names: Arc<[String]>,
+    engine: OnceLock<Engine>,
 }
 
 #[derive(Clone, Debug)]
@@ -36,6 +40,8 @@ enum Engine {
     },
     /// Patterns beyond the 64 KB that PCRE2 has for one: long texts in look-alike letters. They have no look-around.
     Linear(regex::bytes::Regex),
+    /// Its automaton has no room after all: whether it matches is never known.
+    Oversized,
 }
 
 /// Modifiers of a pattern (`/…/imsx`).
@@ -73,23 +79,24 @@ pub enum PatternError {
 pub struct Limit;
 
 impl Pattern {
-    /// Compiles `source`, the bytes between the delimiters.
+    /// Checks `source`, the bytes between the delimiters. It is compiled when it is first matched.
     ///
     /// # Errors
     /// [`PatternError::Syntax`] with the engine's words.
     pub fn compile(source: &[u8], modifiers: Modifiers) -> Result<Pattern, PatternError> {
-        let engine = Pattern::engine(source, modifiers)?;
-        Ok(Pattern { engine, source: source.into(), modifiers })
+        let names = match backtracking(source, modifiers, Code::Checked) {
+            Ok(regex) => regex.capture_names().iter().flatten().cloned().collect(),
+            Err(error) if error.code() == TOO_LARGE && is_regular(source, modifiers) => Vec::new(),
+            Err(error) => return Err(PatternError::Syntax(error.to_string())),
+        };
+        Ok(Pattern { source: source.into(), modifiers, names: names.into(), engine: OnceLock::new() })
     }
 
-    fn engine(source: &[u8], modifiers: Modifiers) -> Result<Engine, PatternError> {
-        match backtracking(source, modifiers, None) {
-            Ok(regex) => Ok(Engine::Backtracking { regex, roomy: OnceLock::new() }),
-            Err(error) => match linear(&escape_octets(source), modifiers) {
-                Some(regex) => Ok(Engine::Linear(regex)),
-                None => Err(PatternError::Syntax(error.to_string())),
-            },
-        }
+    fn engine(&self) -> &Engine {
+        self.engine.get_or_init(|| match backtracking(&self.source, self.modifiers, Code::Machine) {
+            Ok(regex) => Engine::Backtracking { regex, roomy: OnceLock::new() },
+            Err(_) => linear(&escape_octets(&self.source), self.modifiers).map_or(Engine::Oversized, Engine::Linear),
+        })
     }
 
     /// Runs the backtracking engine, and once more with a large stack when the ordinary one was full.
@@ -102,7 +109,7 @@ impl Pattern {
         match run(regex) {
             Ok(value) => Ok(value),
             Err(error) if error.code() == STACK_FULL => {
-                let build = || backtracking(&self.source, self.modifiers, Some(STACK_OCTETS_MAX)).ok();
+                let build = || backtracking(&self.source, self.modifiers, Code::Roomy).ok();
                 roomy.get_or_init(build).as_ref().map_or(Err(Limit), |regex| run(regex).map_err(|_| Limit))
             }
             Err(_) => Err(Limit),
@@ -132,11 +139,7 @@ impl Pattern {
 
     /// The names of its groups.
     pub fn group_names(&self) -> impl Iterator<Item = &str> {
-        let names = match &self.engine {
-            Engine::Backtracking { regex, .. } => regex.capture_names(),
-            Engine::Linear(_) => &[],
-        };
-        names.iter().filter_map(Option::as_deref)
+        self.names.iter().map(String::as_str)
     }
 
     /// Whether the pattern matches somewhere in `text`.
@@ -144,9 +147,10 @@ impl Pattern {
     /// # Errors
     /// [`Limit`] when the answer would cost too much.
     pub fn is_match(&self, text: &[u8]) -> Result<bool, Limit> {
-        match &self.engine {
+        match self.engine() {
             Engine::Backtracking { regex, roomy } => self.attempt(regex, roomy, |regex| regex.is_match(text)),
             Engine::Linear(regex) => Ok(regex.is_match(text)),
+            Engine::Oversized => Err(Limit),
         }
     }
 
@@ -158,12 +162,13 @@ impl Pattern {
         if start > text.len() {
             return Ok(None);
         }
-        match &self.engine {
+        match self.engine() {
             Engine::Backtracking { regex, roomy } => {
                 let find = |regex: &Regex| Ok(regex.find_at(text, start)?.map(|found| (found.start(), found.end())));
                 self.attempt(regex, roomy, find)
             }
             Engine::Linear(regex) => Ok(regex.find_at(text, start).map(|found| (found.start(), found.end()))),
+            Engine::Oversized => Err(Limit),
         }
     }
 
@@ -172,7 +177,7 @@ impl Pattern {
     /// # Errors
     /// [`Limit`] when the answer would cost too much.
     pub fn captures<'t>(&self, text: &'t [u8]) -> Result<Option<Vec<Option<&'t [u8]>>>, Limit> {
-        match &self.engine {
+        match self.engine() {
             Engine::Backtracking { regex, roomy } => self.attempt(regex, roomy, |regex| {
                 let mut locations = regex.capture_locations();
                 if regex.captures_read(&mut locations, text)?.is_none() {
@@ -184,6 +189,7 @@ impl Pattern {
             Engine::Linear(regex) => Ok(regex
                 .captures(text)
                 .map(|groups| groups.iter().map(|group| group.map(|group| group.as_bytes())).collect())),
+            Engine::Oversized => Err(Limit),
         }
     }
 
@@ -192,7 +198,7 @@ impl Pattern {
     /// # Errors
     /// [`Limit`] when the answer would cost too much.
     pub fn named_captures<'p, 't>(&'p self, text: &'t [u8]) -> Result<Vec<(&'p str, &'t [u8])>, Limit> {
-        let Engine::Backtracking { regex, .. } = &self.engine else {
+        let Engine::Backtracking { regex, .. } = self.engine() else {
             return Ok(Vec::new());
         };
         let groups = self.captures(text)?.unwrap_or_default();
@@ -201,7 +207,17 @@ impl Pattern {
     }
 }
 
-fn backtracking(source: &[u8], modifiers: Modifiers, stack: Option<usize>) -> Result<Regex, pcre2::Error> {
+/// What PCRE2 is to make of a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Code {
+    /// Only its own code, to see that the pattern is one: machine code takes four times as long.
+    Checked,
+    Machine,
+    /// Machine code with a large stack.
+    Roomy,
+}
+
+fn backtracking(source: &[u8], modifiers: Modifiers, code: Code) -> Result<Regex, pcre2::Error> {
     let text = escape_octets(source);
     let build = |text: &str| {
         RegexBuilder::new()
@@ -209,11 +225,24 @@ fn backtracking(source: &[u8], modifiers: Modifiers, stack: Option<usize>) -> Re
             .multi_line(modifiers.multi_line)
             .dotall(modifiers.dot_all)
             .extended(modifiers.extended)
-            .jit_if_available(true)
-            .max_jit_stack_size(stack)
+            .jit_if_available(code != Code::Checked)
+            .max_jit_stack_size((code == Code::Roomy).then_some(STACK_OCTETS_MAX))
             .build(&format!("(*LIMIT_MATCH={MATCH_STEPS_MAX})(?J){text}"))
     };
     build(&text).or_else(|error| build(&wrap_assertions(&text)).map_err(|_| error))
+}
+
+/// Whether the linear engine takes the pattern, without building its automaton.
+fn is_regular(source: &[u8], modifiers: Modifiers) -> bool {
+    let mut parser = regex_syntax::ParserBuilder::new()
+        .unicode(false)
+        .utf8(false)
+        .case_insensitive(modifiers.caseless)
+        .multi_line(modifiers.multi_line)
+        .dot_matches_new_line(modifiers.dot_all)
+        .ignore_whitespace(modifiers.extended)
+        .build();
+    parser.parse(&escape_octets(source)).is_ok()
 }
 
 fn linear(text: &str, modifiers: Modifiers) -> Option<regex::bytes::Regex> {

@@ -3,6 +3,7 @@
 use crate::language::rule::TextKind;
 use crate::pattern::Pattern;
 use crate::prefilter::network::{self, Network};
+use crate::prefilter::relaxed::Relaxed;
 use crate::prefilter::screen::{self, Screen};
 use crate::prefilter::{formula, relaxed, sequence, syntax};
 use crate::ruleset::{Flags, Matcher, Rule, RuleId, Template};
@@ -35,7 +36,7 @@ pub(crate) struct Slot {
     /// The first text is left out.
     pub(crate) no_subject: bool,
     /// An automaton that must match first, for a large pattern that nothing else guards.
-    pub(crate) guard: Option<regex::bytes::Regex>,
+    pub(crate) guard: Option<Relaxed>,
 }
 
 /// The pattern rules that see the same texts.
@@ -129,7 +130,8 @@ impl Plan {
         };
         if let Matcher::Header { unset, .. } = &rule.matcher {
             let value = unset.as_deref().unwrap_or_default();
-            let matches = u32::from(pattern.is_match(value).unwrap_or(false));
+            let is_too_short = tree.as_ref().is_some_and(|tree| syntax::length_min(tree) > value.len());
+            let matches = u32::from(!is_too_short && pattern.is_match(value).unwrap_or(false));
             let count = if is_negated { 1 - matches } else { matches };
             if count > 0 {
                 into.absent.push((slot, count));

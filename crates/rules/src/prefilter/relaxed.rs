@@ -1,8 +1,9 @@
 //! A large pattern, loosened so that a linear-time engine can say quickly where it cannot match.
 
 use std::fmt::Write;
+use std::sync::OnceLock;
 
-use super::syntax::{Node, OctetSet};
+use super::syntax::{Node, OctetSet, length_min};
 
 /// Smaller trees are verified by their own engine as quickly.
 const NODES_MIN: usize = 150;
@@ -13,21 +14,38 @@ const AUTOMATON_OCTETS_MAX: usize = 64 << 20;
 /// Memory that one automaton may take while it runs.
 const STATES_OCTETS_MAX: usize = 4 << 20;
 
-/// An automaton that matches wherever a pattern of this tree does; `None` when the tree is small, or nothing is left of it.
-pub(crate) fn of(node: &Node) -> Option<regex::bytes::Regex> {
-    if size(node) < NODES_MIN {
+/// A loosened pattern. Its automaton is built when it is first asked.
+#[derive(Debug)]
+pub(crate) struct Relaxed {
+    source: String,
+    /// `None` when it has no room.
+    automaton: OnceLock<Option<regex::bytes::Regex>>,
+}
+
+/// What matches wherever a pattern of this tree does; `None` when the tree is small, or nothing is left of it.
+pub(crate) fn of(node: &Node) -> Option<Relaxed> {
+    if size(node) < NODES_MIN || length_min(node) == 0 {
         return None;
     }
     let mut source = String::new();
     write(node, &mut source);
-    let regex = regex::bytes::RegexBuilder::new(&source)
-        .unicode(false)
-        .dot_matches_new_line(true)
-        .size_limit(AUTOMATON_OCTETS_MAX)
-        .dfa_size_limit(STATES_OCTETS_MAX)
-        .build()
-        .ok()?;
-    (!regex.is_match(b"")).then_some(regex)
+    Some(Relaxed { source, automaton: OnceLock::new() })
+}
+
+impl Relaxed {
+    /// Whether the pattern may match in `text`.
+    pub(crate) fn may_match(&self, text: &[u8]) -> bool {
+        let automaton = self.automaton.get_or_init(|| {
+            regex::bytes::RegexBuilder::new(&self.source)
+                .unicode(false)
+                .dot_matches_new_line(true)
+                .size_limit(AUTOMATON_OCTETS_MAX)
+                .dfa_size_limit(STATES_OCTETS_MAX)
+                .build()
+                .ok()
+        });
+        automaton.as_ref().is_none_or(|automaton| automaton.is_match(text))
+    }
 }
 
 fn size(node: &Node) -> usize {
@@ -94,7 +112,7 @@ mod tests {
     use crate::pattern::{Modifiers, Pattern};
     use proptest::prelude::*;
 
-    fn relaxed(source: &str) -> Option<regex::bytes::Regex> {
+    fn relaxed(source: &str) -> Option<Relaxed> {
         let words = "lorem|ipsum|dolor|sit|amet|consectetur|adipiscing|elit|sed|do|eiusmod|tempor|incididunt|ut|labore|et|dolore|magna|aliqua";
         let source = source.replace('W', &format!("(?:{words}|{words})"));
         of(&parse(source.as_bytes(), Modifiers::default()).unwrap())
@@ -105,7 +123,7 @@ mod tests {
         assert!(relaxed("abc").is_none());
         assert!(relaxed("W?").is_none());
         let form = relaxed("(?:W[: ]{1,20}){5}").unwrap();
-        assert!(form.is_match(b"a lorem: ipsum:      dolor:sit amet: b") && !form.is_match(b"a lorem: ipsum: b"));
+        assert!(form.may_match(b"a lorem: ipsum:      dolor:sit amet: b") && !form.may_match(b"a lorem: ipsum: b"));
     }
 
     proptest! {

@@ -5,7 +5,7 @@
 //! differs from it.
 
 use super::formula::octet_weight;
-use super::syntax::{Node, OctetSet};
+use super::syntax::{Node, OctetSet, length_min};
 
 /// Longest sequence: the bits of a word.
 pub(crate) const POSITIONS_MAX: usize = 64;
@@ -118,16 +118,6 @@ fn blob(node: &Node) -> Vec<Part> {
         return vec![Part::May(octets_of(node))];
     }
     vec![Part::Must(first_of(node), later_of(node))]
-}
-
-fn length_min(node: &Node) -> usize {
-    match node {
-        Node::Empty | Node::Any | Node::NotAhead(_) => 0,
-        Node::Class(_) => 1,
-        Node::Concat(nodes) => nodes.iter().map(length_min).fold(0, usize::saturating_add),
-        Node::Alternate(nodes) => nodes.iter().map(length_min).min().unwrap_or(0),
-        Node::Repeat { node, min, .. } => length_min(node).saturating_mul(*min as usize),
-    }
 }
 
 fn octets_of(node: &Node) -> OctetSet {

@@ -92,6 +92,17 @@ pub(crate) fn parse(source: &[u8], modifiers: Modifiers) -> Option<Node> {
     (parser.at == source.len()).then_some(node)
 }
 
+/// The fewest octets that a match can have.
+pub(crate) fn length_min(node: &Node) -> usize {
+    match node {
+        Node::Empty | Node::Any | Node::NotAhead(_) => 0,
+        Node::Class(_) => 1,
+        Node::Concat(nodes) => nodes.iter().map(length_min).fold(0, usize::saturating_add),
+        Node::Alternate(nodes) => nodes.iter().map(length_min).min().unwrap_or(0),
+        Node::Repeat { node, min, .. } => length_min(node).saturating_mul(*min as usize),
+    }
+}
+
 struct Parser<'s> {
     source: &'s [u8],
     at: usize,
