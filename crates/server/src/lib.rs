@@ -11,6 +11,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod dns;
+pub mod follower;
 pub mod frontends;
 pub mod installer;
 pub mod journal;
