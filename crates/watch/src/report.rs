@@ -12,6 +12,7 @@ mod room;
 mod suspicion;
 mod who;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 pub use ledger::Actor;
@@ -196,9 +197,10 @@ impl Collector {
                 caused_by: self.ledgers.causes(*provider, *saying, &self.settings),
             })
             .collect();
-        list.sort_by(|a, b| {
-            (b.refused + b.deferred).cmp(&(a.refused + a.deferred)).then_with(|| a.example.cmp(&b.example))
-        });
+        // What asks for nothing comes last, however often it was said.
+        let order =
+            |row: &api::RefusalRow| (row.advice == Saying::Greylist.advice(), Reverse(row.refused + row.deferred));
+        list.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.example.cmp(&b.example)));
         list.truncate(rows);
         list
     }

@@ -1,8 +1,11 @@
 //! `tidegate logs`: the report that an administrator wants, from the logs that lie there already.
 
+use std::fs::OpenOptions;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
 use tidegate_watch::api::EventRow;
@@ -14,6 +17,7 @@ use crate::logs::FileRow;
 use shown::LocalTime;
 
 mod advice;
+mod html;
 pub(super) mod shown;
 pub(super) mod source;
 mod text;
@@ -36,11 +40,14 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
     /// Each event as one JSON object a line, instead of a report.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "html")]
     events: bool,
     /// The report as one JSON object.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "html")]
     json: bool,
+    /// Writes the report as one page with charts, which needs nothing else to be shown. Only the calling user may read the file.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// The report with what it was made of.
@@ -64,7 +71,11 @@ pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<E
             collector.feed(event, place);
             Ok(())
         })?;
-        show(&collector.report(), &files, local, arguments).map(|found| (files, found))
+        let report = collector.report();
+        if let Some(path) = &arguments.html {
+            write_page(path, &html::page(&report, &files, local, arguments.top))?;
+        }
+        show(&report, &files, local, arguments).map(|found| (files, found))
     };
     let (files, found) = match done {
         Ok(done) => done,
@@ -89,12 +100,21 @@ fn events(opened: source::Opened) -> io::Result<(Vec<FileRow>, Ended)> {
     Ok((files, Ended::Done))
 }
 
+/// Whoever may read the page may read who wrote to whom.
+fn write_page(path: &Path, page: &str) -> anyhow::Result<()> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(page.as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    eprintln!("tidegate: {} is written; open it in a browser", path.display());
+    Ok(())
+}
+
 fn show(report: &Report, files: &[FileRow], local: LocalTime, arguments: &Arguments) -> io::Result<Ended> {
     let mut out = io::stdout().lock();
     if arguments.json {
         serde_json::to_writer(&mut out, &Whole { report, files })?;
         out.write_all(b"\n")?;
-    } else {
+    } else if arguments.html.is_none() {
         let has_colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let look = text::Look { local, top: arguments.top, has_colour };
         out.write_all(text::report(report, files, &look).as_bytes())?;

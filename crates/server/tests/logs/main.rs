@@ -13,6 +13,7 @@
 #[path = "../../../watch/tests/generator/mod.rs"]
 mod generator;
 mod order;
+mod page;
 mod scene;
 
 use std::fmt::Write;

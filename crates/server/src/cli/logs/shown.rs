@@ -64,6 +64,11 @@ pub(in crate::cli) fn block(value: u64, most: u64) -> char {
     usize::try_from(eighths).ok().and_then(|at| BLOCKS.get(at)).copied().unwrap_or(' ')
 }
 
+/// The name of a provider at the beginning of a sentence.
+pub(in crate::cli) fn provider(name: &'static str) -> &'static str {
+    if name == "others" { "Other servers" } else { name }
+}
+
 /// `count` and the word, in the plural unless it is one.
 pub(in crate::cli) fn counted(count: u64, word: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };

@@ -6,7 +6,7 @@ use tidegate_filter::check::Evidence;
 use tidegate_watch::api::report::{ActorRow, Report, Sample, Suspect};
 
 use super::advice;
-use super::shown::{LocalTime, block, counted, grouped, percent};
+use super::shown::{self, LocalTime, block, counted, grouped, percent};
 use crate::cli::table::Table;
 use crate::logs::FileRow;
 
@@ -256,7 +256,7 @@ impl Page<'_> {
         self.heading("What other servers say");
         for row in report.refusals.iter().take(self.look.top) {
             let times = format!("{} refused, {} deferred", grouped(row.refused), grouped(row.deferred));
-            self.line(&format!("  {}: {} ({times})", row.provider, row.meaning));
+            self.line(&format!("  {}: {} ({times})", shown::provider(row.provider), row.meaning));
             let causes: Vec<String> =
                 row.caused_by.iter().map(|cause| format!("{} {} ({})", cause.kind, cause.name, cause.times)).collect();
             if !causes.is_empty() {

@@ -1,0 +1,64 @@
+//! Markup that no text can break: what is markup stands in this program's source (`&'static str`), everything else is escaped.
+
+use std::fmt::Write;
+
+use tidegate_filter::check::Evidence;
+
+/// A page while it is written.
+#[derive(Default)]
+pub(super) struct Html(String);
+
+impl Html {
+    /// Markup as it stands.
+    pub(super) fn raw(&mut self, markup: &'static str) -> &mut Html {
+        self.0.push_str(markup);
+        self
+    }
+
+    /// Text, hostile as it may be: no markup, no control characters, no change of direction, cut after some hundred octets.
+    pub(super) fn text(&mut self, text: &str) -> &mut Html {
+        for c in Evidence::from(text).as_str().chars() {
+            match c {
+                '&' => self.0.push_str("&amp;"),
+                '<' => self.0.push_str("&lt;"),
+                '>' => self.0.push_str("&gt;"),
+                '"' => self.0.push_str("&quot;"),
+                '\'' => self.0.push_str("&#39;"),
+                c => self.0.push(c),
+            }
+        }
+        self
+    }
+
+    /// A number of a drawing, or a share in percent.
+    pub(super) fn number(&mut self, number: f64) -> &mut Html {
+        let _infallible = write!(self.0, "{number:.1}");
+        self
+    }
+
+    /// An element without attributes that holds text.
+    pub(super) fn element(&mut self, open: &'static str, text: &str, close: &'static str) -> &mut Html {
+        self.raw(open).text(text).raw(close)
+    }
+
+    /// The whole page.
+    pub(super) fn finish(self) -> String {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_never_markup() {
+        let mut html = Html::default();
+        html.element("<b title=\"", "\"><script>alert('1')</script>\u{1b}[2J\u{202e}&", "\">");
+        let page = html.finish();
+        assert_eq!(
+            page,
+            "<b title=\"&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;\\u{1b}[2J\\u{202e}&amp;\">"
+        );
+    }
+}
