@@ -41,6 +41,8 @@ pub struct Context {
     pub envelope_from: Option<String>,
     /// Envelope recipients.
     pub recipients: Vec<String>,
+    /// The client that handed the message over, as the session knows it; it stands before all that headers tell, unless they begin with it.
+    pub client: Option<Relay>,
     /// Identity results, as verified by the receiving system.
     pub identity: Identity,
     /// Probability of spam by the trained classifier, 0 to 1; `None` without one.
@@ -169,6 +171,27 @@ pub struct Relay {
     pub is_internal: bool,
     /// Whether the host that wrote the header looked for a reverse name and found none.
     pub has_no_reverse_name: bool,
+}
+
+impl Relay {
+    /// A client as a session knows it: its address, confirmed reverse name (empty without one), HELO name, the host that received from
+    /// it, and how it proved itself (`esmtpsa`; empty if it did not).
+    #[must_use]
+    pub fn client(address: IpAddr, rdns: &str, helo: &str, by: &str, auth: &str) -> Relay {
+        let ip_text = address.to_string();
+        Relay {
+            ip: Some(address),
+            is_private: ip::is_private(ip_text.as_bytes()),
+            ip_text,
+            rdns: rdns.to_ascii_lowercase(),
+            // White space and brackets would break the text form of the relays.
+            helo: helo.chars().filter(|c| c.is_ascii_graphic() && !matches!(c, '[' | ']')).collect(),
+            by: by.to_owned(),
+            auth: auth.to_owned(),
+            has_no_reverse_name: rdns.is_empty(),
+            ..Relay::default()
+        }
+    }
 }
 
 /// The relays, nearest first, cut at the two boundaries, and their text forms for `X-Spam-Relays-*`.
@@ -333,7 +356,7 @@ impl<'a> Input<'a> {
             Cow::Borrowed(_) => Cow::Borrowed(message),
             Cow::Owned(headers) => Cow::Owned([headers.as_slice(), pristine_body].concat()),
         };
-        let relays = relays::read(&block.fields, settings);
+        let relays = relays::read(&block.fields, context.client.as_ref(), settings);
         let mut flags = tree.flags;
         let header_octets: usize = block.fields.iter().map(|field| field.name.len() + field.decoded.len() + 3).sum();
         flags.truncated_header |= header_octets > HEADER_OCTETS_MAX;

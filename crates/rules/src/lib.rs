@@ -28,6 +28,7 @@
 //! - [`RuleSet::wanted`], then [`RuleSet::matches`]: one message; how rules are matched quickly is in docs/decisions/rule-matching.md;
 //! - [`input`] and [`evals`]: the message as rules see it, and the functions behind `eval:`.
 
+mod basis;
 mod compile;
 pub mod dns;
 pub mod evals;
@@ -44,12 +45,13 @@ mod ruleset;
 pub mod settings;
 pub mod shipped;
 
+pub use basis::Basis;
 pub use compile::{CompileOptions, compile};
 pub use dns::{Answer, Answers, DnsQuestion, RecordType};
 pub use evals::{Arg, EvalContext, EvalFn, EvalResult};
 pub use field::FieldRequest;
 pub use guard::Guard;
-pub use input::{Context, Input};
+pub use input::{Context, Input, Relay};
 pub use matching::{Hit, Matches};
 pub use pattern::{Limit, Pattern, PatternError};
 pub use ruleset::{Flags, Rule, RuleId, RuleSet};

@@ -14,6 +14,8 @@ use crate::prefilter::network::Counters;
 use crate::prefilter::screen::State;
 use crate::ruleset::{Matcher, Rule, RuleId, RuleSet, Subtest, Template};
 
+mod wanted;
+
 /// How much of a match is kept to be shown.
 const EVIDENCE_OCTETS_MAX: usize = 200;
 /// How many MIME parts `mimeheader` rules look at, as in SpamAssassin.
@@ -56,32 +58,6 @@ impl Matches {
 }
 
 impl RuleSet {
-    /// The DNS questions that rules have about this message, sorted, without repeats. Ask them all, then call [`RuleSet::matches`].
-    #[must_use]
-    pub fn wanted(&self, input: &Input<'_>) -> Vec<DnsQuestion> {
-        let answers = Answers::default();
-        let run = Run::new(self, input, &answers);
-        let mut questions = BTreeSet::new();
-        for &id in &self.order {
-            let Some(rule) = self.rules.get(id.index()).filter(|rule| rule.flags.net) else {
-                continue;
-            };
-            match &rule.matcher {
-                Matcher::Eval { target, function, arguments } => {
-                    if let EvalResult::Ask(asked) = run.call(rule, *target, function, arguments) {
-                        questions.extend(asked);
-                    }
-                }
-                Matcher::AskDns { template, record, .. } => {
-                    let names = run.fill(template).into_iter();
-                    questions.extend(names.map(|name| DnsQuestion { name, record: *record }));
-                }
-                _ => {}
-            }
-        }
-        questions.into_iter().collect()
-    }
-
     /// Which rules hit. The same input and answers give the same result.
     #[must_use]
     pub fn matches(&self, input: &Input<'_>, answers: &Answers) -> Matches {
@@ -142,6 +118,8 @@ struct Tally {
     count: u32,
     evidence: Vec<u8>,
     is_limited: bool,
+    /// DNS did not say.
+    is_unknown: bool,
 }
 
 impl<'a> Run<'a> {
@@ -186,6 +164,9 @@ impl<'a> Run<'a> {
         }
         if tally.is_limited && tally.count == 0 {
             self.limits.push(id);
+        }
+        if tally.is_unknown && tally.count == 0 {
+            self.unavailable.push((id, "DNS"));
         }
         self.hit(id, tally.count, f64::from(tally.count), tally.evidence);
     }
@@ -500,8 +481,13 @@ impl<'a> Run<'a> {
 
     fn ask_dns(&mut self, questions: Vec<DnsQuestion>, subtest: Option<&Subtest>, tally: &mut Tally) {
         for question in questions {
-            let Some(Answer::Records(records)) = self.answers.get(&question) else {
-                continue;
+            let records = match self.answers.get(&question) {
+                Some(Answer::Records(records)) => records,
+                Some(Answer::Unavailable) => {
+                    tally.is_unknown = true;
+                    continue;
+                }
+                None => continue,
             };
             for record in records {
                 if subtest.is_none_or(|subtest| fulfils(subtest, record)) {

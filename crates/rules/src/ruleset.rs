@@ -72,6 +72,12 @@ impl Rule {
     pub fn is_subtest(&self) -> bool {
         self.name.starts_with("__")
     }
+
+    /// Whether the rule can hit in this set: it has points, and all that it needs is there.
+    #[must_use]
+    pub fn can_hit(&self) -> bool {
+        !matches!(self.matcher, Matcher::Never)
+    }
 }
 
 /// How a rule is matched.

@@ -9,11 +9,14 @@ use crate::settings::{NetEntry, Networks, Settings};
 /// `Received` headers looked at.
 const RECEIVED_MAX: usize = 500;
 
-/// Reads the relays of a message, nearest first.
-pub(crate) fn read(headers: &[Field<'_>], settings: &Settings) -> Relays {
+/// Reads the relays of a message, nearest first. `client` is the nearest of all; it is left out where the headers begin with it.
+pub(crate) fn read(headers: &[Field<'_>], client: Option<&Relay>, settings: &Settings) -> Relays {
     let trust = Trust::of(&settings.networks);
     let mut chain =
         Chain { relays: Relays::default(), is_trusted: true, is_internal: true, has_msa: false, reads_markers: true };
+    if let Some(client) = client.filter(|client| !begin_with(headers, client)) {
+        chain.push(client.clone(), &trust);
+    }
     let (mut last_trusted, mut last_internal) = (0_usize, 0_usize);
     let mut sender: Option<String> = None;
     let values =
@@ -41,6 +44,16 @@ pub(crate) fn read(headers: &[Field<'_>], settings: &Settings) -> Relays {
     relays.internal_text = text(&relays.internal);
     relays.external_text = text(&relays.external);
     relays
+}
+
+/// Whether the first hand-over from a public address is the one by `client`. The receiving server may have written its header already.
+fn begin_with(headers: &[Field<'_>], client: &Relay) -> bool {
+    let values = headers.iter().filter(|field| field.name.eq_ignore_ascii_case(b"received"));
+    let mut relays = values.take(RECEIVED_MAX).filter_map(|field| match received::read(&field.decoded) {
+        Reading::Relay(relay) => Some(relay),
+        _ => None,
+    });
+    relays.find(|relay| !relay.is_private || relay.ip == client.ip).is_some_and(|first| first.ip == client.ip)
 }
 
 fn text(relays: &[Relay]) -> Vec<u8> {

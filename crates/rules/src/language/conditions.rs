@@ -166,6 +166,11 @@ pub struct Features {
     local_tests_only: bool,
 }
 
+/// The plugins whose work is built in, as `loadplugin` names them.
+pub fn plugins() -> impl Iterator<Item = String> {
+    PLUGINS.iter().map(|name| format!("{PLUGIN_PREFIX}{name}"))
+}
+
 impl Features {
     /// No plugin loaded; `local_tests_only` is what that word is in an `if` line.
     #[must_use]
