@@ -85,6 +85,7 @@ fn config() -> Config {
         weights: std::collections::BTreeMap::new(),
         lists: Vec::new(),
         blocklists: tidegate_filter::blocklists::Catalogue::default(),
+        rules: None,
     }
 }
 

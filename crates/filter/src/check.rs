@@ -199,6 +199,8 @@ pub enum Group {
     Form,
     /// What we saw of this sender before.
     Reputation,
+    /// Rules over the text of the message, from rule files.
+    Rules,
 }
 
 /// A declared symbol: a `static` of a check, or one loaded from rules or configuration.
@@ -233,6 +235,7 @@ impl Eq for SymbolRef {}
 pub struct Finding {
     symbol: SymbolRef,
     evidence: Evidence,
+    times: u32,
     until: Option<Timestamp>,
     recipient: Option<Address>,
 }
@@ -240,7 +243,13 @@ pub struct Finding {
 impl Finding {
     /// A finding of a symbol declared in a check.
     pub fn of(symbol: &'static Symbol, evidence: impl Into<Evidence>) -> Finding {
-        Finding { symbol: SymbolRef::Declared(symbol), evidence: evidence.into(), until: None, recipient: None }
+        Finding {
+            symbol: SymbolRef::Declared(symbol),
+            evidence: evidence.into(),
+            times: 1,
+            until: None,
+            recipient: None,
+        }
     }
 
     /// A finding of a symbol that was loaded.
@@ -248,9 +257,17 @@ impl Finding {
         Finding {
             symbol: SymbolRef::Loaded(Arc::clone(symbol)),
             evidence: evidence.into(),
+            times: 1,
             until: None,
             recipient: None,
         }
+    }
+
+    /// The same finding, which counts `times` over.
+    #[must_use]
+    pub fn times(mut self, times: u32) -> Finding {
+        self.times = times;
+        self
     }
 
     /// The same finding, which ends at `until`: when a greylisted sender will be let in, or a limit ends.
@@ -270,6 +287,11 @@ impl Finding {
     /// The one recipient the finding counts for, if it does not count for all.
     pub fn recipient(&self) -> Option<&Address> {
         self.recipient.as_ref()
+    }
+
+    /// How often its points count.
+    pub fn count(&self) -> u32 {
+        self.times
     }
 
     /// The symbol.

@@ -54,7 +54,8 @@ macro_rules! checks {
             pub fn build(config: &Config, parts: &Parts<'_>) -> Result<ByStage, ConfigError> {
                 let mut built = ByStage::default();
                 $(if !config.off.contains(&Name::$name) {
-                    let check = Arc::new($name::Check::build(&config.$name, parts)?);
+                    let parts = Parts { declared: &built.symbols, ..*parts };
+                    let check = Arc::new($name::Check::build(&config.$name, &parts)?);
                     built.symbols.extend(check.symbols().into_iter().map(|symbol| (Name::$name, symbol)));
                     $(list!(built, $stage, Name::$name, check);)+
                 })+
@@ -100,6 +101,7 @@ checks! {
     reply_to      => [Data];                            // answers that go to a free mailbox elsewhere
     urlbl         => [Data];                            // blocklists of domains in the message
     greylist      => [Rcpt, Data];                      // at Rcpt only if nothing in Data could change the party
+    rules         => [Data];                            // rule files; last, since what another check says is not said twice
 }
 
 /// One line of the table of contents.

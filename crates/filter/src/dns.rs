@@ -58,6 +58,8 @@ pub enum RecordKind {
     Aaaa,
     /// Mail exchanger.
     Mx,
+    /// Name server.
+    Ns,
     /// Reverse name.
     Ptr,
     /// Text.
@@ -70,6 +72,7 @@ impl fmt::Display for RecordKind {
             RecordKind::A => "A",
             RecordKind::Aaaa => "AAAA",
             RecordKind::Mx => "MX",
+            RecordKind::Ns => "NS",
             RecordKind::Ptr => "PTR",
             RecordKind::Txt => "TXT",
         })
@@ -85,6 +88,8 @@ pub enum Record {
     Aaaa(Ipv6Addr),
     /// Preference and host; host `.` is given as the empty text (null MX, RFC 7505).
     Mx(u16, String),
+    /// Name server without the final dot, as DNS has it: hostile text.
+    Ns(String),
     /// Reverse name without the final dot, as DNS has it: hostile text.
     Ptr(String),
     /// The character-strings of one record, concatenated (RFC 7208 section 3.3).

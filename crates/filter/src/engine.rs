@@ -8,9 +8,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::{Domain, Score};
+use tidegate_rules::RuleSet;
 
 use crate::blocklists;
-use crate::check::Symbol;
+use crate::check::{Symbol, SymbolRef};
 use crate::checks::{self, ByStage, Name};
 use crate::identity::Given;
 use crate::policy::{self, OnUnavailable};
@@ -42,6 +43,8 @@ pub struct Config {
     pub lists: Vec<checks::lists::Entry>,
     /// The catalogue of DNS lists.
     pub blocklists: blocklists::Catalogue,
+    /// The rules of rule files, compiled; none without rule files.
+    pub rules: Option<Arc<RuleSet>>,
 }
 
 /// Who we are.
@@ -73,7 +76,8 @@ impl Default for Deadlines {
 }
 
 impl Deadlines {
-    fn of(&self, stage: Stage) -> Duration {
+    /// How long `stage` may take.
+    pub fn of(&self, stage: Stage) -> Duration {
         Duration::from_millis(if stage == Stage::Data { self.data_ms } else { self.envelope_ms })
     }
 }
@@ -86,6 +90,12 @@ pub struct Parts<'a> {
     pub lists: &'a [checks::lists::Entry],
     /// The catalogue of DNS lists.
     pub blocklists: &'a blocklists::Catalogue,
+    /// The rules of rule files.
+    pub rules: Option<&'a Arc<RuleSet>>,
+    /// How long a stage may take.
+    pub deadlines: Deadlines,
+    /// The symbols of the checks that stand before this one in the list.
+    pub declared: &'a [(Name, SymbolRef)],
 }
 
 /// Why an engine cannot be built.
@@ -127,7 +137,14 @@ impl Engine {
     /// # Errors
     /// All problems of the configuration at once, so that they can be mended in one go.
     pub fn new(config: Config) -> Result<Engine, Vec<ConfigError>> {
-        let parts = Parts { identity: &config.identity, lists: &config.lists, blocklists: &config.blocklists };
+        let parts = Parts {
+            identity: &config.identity,
+            lists: &config.lists,
+            blocklists: &config.blocklists,
+            rules: config.rules.as_ref(),
+            deadlines: config.deadlines,
+            declared: &[],
+        };
         let checks = ByStage::build(&config.checks, &parts).map_err(|error| vec![error])?;
         let engine = Engine {
             fingerprint: config.fingerprint,

@@ -21,6 +21,7 @@ mod tags;
 pub use fcrdns::fcrdns;
 pub use given::Given;
 pub use message::{MessageInput, identify};
+pub(crate) use patience::Patience;
 pub use spf::{SpfInput, spf_helo, spf_mail_from};
 
 /// Forward-confirmed reverse DNS of a client ("iprev", RFC 8601 section 3).

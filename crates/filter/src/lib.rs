@@ -4,6 +4,7 @@
 //! ([`session`], [`identity`]); the [`checks`] conclude findings from facts; the [`policy`] alone decides. Deterministic,
 //! given a [`World`](world::World): the same engine and the same answers give the same verdict, bit for bit.
 
+pub mod aside;
 pub mod blocklists;
 pub mod check;
 pub mod checks;

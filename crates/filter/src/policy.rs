@@ -48,6 +48,7 @@ impl Default for Config {
                 cap(Group::ClientNames, 4),
                 cap(Group::Form, 4),
                 cap(Group::Reputation, 4),
+                cap(Group::Rules, 10),
             ]),
             domains: BTreeMap::new(),
             mailboxes: BTreeMap::new(),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,8 @@ use tidegate_filter::engine::{self, ConfigError, Deadlines, Engine, ServerIdenti
 use tidegate_filter::policy;
 use tidegate_mail::Score;
 
-use crate::{dns, frontends, journal, panels, quarantine};
+use crate::rules::Loaded;
+use crate::{dns, frontends, journal, panels, quarantine, rules};
 
 /// Where the configuration lies unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/tidegate/tidegate.toml";
@@ -43,6 +45,9 @@ pub struct Config {
     /// What the hosting panel knows.
     #[serde(default)]
     pub panel: panels::Config,
+    /// Rule files.
+    #[serde(default)]
+    pub rules: rules::Config,
     /// How long a stage may take.
     #[serde(default)]
     pub deadlines: Deadlines,
@@ -145,14 +150,19 @@ impl Config {
         self.state.folder.join("exim-snapshots")
     }
 
-    /// Builds the engine, with the own lists as they stand in their file.
+    /// Reads and compiles the rule files.
+    pub fn load_rules(&self) -> Loaded {
+        rules::load(&self.rules, &self.server.trusted_relays)
+    }
+
+    /// Builds the engine, with the own lists as they stand in their file, and with the rules that were loaded.
     ///
     /// # Errors
     /// An entry of the lists does not read, or the configuration cannot work.
-    pub fn engine(&self, path: &Path) -> Result<Engine, Error> {
+    pub fn engine(&self, path: &Path, rules: Option<&Loaded>) -> Result<Engine, Error> {
         let lists = read_lists(&self.lists_path())?;
         let config = engine::Config {
-            fingerprint: fingerprint(self, &lists),
+            fingerprint: fingerprint(self, &lists, rules),
             identity: self.server.clone(),
             deadlines: self.deadlines,
             policy: self.policy.clone(),
@@ -160,6 +170,7 @@ impl Config {
             weights: self.weights.clone(),
             lists,
             blocklists: blocklists::changed(shipped_blocklists(), &self.blocklists),
+            rules: rules.map(|loaded| Arc::clone(&loaded.set)),
         };
         Engine::new(config).map_err(|problems| Error::Problems { path: path.to_owned(), problems })
     }
@@ -170,13 +181,14 @@ fn shipped_blocklists() -> Catalogue {
     toml::from_str(blocklists::SHIPPED).expect("the shipped catalogue reads, as a test of it proves")
 }
 
-/// Which program and configuration judge, in a few characters: the same for the same version, configuration and lists.
-fn fingerprint(config: &Config, lists: &[lists::Entry]) -> String {
+/// Which program and configuration judge, in a few characters: the same for the same version, configuration, lists and rules.
+fn fingerprint(config: &Config, lists: &[lists::Entry], rules: Option<&Loaded>) -> String {
     use std::hash::Hasher;
     let mut hasher = SipHasher13::new();
     // Maps are sorted, so the text is the same for the same configuration.
     hasher.write(toml::to_string(config).unwrap_or_default().as_bytes());
     lists.iter().for_each(|entry| hasher.write(entry.to_string().as_bytes()));
+    hasher.write_u64(rules.map_or(0, |loaded| loaded.hash));
     format!("{}-{:016x}", env!("CARGO_PKG_VERSION"), hasher.finish())
 }
 
@@ -227,6 +239,6 @@ mod tests {
     #[test]
     fn the_least_configuration_works() {
         let config = Config::parse("[server]\nhostname = \"mx.example.org\"\n", Path::new("t.toml")).unwrap();
-        assert!(config.engine(Path::new("t.toml")).is_ok());
+        assert!(config.engine(Path::new("t.toml"), None).is_ok());
     }
 }

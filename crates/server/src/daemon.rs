@@ -13,12 +13,14 @@ use tidegate_filter::blocklists::Health;
 use tidegate_filter::engine::Engine;
 use tidegate_filter::tables;
 use tidegate_filter::world::{Clock, World};
+use tokio::sync::Mutex;
 
 use crate::conclude::Conclude;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::control::{Request, Response};
 use crate::frontends::exim::Slot;
 use crate::panels::Live;
+use crate::rules;
 use crate::sessions::Sessions;
 use crate::stores::embedded::Embedded;
 
@@ -39,6 +41,12 @@ pub struct Daemon {
     pub sessions: Sessions<Slot>,
     /// Record, reply, effects.
     pub conclude: Conclude,
+    /// The configuration in use.
+    pub config: ArcSwap<Config>,
+    /// The rule files in use.
+    pub rules: rules::Live,
+    /// Held while configuration or rules are read again, so that one does not undo the other.
+    pub reloading: Mutex<()>,
     /// The configuration file, for reloads.
     pub config_path: PathBuf,
     /// Exim's spool folder.
@@ -52,13 +60,63 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Reads the configuration and the own lists again.
+    /// Reads the configuration, the own lists and the rule files again. Broken rule files leave the former rules in place.
     ///
     /// # Errors
     /// They cannot work; the present ones stay in place.
-    pub fn reload(&self) -> Result<(), config::Error> {
-        let engine = Config::read(&self.config_path)?.engine(&self.config_path)?;
-        self.engine.store(Arc::new(engine));
+    pub async fn reload(&self) -> anyhow::Result<()> {
+        let _alone = self.reloading.lock().await;
+        let config = Arc::new(Config::read(&self.config_path)?);
+        let former = self.config.load_full();
+        let is_same = former.rules == config.rules && former.server.trusted_relays == config.server.trusted_relays;
+        if is_same && !self.rules.is_stale(&config.rules) {
+            let rules = self.rules.loaded();
+            self.engine.store(Arc::new(config.engine(&self.config_path, rules.as_deref())?));
+            self.config.store(config);
+            return Ok(());
+        }
+        self.take(&config, !is_same).await
+    }
+
+    /// Reads the rule files again if they changed. What is broken stays out of use, and `tidegate status` says so.
+    pub async fn refresh_rules(&self) {
+        if !self.rules.is_stale(&self.config.load().rules) {
+            return;
+        }
+        let _alone = self.reloading.lock().await;
+        let config = self.config.load_full();
+        if let Err(error) = self.take(&config, false).await {
+            tracing::error!("the rule files changed, but the former rules stay in use: {error:#}");
+        }
+    }
+
+    /// Takes `config` into use, with its rule files as they are now. Broken files leave the former rules in place, unless those were of
+    /// another configuration.
+    async fn take(&self, config: &Arc<Config>, of_other_files: bool) -> anyhow::Result<()> {
+        let reading = Arc::clone(config);
+        let loaded = Arc::new(tokio::task::spawn_blocking(move || reading.load_rules()).await?);
+        let now = self.world.clock.now();
+        let mut errors = loaded.errors();
+        let former = self.rules.loaded().filter(|_| !errors.is_empty() && !of_other_files);
+        let used = former.as_ref().unwrap_or(&loaded);
+        match config.engine(&self.config_path, Some(used)) {
+            Ok(engine) => {
+                self.engine.store(Arc::new(engine));
+                self.config.store(Arc::clone(config));
+            }
+            Err(error) => {
+                errors.push(error.to_string());
+                self.rules.keep_old(&loaded, errors, now);
+                return Err(error.into());
+            }
+        }
+        errors.iter().for_each(|error| tracing::error!("rule files: {error}"));
+        if former.is_some() {
+            self.rules.keep_old(&loaded, errors, now);
+        } else {
+            tracing::info!(rules = loaded.live(), load_ms = loaded.load_ms, "rule files read");
+            self.rules.put(loaded, now);
+        }
         Ok(())
     }
 
@@ -66,9 +124,9 @@ impl Daemon {
     pub async fn answer(&self, request: Request) -> Response {
         match request {
             Request::Status => Response::Done(self.status().await),
-            Request::Reload => match self.reload() {
+            Request::Reload => match self.reload().await {
                 Ok(()) => Response::Done(Value::Null),
-                Err(error) => Response::Failed(error.to_string()),
+                Err(error) => Response::Failed(format!("{error:#}")),
             },
         }
     }
@@ -89,6 +147,7 @@ impl Daemon {
                 "octets": stats.as_ref().map(|stats| stats.file_octets),
                 "rows": stats.map(|stats| stats.rows.into_iter().collect::<BTreeMap<_, _>>()),
             },
+            "rules": self.rules.status(),
             "journal": self.conclude.journal().health(),
             "lists": self.list_health().await,
         })

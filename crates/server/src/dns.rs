@@ -151,6 +151,7 @@ fn record_type(kind: RecordKind) -> RecordType {
         RecordKind::A => RecordType::A,
         RecordKind::Aaaa => RecordType::AAAA,
         RecordKind::Mx => RecordType::MX,
+        RecordKind::Ns => RecordType::NS,
         RecordKind::Ptr => RecordType::PTR,
         RecordKind::Txt => RecordType::TXT,
     }
@@ -162,6 +163,7 @@ fn read(data: &RData, kind: RecordKind) -> Option<Record> {
         (RecordKind::A, RData::A(a)) => Some(Record::A(a.0)),
         (RecordKind::Aaaa, RData::AAAA(aaaa)) => Some(Record::Aaaa(aaaa.0)),
         (RecordKind::Mx, RData::MX(mx)) => Some(Record::Mx(mx.preference, text(&mx.exchange))),
+        (RecordKind::Ns, RData::NS(ns)) => Some(Record::Ns(text(&ns.0))),
         (RecordKind::Ptr, RData::PTR(ptr)) => Some(Record::Ptr(text(&ptr.0))),
         (RecordKind::Txt, RData::TXT(txt)) => Some(Record::Txt(txt.txt_data.concat())),
         // CNAMEs stand in the answer as well; their targets' records follow.

@@ -19,6 +19,7 @@ pub mod logs;
 pub mod panels;
 pub mod quarantine;
 pub mod rule_files;
+pub mod rules;
 pub mod sessions;
 pub mod stores;
 mod upkeep;

@@ -1,4 +1,4 @@
-//! What has to be done from time to time while the daemon runs: panel files that changed are read again, what has expired in
+//! What has to be done from time to time while the daemon runs: panel and rule files that changed are read again, what has expired in
 //! the quarantine goes.
 
 use std::path::PathBuf;
@@ -13,6 +13,17 @@ const PANEL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often the quarantine is looked through for what has expired.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
+
+/// How often the rule files are looked at. With the time to compile them, a new rule is in use within a second.
+const RULES_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Looks after the rule files until the task is dropped.
+pub(crate) async fn rules(daemon: Arc<Daemon>) {
+    loop {
+        tokio::time::sleep(RULES_INTERVAL).await;
+        daemon.refresh_rules().await;
+    }
+}
 
 /// Runs until the task is dropped.
 pub(crate) async fn run(daemon: Arc<Daemon>, panel: panels::Config) {

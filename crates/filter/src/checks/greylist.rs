@@ -214,13 +214,20 @@ fn signed(duration: Duration) -> SignedDuration {
 mod tests {
     use super::*;
     use crate::blocklists::Catalogue;
-    use crate::engine::ServerIdentity;
+    use crate::engine::{Deadlines, ServerIdentity};
 
     #[test]
     fn times_that_contradict_each_other_are_refused() {
         let identity = ServerIdentity { hostname: "mx.test".parse().unwrap(), trusted_relays: Vec::new() };
         let blocklists = Catalogue::new();
-        let parts = Parts { identity: &identity, lists: &[], blocklists: &blocklists };
+        let parts = Parts {
+            identity: &identity,
+            lists: &[],
+            blocklists: &blocklists,
+            rules: None,
+            deadlines: Deadlines::default(),
+            declared: &[],
+        };
         let problem = |config| Check::build(&config, &parts).err().map(|error| error.to_string()).unwrap_or_default();
         assert_eq!(problem(Config::default()), "");
         assert!(problem(Config { delay_s: 7200, window_h: 1, ..Config::default() }).contains("raise window_h"));

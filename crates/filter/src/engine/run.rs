@@ -44,7 +44,9 @@ impl Engine {
 
     /// A finding as the policy reads it.
     pub(super) fn weigh(&self, check: Name, stage: Stage, finding: &Finding) -> Weighed {
-        Weighed::new(check.as_str(), stage, finding, self.weight(finding.symbol()))
+        let once = self.weight(finding.symbol());
+        let weight = (0..finding.count()).map(|_| once).sum();
+        Weighed::new(check.as_str(), stage, finding, weight)
     }
 
     fn gap(&self, check: Name, stage: Stage, gap: Unavailable) -> Gap {

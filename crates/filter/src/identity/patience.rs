@@ -8,7 +8,7 @@ use crate::dns::{Question, Reply, Resolver};
 use crate::world::{Answer, Known, Service, Unavailable};
 
 /// Asks `inner`, until all questions together have taken their time.
-pub(super) struct Patience<'w> {
+pub(crate) struct Patience<'w> {
     inner: &'w dyn Resolver,
     total: Duration,
     until: Instant,
@@ -16,7 +16,7 @@ pub(super) struct Patience<'w> {
 
 impl<'w> Patience<'w> {
     /// Waits no longer than `total` from now.
-    pub(super) fn new(inner: &'w dyn Resolver, total: Duration) -> Patience<'w> {
+    pub(crate) fn new(inner: &'w dyn Resolver, total: Duration) -> Patience<'w> {
         Patience { inner, total, until: Instant::now() + total }
     }
 }

@@ -52,7 +52,7 @@ pub fn lint<'a>(config: &Config, symbols: impl Iterator<Item = (&'a Symbol, Scor
     for (policy, thresholds) in policies(config) {
         let steps = [("reject", thresholds.reject), ("quarantine", thresholds.quarantine)];
         for (step, threshold) in steps.into_iter().filter_map(|(step, t)| t.map(|t| (step, t))) {
-            errors.extend(deciding_symbols(symbols.clone(), &policy, step, threshold));
+            errors.extend(deciding_symbols(config, symbols.clone(), &policy, step, threshold));
             errors.extend(deciding_groups(config, symbols.clone(), &policy, step, threshold));
         }
     }
@@ -80,13 +80,17 @@ fn policies(config: &Config) -> Vec<(String, Thresholds)> {
 }
 
 fn deciding_symbols<'a>(
+    config: &Config,
     symbols: impl Iterator<Item = (&'a Symbol, Score)>,
     policy: &str,
     step: &'static str,
     threshold: Score,
 ) -> Vec<LintError> {
     let evidence = symbols.filter(|(symbol, _)| matches!(symbol.class, Class::Evidence | Class::Waiting));
+    // What a cap holds back cannot decide: rule files have single rules with a hundred points.
+    let capped = |symbol: &Symbol, weight: Score| config.caps.get(&symbol.group).map_or(weight, |cap| weight.min(*cap));
     evidence
+        .map(|(symbol, weight)| (symbol, capped(symbol, weight)))
         .filter(|(_, weight)| *weight >= threshold)
         .map(|(symbol, weight)| LintError::SymbolDecides {
             symbol: symbol.name.clone().into_owned(),
@@ -105,8 +109,15 @@ fn deciding_groups<'a>(
     step: &'static str,
     threshold: Score,
 ) -> Vec<LintError> {
-    let groups =
-        [Group::ClientLists, Group::DomainLists, Group::Identity, Group::ClientNames, Group::Form, Group::Reputation];
+    let groups = [
+        Group::ClientLists,
+        Group::DomainLists,
+        Group::Identity,
+        Group::ClientNames,
+        Group::Form,
+        Group::Reputation,
+        Group::Rules,
+    ];
     groups
         .into_iter()
         .filter_map(|group| {

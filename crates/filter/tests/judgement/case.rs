@@ -14,6 +14,9 @@ use tidegate_filter::policy;
 use tidegate_filter::session::{Client, Helo, Local, Login, Remote, Stage};
 use tidegate_filter::verdict::{HeaderEdit, Judgement};
 use tidegate_mail::{Address, Domain, Limits, Message, ReversePath, Score};
+use tidegate_rules::language::source::SourceFile;
+use tidegate_rules::language::{ParseOptions, conditions, parse};
+use tidegate_rules::{CompileOptions, RuleSet, compile};
 
 use crate::world::{Panel, TestWorld};
 
@@ -113,6 +116,8 @@ struct CaseConfig {
     checks: checks::Config,
     policy: policy::Config,
     weights: BTreeMap<String, Score>,
+    /// The text of a rule file.
+    rules: Option<String>,
     trusted_relays: Vec<ipnet::IpNet>,
 }
 
@@ -295,8 +300,23 @@ fn engine(case: &Case) -> Result<Engine, String> {
         weights: case.config.weights.clone(),
         lists,
         blocklists: case.config.blocklists.clone(),
+        rules: case.config.rules.as_deref().map(rules).transpose()?,
     };
     Engine::new(config).map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+}
+
+/// Compiles rules, with every plugin; a remark on them fails the case.
+fn rules(text: &str) -> Result<Arc<RuleSet>, String> {
+    let plugins: String = conditions::plugins().map(|plugin| format!("loadplugin {plugin}\n")).collect();
+    let file = |name: &str, text: &str| SourceFile { name: name.to_owned(), text: text.as_bytes().to_vec() };
+    let parsed = parse(&[file("all.pre", &plugins), file("case.cf", text)], &ParseOptions::default(), &|_, _| None);
+    let mut remarks = parsed.diagnostics.clone();
+    let (set, more) = compile(parsed, CompileOptions { network: true, classifier: false });
+    remarks.extend(more);
+    match remarks.first() {
+        Some(remark) => Err(format!("{}: {}", remark.place, remark.message)),
+        None => Ok(Arc::new(set)),
+    }
 }
 
 fn client(facts: &ClientFacts) -> Client {

@@ -24,6 +24,7 @@ fn every_list_may_be_enabled_at_once() {
         weights: BTreeMap::new(),
         lists: Vec::new(),
         blocklists,
+        rules: None,
     };
     let problems = Engine::new(config).err().unwrap_or_default();
     assert!(problems.is_empty(), "{problems:?}");

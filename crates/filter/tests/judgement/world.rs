@@ -71,7 +71,7 @@ impl Zone {
 }
 
 fn kind_of(text: &str) -> Option<RecordKind> {
-    let kinds = [RecordKind::A, RecordKind::Aaaa, RecordKind::Mx, RecordKind::Ptr, RecordKind::Txt];
+    let kinds = [RecordKind::A, RecordKind::Aaaa, RecordKind::Mx, RecordKind::Ns, RecordKind::Ptr, RecordKind::Txt];
     kinds.into_iter().find(|kind| kind.to_string() == text)
 }
 
@@ -100,6 +100,7 @@ fn record(kind: RecordKind, text: &str) -> Option<Record> {
             let (preference, host) = text.split_once(' ')?;
             Some(Record::Mx(preference.parse().ok()?, host.trim_end_matches('.').to_owned()))
         }
+        RecordKind::Ns => Some(Record::Ns(text.trim_end_matches('.').to_owned())),
         RecordKind::Ptr => Some(Record::Ptr(text.trim_end_matches('.').to_owned())),
         RecordKind::Txt => Some(Record::Txt(text.as_bytes().to_vec())),
     }

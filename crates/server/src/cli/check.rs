@@ -52,6 +52,9 @@ pub(super) struct Arguments {
     /// A master file (RFC 1035) that answers all of DNS; what it lacks does not exist.
     #[arg(long, value_name = "ZONEFILE", conflicts_with = "offline")]
     dns: Option<PathBuf>,
+    /// Rule files, or folders with some, in place of those of the configuration; may stand several times.
+    #[arg(long, value_name = "PATH")]
+    rules: Vec<String>,
     /// Ask no DNS: identity is `none` unless given.
     #[arg(long)]
     offline: bool,
@@ -67,8 +70,11 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<Ended> {
-    let config = config(config_path)?;
-    let engine = Arc::new(config.engine(config_path)?);
+    let mut config = config(config_path)?;
+    change_rules(&mut config.rules, arguments);
+    let rules = config.load_rules();
+    rules.errors().iter().for_each(|error| eprintln!("tidegate: {error}"));
+    let engine = Arc::new(config.engine(config_path, Some(&rules))?);
     let labels = arguments.labels.as_deref().map(labels::Labels::read).transpose()?;
     let files = files(&arguments.paths)?;
     let progress = progress(files.len());
@@ -88,6 +94,15 @@ pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<E
     })?;
     progress.finish_and_clear();
     Ok(ended)
+}
+
+/// What the flags say about rules: without DNS, SpamAssassin's scores for local tests apply.
+fn change_rules(rules: &mut crate::rules::Config, arguments: &Arguments) {
+    rules.dns &= !arguments.offline;
+    if !arguments.rules.is_empty() {
+        (rules.enabled, rules.shipped) = (true, false);
+        rules.files.clone_from(&arguments.rules);
+    }
 }
 
 type Numbered = (usize, anyhow::Result<report::Report>);

@@ -23,9 +23,17 @@ pub(super) enum Verb {
 
 pub(super) fn run(path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
     let config = Config::read(path)?;
-    let engine = config.engine(path)?;
+    let rules = config.load_rules();
+    let engine = config.engine(path, Some(&rules))?;
     match verb {
-        Verb::Check => println!("{}: good", path.display()),
+        Verb::Check => {
+            println!("{}: good, {} rules", path.display(), rules.live());
+            let errors = rules.errors();
+            errors.iter().for_each(|error| println!("! {error}"));
+            if !errors.is_empty() {
+                return Ok(Ended::BadInput);
+            }
+        }
         Verb::Show => print!("{}", toml::to_string_pretty(&config)?),
         Verb::Symbols { json } => {
             for (check, symbol) in engine.symbols() {

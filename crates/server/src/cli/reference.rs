@@ -52,7 +52,7 @@ fn checks_page() -> String {
 }
 
 fn symbols_page(config: &Config) -> anyhow::Result<String> {
-    let engine = config.engine(Path::new("tidegate.toml"))?;
+    let engine = config.engine(Path::new("tidegate.toml"), None)?;
     let mut page = "# Symbols\n\nEvery finding there can be, with what applies when the configuration says nothing. `refuse` decides alone, `allow` lets in.\n\n\
                     | symbol | points | check | group | meaning |\n| --- | --- | --- | --- | --- |\n"
         .to_owned();

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use tidegate_filter::panel::Panel;
 use tidegate_filter::store::Store;
 use tidegate_filter::tables;
@@ -12,6 +13,7 @@ use tidegate_filter::world::World;
 use tokio::net::UnixListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Mutex;
 
 use super::Ended;
 use crate::conclude::Conclude;
@@ -21,10 +23,12 @@ use crate::journal::Journal;
 use crate::quarantine::Quarantine;
 use crate::sessions::Sessions;
 use crate::stores::embedded::Embedded;
-use crate::{control, dns, frontends, panels, upkeep};
+use crate::{control, dns, frontends, panels, rules, upkeep};
 
 /// Threads that judge messages; they run at low priority, so envelope asks come first.
 const CONTENT_THREADS: usize = 2;
+/// Messages that are read or matched at once, those that wait for the disk included; more wait their turn.
+const CONTENT_BLOCKING_MAX: usize = 16;
 /// How much nicer the content threads are (nice(2)).
 const CONTENT_NICENESS: i32 = 5;
 
@@ -47,6 +51,7 @@ pub(super) fn run(path: &Path) -> anyhow::Result<Ended> {
             tokio::spawn(frontends::exim::serve(listener, Arc::clone(&daemon), content.handle().clone())),
             tokio::spawn(control::serve(control_listener, answer)),
             tokio::spawn(upkeep::run(Arc::clone(&daemon), config.panel.clone())),
+            tokio::spawn(upkeep::rules(Arc::clone(&daemon))),
         ];
         tracing::info!(socket = %config.exim.socket.display(), "ready");
         let _without_systemd = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -72,6 +77,7 @@ fn content_runtime() -> std::io::Result<Runtime> {
     };
     Builder::new_multi_thread()
         .worker_threads(CONTENT_THREADS)
+        .max_blocking_threads(CONTENT_BLOCKING_MAX)
         .thread_name("content")
         .on_thread_start(nicer)
         .enable_all()
@@ -79,6 +85,9 @@ fn content_runtime() -> std::io::Result<Runtime> {
 }
 
 fn build(config: &Config, path: &Path) -> anyhow::Result<Daemon> {
+    // Rules take longest, so they are read while the rest is opened.
+    let reading = config.clone();
+    let loading = std::thread::spawn(move || reading.load_rules());
     let counters = Arc::new(Counters::default());
     let panel = config.panel.read().context("cannot read what the panel knows; see [panel] in the configuration")?;
     let panel = Arc::new(panels::Live::new(panel));
@@ -91,8 +100,17 @@ fn build(config: &Config, path: &Path) -> anyhow::Result<Daemon> {
         store: Arc::clone(&store) as Arc<dyn Store>,
         panel: Arc::clone(&panel) as Arc<dyn Panel>,
     };
+    let loaded = loading.join().map_err(|_panic| anyhow::anyhow!("reading the rule files failed"))?;
+    let engine = config.engine(path, Some(&loaded))?;
+    loaded.errors().iter().for_each(|error| tracing::error!("rule files: {error}"));
+    tracing::info!(rules = loaded.live(), load_ms = loaded.load_ms, "rule files read");
+    let rules = rules::Live::default();
+    rules.put(Arc::new(loaded), jiff::Timestamp::now());
     Ok(Daemon {
-        engine: arc_swap::ArcSwap::from_pointee(config.engine(path)?),
+        engine: ArcSwap::from_pointee(engine),
+        config: ArcSwap::from_pointee(config.clone()),
+        rules,
+        reloading: Mutex::new(()),
         world,
         store,
         panel,
@@ -149,9 +167,9 @@ async fn until_told(daemon: &Daemon) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     loop {
         tokio::select! {
-            _ = hangup.recv() => match daemon.reload() {
+            _ = hangup.recv() => match daemon.reload().await {
                 Ok(()) => tracing::info!("reloaded"),
-                Err(error) => tracing::error!("not reloaded, the former configuration stays: {error}"),
+                Err(error) => tracing::error!("not reloaded, the former configuration stays: {error:#}"),
             },
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
+use tidegate_filter::check::Evidence;
 
 use super::Ended;
 use crate::config::Config;
@@ -44,6 +45,26 @@ fn print(status: &Value) {
         let shown = counters.iter().map(|(name, count)| format!("{name} {count}"));
         println!("{}", shown.collect::<Vec<_>>().join(", "));
     }
+    if let Some(rules) = status.get("rules") {
+        print_rules(rules);
+    }
+}
+
+/// One line on the rule files in use, and what their authors may not have meant.
+fn print_rules(rules: &Value) {
+    let number = |key: &str| rules.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let files = rules.get("files").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let since = rules.get("since").and_then(Value::as_str).unwrap_or("the start");
+    println!("{} rules of {} files, read {since} in {} ms", number("live"), files.len(), number("load_ms"));
+    for remark in rules.get("remarks").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        println!("  {}", Evidence::from(remark));
+    }
+    let shown = rules.get("remarks").and_then(Value::as_array).map_or(0, Vec::len);
+    if let Some(more) =
+        usize::try_from(number("warnings")).ok().and_then(|all| all.checked_sub(shown)).filter(|n| *n > 0)
+    {
+        println!("  and {more} more remarks");
+    }
 }
 
 /// What is wrong, each with the place to look at.
@@ -62,6 +83,10 @@ fn alarms(status: &Value) -> Vec<String> {
         if let Some(cause) = health.get("cause").and_then(Value::as_str) {
             alarms.push(format!("DNS list {zone} is switched off: {cause}"));
         }
+    }
+    for cause in status.pointer("/rules/trouble/causes").and_then(Value::as_array).into_iter().flatten() {
+        let cause = Evidence::from(cause.as_str().unwrap_or_default());
+        alarms.push(format!("the rule files are broken, and what was read before stays in use: {cause}"));
     }
     for (counter, meaning) in [
         ("unreadable_asks", "asks that could not be read and were accepted"),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tidegate_filter::aside::aside;
 use tidegate_filter::engine::Session;
 use tidegate_filter::session::{Client, Helo, Local, Login, Remote};
 use tidegate_filter::verdict::{self, HeaderEdit, Judgement};
@@ -201,15 +202,14 @@ async fn at_data(daemon: &Arc<Daemon>, ask: &Ask, name: &str, slot: &mut Slot, b
     if ask.content.is_cut {
         return too_long(daemon, ask);
     }
-    let raw = match spool::read_message(&daemon.spool, ask, &mail) {
-        Ok(raw) => raw,
+    let message = match read(daemon, ask, &mail).await {
+        Ok(message) => message,
         Err(error) => {
             tracing::error!(%error, "a message cannot be read from the spool; the mail goes on");
             daemon.counters.failed_asks.increment();
             return Answered::accept();
         }
     };
-    let message = Arc::new(Message::parse(raw, &Limits::default()));
     if let Some(answer) = from_quarantine(daemon, ask, &message) {
         return Answered::only(answer);
     }
@@ -220,6 +220,16 @@ async fn at_data(daemon: &Arc<Daemon>, ask: &Ask, name: &str, slot: &mut Slot, b
     };
     let submitted = Submitted { message: &message, envelope: &mail.recipients };
     concluded(daemon, ask, name, slot, judgement, began, Some(submitted)).await
+}
+
+/// The message, read from the spool and taken apart where that holds up nobody.
+async fn read(daemon: &Arc<Daemon>, ask: &Ask, mail: &Mail) -> Result<Arc<Message>, spool::SpoolError> {
+    let (daemon, ask, mail) = (Arc::clone(daemon), ask.clone(), mail.clone());
+    aside(move || {
+        let raw = spool::read_message(&daemon.spool, &ask, &mail)?;
+        Ok(Arc::new(Message::parse(raw, &Limits::default())))
+    })
+    .await
 }
 
 /// A message that a person released comes back as a local submission of root and is let through once, whatever it scores.

@@ -1,0 +1,138 @@
+//! Rules in SpamAssassin's language, from rule files (the crate `rules`). Builds their view of the message from the session's facts, asks
+//! DNS for them, and makes each rule that hits a finding. Reads no file: the server loads the set, and a reload makes a new engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tidegate_mail::Message;
+use tidegate_rules::{Answers, Context, DnsQuestion, Input, Matches, RuleSet};
+
+use crate::aside::aside;
+use crate::check::{Ask, Finding, Group, OnData, Outcome, Symbol, SymbolRef};
+use crate::engine::{ConfigError, Parts};
+use crate::identity::Patience;
+use crate::session::{Mail, Stage};
+use crate::world::{Answer, Service, Unavailable};
+
+mod ask;
+mod facts;
+mod symbols;
+
+use ask::Asked;
+use symbols::Known;
+
+/// Octets of a message that rules see; SpamAssassin's clients hand over 0.5 MB.
+const OCTETS_MAX: usize = 8 * 1024 * 1024;
+/// Rounds of questions: a domain's servers, their addresses, and what lists say of those.
+const ROUNDS_MAX: usize = 4;
+/// Rules of one message that become findings; in the corpora no message has a tenth of it.
+const FINDINGS_MAX: usize = 400;
+/// Names in the evidence of [`RULE_LIMIT`].
+const NAMES_SHOWN: usize = 5;
+
+static RULE_LIMIT: Symbol = Symbol::evidence(
+    "RULE_LIMIT",
+    500,
+    Group::Rules,
+    "a rule used up its work on this message, so whether it matches is not known",
+);
+
+/// `[checks.rules]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {}
+
+/// The check.
+pub struct Check {
+    known: Option<Known>,
+    /// How long all questions of one message may take.
+    patience: Duration,
+}
+
+impl Check {
+    /// Builds the check from the rules that were loaded.
+    ///
+    /// # Errors
+    /// None.
+    pub fn build(_config: &Config, parts: &Parts<'_>) -> Result<Check, ConfigError> {
+        let known = parts.rules.map(|set| Known::new(set, parts.declared, parts.blocklists));
+        // Matching needs some of the stage's time as well.
+        Ok(Check { known, patience: parts.deadlines.of(Stage::Data) / 3 })
+    }
+
+    /// Every symbol it can find.
+    pub fn symbols(&self) -> Vec<SymbolRef> {
+        let limit = std::iter::once(SymbolRef::Declared(&RULE_LIMIT));
+        limit.chain(self.known.iter().flat_map(Known::symbols).map(SymbolRef::Loaded)).collect()
+    }
+}
+
+impl OnData for Check {
+    fn data<'a>(&'a self, ask: &'a Ask<'a, Mail>) -> Answer<'a, Outcome> {
+        Box::pin(async move {
+            let Some(known) = &self.known else { return Outcome::nothing() };
+            let dns = Patience::new(&*ask.world.dns, self.patience);
+            let mut asked = Asked::default();
+            let mut work = Work {
+                set: Arc::clone(known.set()),
+                message: Arc::clone(&ask.facts.message),
+                context: Arc::new(facts::context(ask.facts, ask.now)),
+                answers: Answers::default(),
+                may_ask: true,
+            };
+            for round in 1..=ROUNDS_MAX {
+                work.may_ask = round < ROUNDS_MAX;
+                let (step, given) = aside(move || (work.step(), work)).await;
+                work = given;
+                match step {
+                    Step::Wanted(questions) => asked.ask(questions, &dns, &mut work.answers).await,
+                    Step::Done(matches) => return outcome(known, &matches, asked),
+                }
+            }
+            Outcome::unavailable(Unavailable::new(Service::Check, "rules had questions without end"))
+        })
+    }
+}
+
+/// One message on its way through the rules. It is read anew after each round of questions: a view of the message cannot wait for DNS
+/// beside the message it looks at, and reading takes a tenth of matching.
+struct Work {
+    set: Arc<RuleSet>,
+    message: Arc<Message>,
+    context: Arc<Context>,
+    answers: Answers,
+    may_ask: bool,
+}
+
+enum Step {
+    Wanted(Vec<DnsQuestion>),
+    Done(Matches),
+}
+
+impl Work {
+    fn step(&self) -> Step {
+        let raw = self.message.raw();
+        let seen = raw.get(..OCTETS_MAX).unwrap_or(raw);
+        let input = Input::from_octets(seen, &self.context, self.set.settings());
+        if self.may_ask {
+            let wanted = self.set.wanted_after(&input, &self.answers);
+            if !wanted.is_empty() {
+                return Step::Wanted(wanted);
+            }
+        }
+        Step::Done(self.set.matches(&input, &self.answers))
+    }
+}
+
+fn outcome(known: &Known, matches: &Matches, asked: Asked) -> Outcome {
+    let mut outcome: Outcome = known.findings(matches).take(FINDINGS_MAX).collect();
+    let unfinished: Vec<&str> = matches.limits.iter().filter_map(|id| known.name(*id)).collect();
+    if !unfinished.is_empty() {
+        let shown = unfinished.get(..NAMES_SHOWN).unwrap_or(&unfinished).join(", ");
+        let more = if unfinished.len() > NAMES_SHOWN { ", …" } else { "" };
+        outcome.findings.push(Finding::of(&RULE_LIMIT, format!("{shown}{more}")));
+    }
+    outcome.unavailable.extend(asked.gap());
+    outcome
+}

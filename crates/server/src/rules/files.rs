@@ -1,0 +1,117 @@
+//! Which files `[rules] files` means now, and whether they changed.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::Config;
+
+/// Files that one entry may stand for.
+const FILES_MAX: usize = 2000;
+
+/// When each file was changed last and what it is: another file, another text or none gives other stamps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamps(Vec<(PathBuf, Option<Stamp>)>);
+
+/// Change time in seconds and nanoseconds, inode and length.
+type Stamp = (i64, i64, u64, u64);
+
+impl Stamps {
+    /// The files that `config` means now, and those that they included.
+    pub fn of(config: &Config, included: &[PathBuf]) -> Stamps {
+        let found = if config.enabled { found(config).0 } else { Vec::new() };
+        Stamps(found.into_iter().chain(included.iter().cloned()).map(|path| (path.clone(), stamp(&path))).collect())
+    }
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.ctime(), metadata.ctime_nsec(), metadata.ino(), metadata.len()))
+}
+
+/// The files in the order in which they are read, and entries that lead to none.
+pub(super) fn found(config: &Config) -> (Vec<PathBuf>, Vec<String>) {
+    let (mut first, mut then, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    for entry in &config.files {
+        match of_entry(entry) {
+            Ok(files) => {
+                for file in files.into_iter().take(FILES_MAX) {
+                    if has_ending(&file, "pre") { &mut first } else { &mut then }.push(file);
+                }
+            }
+            Err(error) => missing.push(format!("{entry}: {error}")),
+        }
+    }
+    first.append(&mut then);
+    (first, missing)
+}
+
+fn of_entry(entry: &str) -> std::io::Result<Vec<PathBuf>> {
+    let path = Path::new(entry);
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if let Some((front, back)) = name.split_once('*') {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let fits =
+            |name: &str| name.len() >= front.len() + back.len() && name.starts_with(front) && name.ends_with(back);
+        // A folder of one's own rules need not be there.
+        return match in_folder(folder, fits) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            listed => listed,
+        };
+    }
+    if std::fs::metadata(path)?.is_dir() {
+        return in_folder(path, |name| [".cf", ".pre"].iter().any(|ending| name.ends_with(ending)));
+    }
+    Ok(vec![path.to_owned()])
+}
+
+fn in_folder(folder: &Path, fits: impl Fn(&str) -> bool) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_meant = path.file_name().and_then(|name| name.to_str()).is_some_and(&fits);
+        if is_meant && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn has_ending(path: &Path, ending: &str) -> bool {
+    path.extension().is_some_and(|extension| extension == ending)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plugins_come_first_then_entries_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a/20_b.cf", "a/10_a.cf", "b/v.pre", "b/note.txt", "b/local.cf"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, name).unwrap();
+        }
+        let entry = |name: &str| folder.path().join(name).display().to_string();
+        let files = vec![entry("a/*.cf"), entry("b"), entry("none/*.cf"), entry("none.cf")];
+        let (found, missing) = found(&Config { files, ..Config::default() });
+        let names: Vec<_> =
+            found.iter().map(|path| path.strip_prefix(folder.path()).unwrap().display().to_string()).collect();
+        assert_eq!(names, ["b/v.pre", "a/10_a.cf", "a/20_b.cf", "b/local.cf"]);
+        assert_eq!(missing.len(), 1, "{missing:?}");
+    }
+
+    #[test]
+    fn a_file_of_the_same_length_in_the_same_place_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("local.cf");
+        let config = Config { files: vec![folder.path().display().to_string()], ..Config::default() };
+        std::fs::write(&path, "a").unwrap();
+        let before = Stamps::of(&config, &[]);
+        assert_eq!(before, Stamps::of(&config, &[]));
+        std::fs::write(folder.path().join("new"), "b").unwrap();
+        std::fs::rename(folder.path().join("new"), &path).unwrap();
+        assert_ne!(before, Stamps::of(&config, &[]));
+    }
+}

@@ -1,0 +1,151 @@
+//! From files to a compiled set, with all that was remarked on the way.
+
+use std::cell::RefCell;
+use std::hash::Hasher;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use siphasher::sip::SipHasher13;
+use tidegate_rules::language::source::{Diagnostic, Severity, SourceFile};
+use tidegate_rules::language::{ParseOptions, conditions, parse};
+use tidegate_rules::settings::NetEntry;
+use tidegate_rules::{CompileOptions, RuleSet, compile, shipped};
+
+use super::Config;
+use super::files::{self, Stamps};
+
+/// Largest file that is read.
+const FILE_OCTETS_MAX: u64 = 64 * 1024 * 1024;
+
+/// What rule files came to.
+pub struct Loaded {
+    /// The compiled set.
+    pub set: Arc<RuleSet>,
+    /// The files that were read, in order.
+    pub names: Vec<String>,
+    /// Files that others included.
+    pub included: Vec<PathBuf>,
+    /// The files as they were just before they were read.
+    pub stamps: Stamps,
+    /// Files that are named but cannot be read.
+    pub unreadable: Vec<String>,
+    /// Remarks of parser and compiler.
+    pub remarks: Vec<Diagnostic>,
+    /// Stands for all texts and for how they were compiled.
+    pub hash: u64,
+    /// When it was ready.
+    pub at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub load_ms: u64,
+}
+
+impl Loaded {
+    /// What is broken: files that cannot be read, and lines that were left out.
+    pub fn errors(&self) -> Vec<String> {
+        self.unreadable.iter().cloned().chain(self.shown(Severity::Error)).collect()
+    }
+
+    /// What works otherwise than its author may think.
+    pub fn warnings(&self) -> Vec<String> {
+        self.shown(Severity::Warning)
+    }
+
+    fn shown(&self, severity: Severity) -> Vec<String> {
+        let wanted = self.remarks.iter().filter(|remark| remark.severity == severity);
+        wanted.map(|remark| format!("{}: {}", remark.place, remark.message)).collect()
+    }
+
+    /// Scored rules that can hit.
+    pub fn live(&self) -> usize {
+        self.set.rules().iter().filter(|rule| !rule.is_subtest() && rule.can_hit()).count()
+    }
+}
+
+/// Reads and compiles the rules of `config`. `trusted` are the networks of relays that count as ours, unless the files name some. Takes
+/// half a second with SpamAssassin's stock rules, so it is no work for a thread that answers. Never fails: what cannot be read is in
+/// [`Loaded::errors`].
+pub fn load(config: &Config, trusted: &[IpNet]) -> Loaded {
+    let began = Instant::now();
+    // Before the texts are read: a file that changes meanwhile is then seen to have changed.
+    let stamps = Stamps::of(config, &[]);
+    let (mut sources, unreadable) = read(config);
+    let names = sources.iter().map(|source| source.name.clone()).collect();
+    if !sources.iter().any(|source| source.name.ends_with(".pre")) {
+        sources.insert(0, every_plugin());
+    }
+    let included = RefCell::new(Vec::new());
+    let include = |name: &str, from: &str| {
+        let path = Path::new(from).parent().unwrap_or(Path::new("")).join(name);
+        let source = read_file(&path).ok()?;
+        included.borrow_mut().push((path, source.text.clone()));
+        Some(source)
+    };
+    let options = ParseOptions { local_tests_only: !config.dns, ..ParseOptions::default() };
+    let mut parsed = parse(&sources, &options, &include);
+    if parsed.settings.networks.trusted.is_empty() && parsed.settings.networks.internal.is_empty() {
+        parsed.settings.networks.trusted =
+            trusted.iter().map(|net| NetEntry { net: *net, is_excluded: false }).collect();
+    }
+    let mut remarks = std::mem::take(&mut parsed.diagnostics);
+    let (set, more) = compile(parsed, CompileOptions { network: config.dns, classifier: false });
+    remarks.extend(more);
+    let included = included.into_inner();
+    let texts = sources.iter().map(|source| source.text.as_slice());
+    let hash = hash(config, trusted, texts.chain(included.iter().map(|(_, text)| text.as_slice())));
+    let included: Vec<PathBuf> = included.into_iter().map(|(path, _)| path).collect();
+    Loaded {
+        set: Arc::new(set),
+        names,
+        stamps: if included.is_empty() { stamps } else { Stamps::of(config, &included) },
+        included,
+        unreadable,
+        remarks,
+        hash,
+        at: Timestamp::now(),
+        load_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+/// All texts in order, and what cannot be read.
+fn read(config: &Config) -> (Vec<SourceFile>, Vec<String>) {
+    if !config.enabled {
+        return (Vec::new(), Vec::new());
+    }
+    let mut sources = if config.shipped { shipped::files() } else { Vec::new() };
+    let (found, mut unreadable) = files::found(config);
+    for path in found {
+        match read_file(&path) {
+            Ok(source) => sources.push(source),
+            Err(error) => unreadable.push(format!("{}: {error}", path.display())),
+        }
+    }
+    (sources, unreadable)
+}
+
+fn read_file(path: &Path) -> std::io::Result<SourceFile> {
+    if std::fs::metadata(path)?.len() > FILE_OCTETS_MAX {
+        let message = format!("the file is larger than {FILE_OCTETS_MAX} octets");
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(SourceFile { name: path.display().to_string(), text: std::fs::read(path)? })
+}
+
+/// Where no `.pre` file says which plugins are loaded, all are.
+fn every_plugin() -> SourceFile {
+    let lines: Vec<String> = conditions::plugins().map(|plugin| format!("loadplugin {plugin}\n")).collect();
+    SourceFile { name: "built-in.pre".to_owned(), text: lines.concat().into_bytes() }
+}
+
+fn hash<'t>(config: &Config, trusted: &[IpNet], texts: impl Iterator<Item = &'t [u8]>) -> u64 {
+    let mut hasher = SipHasher13::new();
+    hasher.write_u8(u8::from(config.dns));
+    trusted.iter().for_each(|net| hasher.write(net.to_string().as_bytes()));
+    for text in texts {
+        hasher.write_usize(text.len());
+        hasher.write(text);
+    }
+    hasher.finish()
+}
