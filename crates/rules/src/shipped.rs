@@ -9,7 +9,7 @@ macro_rules! files {
 }
 
 /// Name (`tidegate/NN_topic.cf`) and text of each file.
-pub const FILES: &[(&str, &str)] = files!["10_sender.cf"];
+pub const FILES: &[(&str, &str)] = files!["10_sender.cf", "20_account.cf"];
 
 /// The files, ready to be read.
 #[must_use]
