@@ -9,7 +9,8 @@ macro_rules! files {
 }
 
 /// Name (`tidegate/NN_topic.cf`) and text of each file.
-pub const FILES: &[(&str, &str)] = files!["10_sender.cf", "20_account.cf"];
+pub const FILES: &[(&str, &str)] =
+    files!["10_sender.cf", "20_account.cf", "25_links.cf", "50_parcel.cf", "60_advance_fee.cf"];
 
 /// The files, ready to be read.
 #[must_use]
