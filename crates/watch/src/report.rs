@@ -115,6 +115,11 @@ impl Collector {
                 }
             }
             Kind::AuthFailure(_) => self.totals.auth_failures += 1,
+            // Counted whether or not the log has the message's arrival.
+            Kind::Delivery(delivery) => {
+                count_outcome(&mut self.totals, delivery);
+                self.flow.outcome(delivery.outcome);
+            }
             _ => {}
         }
         self.attackers.feed(event);
@@ -127,8 +132,6 @@ impl Collector {
                 arrived(ledgers, attackers, settings, message);
             }
             Step::Outcome(message, delivery) => {
-                count_outcome(totals, delivery);
-                flow.outcome(delivery.outcome);
                 outcome(ledgers, refusals, settings, message, delivery);
             }
             Step::Finished(_) => {}

@@ -10,7 +10,7 @@ use tidegate_filter::check::Evidence;
 use tidegate_watch::api::report::{Answer, Count};
 use tidegate_watch::report::{self, Search};
 
-use super::logs::shown::{LocalTime, block, counted, grouped};
+use super::logs::shown::{LocalTime, counted, grouped, picture};
 use super::logs::source;
 use super::{Ended, printed, why};
 use crate::config::{Config, DEFAULT_PATH};
@@ -21,8 +21,6 @@ use crate::logs::FileRow;
 const ROWS: usize = 5;
 /// Rows of each list for programs.
 const ROWS_JSON: usize = 50;
-/// Days of the picture.
-const DAYS: usize = 60;
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -165,12 +163,9 @@ fn screen(what: &str, answer: &Answer, records: &[Entry], files: &[FileRow], loc
 }
 
 fn days(screen: &mut Screen, days: &[Count]) {
-    let shown = days.get(days.len().saturating_sub(DAYS)..).unwrap_or(days);
-    let most = shown.iter().map(|day| day.times).max().unwrap_or(0);
-    let picture: String = shown.iter().map(|day| block(day.times, most)).collect();
-    if let (Some(first), Some(last)) = (shown.first(), shown.last()) {
-        let busiest = shown.iter().max_by_key(|day| day.times).unwrap_or(last);
-        screen.fact("days", &format!("{} |{picture}| {}", first.name, last.name));
+    if let (Some(first), Some(last)) = (days.first(), days.last()) {
+        let busiest = days.iter().max_by_key(|day| day.times).unwrap_or(last);
+        screen.fact("days", &format!("{} {} {}", first.name, picture(days), last.name));
         screen.fact("", &format!("most on {}: {}", busiest.name, counted(busiest.times, "recipient")));
     }
 }

@@ -6,6 +6,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::disallowed_methods,
     reason = "a test that breaks is to fail loudly; it has its own files"
 )]
@@ -14,6 +15,7 @@
 mod generator;
 mod order;
 mod page;
+mod peers;
 mod scene;
 
 use std::fmt::Write;

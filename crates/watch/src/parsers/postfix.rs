@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 
 use crate::event::{
-    Arrival, Auth, AuthFailure, Connection, Delivery, Failing, Kind, Outcome, Peer, Queue, Rejection, Reply, Session,
-    Stage, Trouble,
+    Arrival, Auth, AuthFailure, Connection, Delivery, Failing, Kind, Outcome, Peer, Queue, Rejection, Reply,
+    Reputation, Session, Stage, Trouble,
 };
 use crate::parsers::exim::enhanced_code;
 use crate::scan;
@@ -179,9 +179,13 @@ fn delivered(text: &str) -> Option<Kind<'_>> {
     let (status, words) = rest.split_once(" (").unwrap_or((rest, ""));
     let words = words.strip_suffix(')').unwrap_or(words);
     let outcome = match status {
-        "sent" | "deliverable" => Outcome::Delivered,
+        "sent" => Outcome::Delivered,
         "deferred" => Outcome::Deferred,
-        "bounced" | "expired" | "undeliverable" => Outcome::Failed,
+        "bounced" | "expired" => Outcome::Failed,
+        // A probe whether the address exists; nothing is delivered.
+        "deliverable" | "undeliverable" => {
+            return Some(Kind::Reputation(Reputation { check: "verify", text, peer: Peer::default(), is_spam: false }));
+        }
         _ => return None,
     };
     let enhanced = enhanced_code(dsn).map(|(code, _)| code);

@@ -223,7 +223,9 @@ impl Page {
                 counted(hour.networks, "network")
             );
         }
-        self.html.raw("<h3>Hour by hour</h3><div class=\"key\"><span><i class=\"k-sea\"></i>served or waiting</span>");
+        self.html
+            .element("<h3>Hour by hour, from ", since, "</h3>")
+            .raw("<div class=\"key\"><span><i class=\"k-sea\"></i>served or waiting</span>");
         self.html.raw("<span><i class=\"k-warn\"></i>given up</span></div>");
         chart::draw(&mut self.html, &bars, HOURS, 150.0);
     }

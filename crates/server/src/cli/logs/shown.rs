@@ -1,6 +1,8 @@
 //! How times and figures of a report look to people.
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
+use tidegate_watch::api::report::Count;
 
 /// Turns times of a report, which are in UTC, into local ones.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +71,28 @@ pub(in crate::cli) fn provider(name: &'static str) -> &'static str {
     if name == "others" { "Other servers" } else { name }
 }
 
+/// A picture of so many recipients a day in one line, a character for each day, also for those on which nothing was sent.
+pub(in crate::cli) fn picture(days: &[Count]) -> String {
+    /// Days that fit into a line; what is older is left out.
+    const DAYS_MAX: usize = 60;
+    let most = days.iter().map(|day| day.times).max().unwrap_or(0);
+    let mut picture = Vec::new();
+    let mut next: Option<Date> = None;
+    for day in days {
+        let Ok(date) = day.name.parse::<Date>() else { continue };
+        while let Some(empty) = next.filter(|next| *next < date) {
+            picture.push(' ');
+            next = empty.tomorrow().ok();
+            // A stray line with a time long ago makes no long gap.
+            picture.drain(..picture.len().saturating_sub(DAYS_MAX));
+        }
+        picture.push(block(day.times, most));
+        next = date.tomorrow().ok();
+    }
+    let first = picture.len().saturating_sub(DAYS_MAX);
+    format!("|{}|", picture.iter().skip(first).collect::<String>())
+}
+
 /// `count` and the word, in the plural unless it is one.
 pub(in crate::cli) fn counted(count: u64, word: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
@@ -84,6 +108,9 @@ mod tests {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1 000", "1 234 567"]);
         assert_eq!((percent(1, 8), percent(2, 3), percent(1, 0)), ("13%".into(), "67%".into(), "-".into()));
         assert_eq!([0, 1, 50, 100].map(|n| block(n, 100)), [' ', '▁', '▄', '█']);
+        let days = [("2026-02-27", 100), ("2026-03-02", 50)];
+        let days = days.map(|(name, times)| Count { name: name.to_owned(), times });
+        assert_eq!(picture(&days), "|█  ▄|");
         let local = LocalTime { offset_ms: 3_600_000 };
         assert_eq!(local.minute("2026-03-02T10:11:12Z"), "2026-03-02 11:11");
         assert_eq!(local.sentence("got in at 2026-03-02T10:11:12Z"), "got in at 2026-03-02 11:11");

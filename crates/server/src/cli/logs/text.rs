@@ -6,7 +6,7 @@ use tidegate_filter::check::Evidence;
 use tidegate_watch::api::report::{ActorRow, Report, Sample, Suspect};
 
 use super::advice;
-use super::shown::{self, LocalTime, block, counted, grouped, percent};
+use super::shown::{self, LocalTime, counted, grouped, percent};
 use crate::cli::table::Table;
 use crate::logs::FileRow;
 
@@ -150,17 +150,16 @@ impl Page<'_> {
     }
 
     fn timeline(&mut self, suspect: &Suspect) {
-        let days: String = {
-            let most = suspect.by_day.iter().map(|day| day.times).max().unwrap_or(0);
-            suspect.by_day.iter().map(|day| block(day.times, most)).collect()
-        };
+        let days = shown::picture(&suspect.by_day);
         if let (Some(first), Some(last)) = (suspect.by_day.first(), suspect.by_day.last())
             && suspect.by_day.len() > 2
         {
-            self.line(&format!("   days     {} |{days}| {}", first.name, last.name));
+            self.line(&format!("   days     {} {days} {}", first.name, last.name));
         }
         let since = suspect.since.as_deref().unwrap_or("");
-        let hours: Vec<_> = suspect.timeline.iter().filter(|hour| hour.hour.as_str() >= since).collect();
+        let until = suspect.until.as_deref().unwrap_or("");
+        let is_suspect = |hour: &str| hour >= since && hour.get(..until.len()).unwrap_or(hour) <= until;
+        let hours: Vec<_> = suspect.timeline.iter().filter(|hour| is_suspect(&hour.hour)).collect();
         let most = hours.iter().map(|hour| hour.recipients).max().unwrap_or(0);
         for (i, hour) in hours.iter().take(HOURS_SHOWN).enumerate() {
             let label = if i == 0 { "hours" } else { "" };
