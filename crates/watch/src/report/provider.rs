@@ -82,7 +82,9 @@ impl Saying {
             Saying::Rate => "nothing if it is rare; else limit the named senders",
             Saying::Authentication => "publish SPF, sign with DKIM, and send under the sender's own domain",
             Saying::ReverseDns => "set a PTR record that leads back to this address",
-            Saying::UnknownRecipient => "have the named senders clean their lists; one with many dead addresses is old or was bought",
+            Saying::UnknownRecipient => {
+                "have the named senders clean their lists; one with many dead addresses is old or was bought"
+            }
             Saying::RecipientLimit | Saying::Greylist => "nothing",
             Saying::Malware => "look for a hacked site or mailbox of the named senders",
             Saying::Policy => "read the example",

@@ -200,8 +200,8 @@ fn confirmation_end(text: &str) -> Option<&str> {
 }
 
 fn bit_of(key: &str) -> Option<u32> {
-    const KEYS: [&str; 16] =
-        ["R", "T", "S", "I", "X", "CV", "A", "DKIM", "Q", "QT", "DT", "RT", "PRX", "SNI", "M8S", "Ci"];
+    const KEYS: [&str; 17] =
+        ["R", "T", "S", "I", "X", "CV", "A", "DKIM", "Q", "QT", "DT", "RT", "PRX", "SNI", "M8S", "Ci", "ST"];
     let at = KEYS.iter().position(|known| *known == key)?;
     Some(1 << at)
 }
