@@ -12,6 +12,7 @@ use crate::verdict::{Action, HeaderEdit, Judgement};
 use crate::world::Known;
 
 const RESULTS: &str = "Authentication-Results";
+const STATUS: &str = "X-Tidegate-Status";
 /// Every field of our own begins so; such fields in a message from outside are forged.
 const OWN_PREFIX: &str = "x-tidegate-";
 
@@ -21,9 +22,20 @@ pub(crate) fn edits(mail: &Mail, judgement: &Judgement, own: &ServerIdentity) ->
         return Vec::new();
     }
     let mut edits = removals(mail, &own.hostname);
-    edits.push(add("X-Tidegate-Status", status(judgement)));
+    edits.push(add(STATUS, status(judgement)));
     edits.push(add(RESULTS, authentication_results(mail, &own.hostname)));
     edits
+}
+
+/// The edits of a judgement whose verdict is another one by now.
+pub(crate) fn restate(judgement: &mut Judgement) {
+    let present = status(judgement);
+    for edit in &mut judgement.edits {
+        match edit {
+            HeaderEdit::Add { name, value } if name == STATUS => value.clone_from(&present),
+            _ => {}
+        }
+    }
 }
 
 fn add(name: &str, value: String) -> HeaderEdit {

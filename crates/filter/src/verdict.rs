@@ -142,6 +142,8 @@ impl Judgement {
     pub fn without_quarantine(mut self) -> Judgement {
         self.brief.can_keep = false;
         self.verdict = crate::policy::decide(&self.brief);
+        // The message must not say of itself that it is kept back.
+        crate::headers::restate(&mut self);
         self
     }
 }
