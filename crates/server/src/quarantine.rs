@@ -12,11 +12,12 @@
 //! ```
 //!
 //! `offer` comes before the reply to DATA, `keep` when the MTA is about to let go of a recipient: only then is the message
-//! ours alone, and only then it is listed. Every step is on disk before it returns. Methods block, `offer` and `keep` do
-//! so on a thread of their own; the command line uses the same folder while the daemon runs.
+//! ours alone, and only then it is listed. Every step is on disk before it returns. Methods block, `offer`, `keep` and
+//! `admit` do so on a thread of their own; the command line uses the same folder while the daemon runs.
 
 use std::fs::File;
 use std::net::IpAddr;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -223,7 +224,8 @@ pub struct Quarantine {
 struct Inner {
     folder: PathBuf,
     config: Config,
-    index: Mutex<Connection>,
+    /// `None` until it could be opened, and after damage was met in it.
+    index: Mutex<Option<Connection>>,
     /// Size of all messages, as far as this process knows.
     octets: AtomicU64,
     /// When the files were last looked through; zero for never.
@@ -237,11 +239,16 @@ impl Quarantine {
     /// # Errors
     /// When the folder or the index cannot be used.
     pub fn open(folder: &Path, config: Config) -> Result<Quarantine, QuarantineError> {
-        files::make_folder(folder)?;
-        let index = index::open(folder, config)?;
-        let octets = AtomicU64::new(index::octets(&index)?);
-        let (folder, index, swept_ms) = (folder.to_owned(), Mutex::new(index), AtomicI64::new(0));
-        Ok(Quarantine { inner: Arc::new(Inner { folder, config, index, octets, swept_ms }) })
+        let quarantine = Quarantine::at(folder, config);
+        drop(quarantine.index()?);
+        Ok(quarantine)
+    }
+
+    /// As [`Quarantine::open`], but what cannot be opened now is tried again by each call until it can.
+    pub fn at(folder: &Path, config: Config) -> Quarantine {
+        let (folder, index) = (folder.to_owned(), Mutex::new(None));
+        let (octets, swept_ms) = (AtomicU64::new(0), AtomicI64::new(0));
+        Quarantine { inner: Arc::new(Inner { folder, config, index, octets, swept_ms }) }
     }
 
     /// Makes a durable copy of the message, not yet listed. To offer the same message again is no error.
@@ -267,7 +274,8 @@ impl Quarantine {
         work: impl FnOnce(&Quarantine) -> Result<T, QuarantineError> + Send + 'static,
     ) -> Result<T, QuarantineError> {
         let quarantine = self.clone();
-        tokio::task::spawn_blocking(move || work(&quarantine)).await.unwrap_or(Err(QuarantineError::Stopped))
+        let done = tokio::task::spawn_blocking(move || quarantine.noted(work(&quarantine)));
+        done.await.unwrap_or(Err(QuarantineError::Stopped))
     }
 
     /// As [`Quarantine::offer`], on this thread.
@@ -282,7 +290,7 @@ impl Quarantine {
             return Err(QuarantineError::Full { held_mb: held >> 20, max_mb });
         }
         files::write(&self.inner.folder, offer)?;
-        if index::insert(&mut self.index(), offer, self.inner.config)? {
+        if index::insert(&mut *self.index()?, offer, self.inner.config)? {
             self.inner.octets.fetch_add(size, Ordering::Relaxed);
         }
         Ok(())
@@ -293,7 +301,7 @@ impl Quarantine {
     /// # Errors
     /// As there.
     pub fn keep_now(&self, mta_id: &str, recipient: &ExactAddress, now: Timestamp) -> Result<Keep, QuarantineError> {
-        let index = self.index();
+        let index = self.index()?;
         let Some(place) = index::place(&index, mta_id)? else { return Ok(Keep::Gone) };
         let Some(state) = index::state(&index, &place, recipient)? else { return Ok(Keep::Gone) };
         if state.is_open() && !files::exists(&self.inner.folder, &place) {
@@ -310,7 +318,7 @@ impl Quarantine {
     /// # Errors
     /// When the index cannot be read.
     pub fn list(&self, filter: &Filter) -> Result<Vec<Item>, QuarantineError> {
-        index::list(&self.index(), filter)
+        index::list(&*self.index()?, filter)
     }
 
     /// The message `mta_id`, whatever its state; `None` if it is not known (any more).
@@ -318,7 +326,7 @@ impl Quarantine {
     /// # Errors
     /// When the index cannot be read.
     pub fn show(&self, mta_id: &str) -> Result<Option<Item>, QuarantineError> {
-        let index = self.index();
+        let index = self.index()?;
         index::place(&index, mta_id)?.map(|place| index::item(&index, &place)).transpose()
     }
 
@@ -327,7 +335,7 @@ impl Quarantine {
     /// # Errors
     /// When the file or the index cannot be read.
     pub fn message(&self, mta_id: &str) -> Result<Option<File>, QuarantineError> {
-        let place = index::place(&self.index(), mta_id)?;
+        let place = index::place(&*self.index()?, mta_id)?;
         place.map_or(Ok(None), |place| files::open(&self.inner.folder, &place))
     }
 
@@ -341,7 +349,7 @@ impl Quarantine {
         recipient: Option<&ExactAddress>,
         now: Timestamp,
     ) -> Result<usize, QuarantineError> {
-        let index = self.index();
+        let index = self.index()?;
         let Some(place) = index::place(&index, mta_id)? else { return Ok(0) };
         let deleted = match recipient {
             Some(recipient) => index::change(&index, &place, recipient, State::Kept, State::Deleted, now)?,
@@ -356,7 +364,7 @@ impl Quarantine {
     /// # Errors
     /// When the index cannot be read.
     pub fn stats(&self) -> Result<Stats, QuarantineError> {
-        index::stats(&self.index())
+        index::stats(&*self.index()?)
     }
 
     /// Removes the files of a message that nobody needs any more.
@@ -372,9 +380,46 @@ impl Quarantine {
         Ok(())
     }
 
-    fn index(&self) -> MutexGuard<'_, Connection> {
+    /// The index, opened if it is not open yet.
+    fn index(&self) -> Result<Index<'_>, QuarantineError> {
+        let Inner { folder, config, octets, .. } = &*self.inner;
         // A transaction that was not committed is rolled back when it is dropped, by a panic as well.
-        self.inner.index.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut guard = self.inner.index.lock().unwrap_or_else(PoisonError::into_inner);
+        if guard.is_none() {
+            files::make_folder(folder)?;
+            let opened = index::open(folder, *config)?;
+            octets.store(index::octets(&opened)?, Ordering::Relaxed);
+            *guard = Some(opened);
+        }
+        Ok(Index(guard))
+    }
+
+    /// Closes an index in which damage was met, so that the next call opens it anew and sets it aside.
+    fn noted<T>(&self, result: Result<T, QuarantineError>) -> Result<T, QuarantineError> {
+        if let Err(QuarantineError::Index(error)) = &result
+            && index::is_damage(error)
+        {
+            tracing::error!(%error, "the index of the quarantine is damaged");
+            *self.inner.index.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        result
+    }
+}
+
+/// The open index, for as long as nobody else of this process may use it.
+struct Index<'a>(MutexGuard<'a, Option<Connection>>);
+
+impl Deref for Index<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.0.as_ref().expect("it was opened under this very lock")
+    }
+}
+
+impl DerefMut for Index<'_> {
+    fn deref_mut(&mut self) -> &mut Connection {
+        self.0.as_mut().expect("it was opened under this very lock")
     }
 }
 

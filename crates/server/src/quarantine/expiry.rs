@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use rusqlite::params;
 use serde::Serialize;
 
+use super::files::Claim;
 use super::index::{self, Place, number};
 use super::{Item, Quarantine, QuarantineError, State, days, files};
 
@@ -38,12 +39,16 @@ impl Quarantine {
     /// # Errors
     /// When index or files cannot be used; what was done until then stays done.
     pub fn expire(&self, now: Timestamp) -> Result<Expiry, QuarantineError> {
+        self.noted(self.expire_now(now))
+    }
+
+    fn expire_now(&self, now: Timestamp) -> Result<Expiry, QuarantineError> {
         let settled = self.settle_releases(now)?;
         let unseen = self.forget_unseen(now)?;
         let expired = self.expire_kept(now)?;
         self.forget_history(now)?;
         let rubbish = if self.may_sweep(now) { self.sweep_files()? } else { 0 };
-        self.inner.octets.store(index::octets(&self.index())?, Ordering::Relaxed);
+        self.inner.octets.store(index::octets(&*self.index()?)?, Ordering::Relaxed);
         Ok(Expiry { expired, unseen, settled, rubbish })
     }
 
@@ -62,11 +67,13 @@ impl Quarantine {
     fn sweep_files(&self) -> Result<u64, QuarantineError> {
         // The index is taken anew for each file: offers do not wait for the whole sweep.
         files::sweep(&self.inner.folder, RUBBISH_AFTER, |day, id| {
-            let index = self.index();
-            match index::place(&index, id)? {
-                Some(place) => Ok(place.day == day && index::is_open(&index, &place)?),
-                None => Ok(false),
-            }
+            let index = self.index()?;
+            Ok(match index::place(&index, id)? {
+                Some(place) if place.day != day => Claim::Unknown,
+                Some(place) if index::is_open(&index, &place)? => Claim::Needed,
+                Some(_) => Claim::Done,
+                None => Claim::Unknown,
+            })
         })
     }
 
@@ -76,7 +83,7 @@ impl Quarantine {
     /// When the index cannot be read.
     pub fn expiring(&self, now: Timestamp) -> Result<Vec<Item>, QuarantineError> {
         let until = now.saturating_add(days(self.inner.config.notice_days)).unwrap_or(Timestamp::MAX);
-        let index = self.index();
+        let index = self.index()?;
         let mut select = index.prepare_cached(
             "SELECT i.item, i.mta_id, i.day, i.octets FROM items i WHERE NOT i.noticed AND i.expires_ms <= ?1
              AND EXISTS (SELECT 1 FROM recipients r WHERE r.item = i.item AND r.state = ?2) ORDER BY i.item",
@@ -91,7 +98,7 @@ impl Quarantine {
     /// # Errors
     /// When the index cannot be written.
     pub fn noticed(&self, items: &[Item]) -> Result<(), QuarantineError> {
-        let mut index = self.index();
+        let mut index = self.index()?;
         let transaction = index.transaction()?;
         for item in items {
             transaction.execute("UPDATE items SET noticed = 1 WHERE mta_id = ?1", [&item.id])?;
@@ -102,7 +109,7 @@ impl Quarantine {
     /// Forgets messages that were only ever offered: the MTA has delivered them, or refused them after all.
     fn forget_unseen(&self, now: Timestamp) -> Result<usize, QuarantineError> {
         let before = now.saturating_sub(days(self.inner.config.unseen_days)).unwrap_or(Timestamp::MIN);
-        let mut index = self.index();
+        let mut index = self.index()?;
         let transaction = index.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let rows = "DELETE FROM recipients WHERE state = ?1 AND since_ms <= ?2";
         let unseen = transaction.execute(rows, params![number(State::Offered), before.as_millisecond()])?;
@@ -125,7 +132,7 @@ impl Quarantine {
     }
 
     fn expire_kept(&self, now: Timestamp) -> Result<Vec<Item>, QuarantineError> {
-        let index = self.index();
+        let index = self.index()?;
         let due: Vec<Place> = {
             let mut select = index.prepare_cached(
                 "SELECT DISTINCT i.item, i.mta_id, i.day, i.octets FROM recipients r JOIN items i USING (item)
@@ -145,7 +152,7 @@ impl Quarantine {
 
     fn forget_history(&self, now: Timestamp) -> Result<(), QuarantineError> {
         let before = now.saturating_sub(HISTORY).unwrap_or(Timestamp::MIN).as_millisecond();
-        let mut index = self.index();
+        let mut index = self.index()?;
         let transaction = index.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let old: Vec<i64> = {
             let mut select = transaction.prepare_cached(

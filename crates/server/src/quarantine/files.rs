@@ -189,11 +189,23 @@ pub(super) fn sidecars(folder: &Path) -> Result<Vec<(Sidecar, u64)>, QuarantineE
     Ok(found)
 }
 
-/// Removes files that belong to no open message and are older than `age`, and folders that are empty. Returns how many.
+/// What the index says of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// Its message is open for someone.
+    Needed,
+    /// Nobody needs its message any more; the process that said so was killed before it could remove the file.
+    Done,
+    /// It belongs to no message. The index is written after the file, so this may only be true yet.
+    Unknown,
+}
+
+/// Removes files that nobody needs any more, those that belong to nothing once they are older than `age`, and folders that are
+/// empty. Returns how many.
 pub(super) fn sweep(
     folder: &Path,
     age: std::time::Duration,
-    is_needed: impl Fn(&str, &str) -> Result<bool, QuarantineError>,
+    claim: impl Fn(&str, &str) -> Result<Claim, QuarantineError>,
 ) -> Result<u64, QuarantineError> {
     let mut removed = 0;
     for day in days(folder)? {
@@ -205,7 +217,8 @@ pub(super) fn sweep(
             let is_old =
                 || entry.metadata().and_then(|m| m.modified()).is_ok_and(|t| t.elapsed().is_ok_and(|e| e >= age));
             let is_unfinished = path.extension().is_some_and(|extension| extension == "new");
-            if is_old() && (is_unfinished || !is_needed(&name, id)?) {
+            let claim = if is_unfinished { Claim::Unknown } else { claim(&name, id)? };
+            if claim == Claim::Done || (claim == Claim::Unknown && is_old()) {
                 remove_file(&path)?;
                 removed += 1;
             }

@@ -131,7 +131,7 @@ fn has_schema(index: &Connection) -> Result<bool, rusqlite::Error> {
     }
 }
 
-fn is_damage(error: &rusqlite::Error) -> bool {
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 

@@ -74,17 +74,17 @@ impl Quarantine {
         now: Timestamp,
         inject: impl FnOnce(Handed) -> Result<(), E>,
     ) -> Result<Result<Outcome, E>, QuarantineError> {
-        let Some(place) = index::place(&self.index(), mta_id)? else { return Ok(Ok(Outcome::NotKept)) };
+        let Some(place) = index::place(&*self.index()?, mta_id)? else { return Ok(Ok(Outcome::NotKept)) };
         let Some(message) = files::open(&self.inner.folder, &place)? else { return Ok(Ok(Outcome::NotKept)) };
         let token = format!("{mta_id}.{}", secret()?);
-        if let Some(outcome) = begin(&self.index(), &place, recipient, &token, now)? {
+        if let Some(outcome) = begin(&*self.index()?, &place, recipient, &token, now)? {
             return Ok(Ok(outcome));
         }
-        let (sender, recipient) = addresses(&self.index(), &place, recipient)?;
+        let (sender, recipient) = addresses(&*self.index()?, &place, recipient)?;
         let header = format!("{FIELD}: {token}");
         // The lock is free meanwhile: the MTA asks the daemon about this very message.
         let injected = inject(Handed { sender, recipient, header, message });
-        let index = self.index();
+        let index = self.index()?;
         let state = if injected.is_ok() { State::Released } else { State::Kept };
         // By the token: this release may have been settled, and another begun, if it took too long.
         index.execute(
@@ -99,8 +99,17 @@ impl Quarantine {
     ///
     /// # Errors
     /// When the index cannot be used: the MTA must not take the message now.
-    pub fn admit(&self, token: &str) -> Result<Admission, QuarantineError> {
-        let index = self.index();
+    pub async fn admit(&self, token: &str) -> Result<Admission, QuarantineError> {
+        let token = token.to_owned();
+        self.apart(move |quarantine| quarantine.admit_now(&token)).await
+    }
+
+    /// As [`Quarantine::admit`], on this thread.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn admit_now(&self, token: &str) -> Result<Admission, QuarantineError> {
+        let index = self.index()?;
         let admitted = index.execute(
             "UPDATE recipients SET is_admitted = 1 WHERE token = ?1 AND state = ?2 AND NOT is_admitted",
             params![token, number(State::Releasing)],
@@ -116,7 +125,7 @@ impl Quarantine {
 
     /// Settles releases that were cut off: those the MTA asked about are released, the others are kept. Returns how many.
     pub(super) fn settle_releases(&self, now: Timestamp) -> Result<usize, QuarantineError> {
-        let index = self.index();
+        let index = self.index()?;
         let started = now.saturating_sub(RELEASE_MAX).unwrap_or(Timestamp::MIN).as_millisecond();
         let cut_off: Vec<Place> = {
             let mut select = index.prepare_cached(

@@ -107,12 +107,12 @@ fn a_release_happens_once() {
         let token = handed.header.strip_prefix("X-Tidegate-Released: ").unwrap();
         let busy = quarantine.release("a1", &b, at(2), |_| Ok::<(), ()>(())).unwrap();
         assert_eq!(busy, Ok(Outcome::Busy));
-        assert_eq!(quarantine.admit(token).unwrap(), Admission::First { mta_id: "a1".into() });
-        assert_eq!(quarantine.admit(token).unwrap(), Admission::Again);
+        assert_eq!(quarantine.admit_now(token).unwrap(), Admission::First { mta_id: "a1".into() });
+        assert_eq!(quarantine.admit_now(token).unwrap(), Admission::Again);
         Ok::<(), ()>(())
     };
     assert_eq!(quarantine.release("a1", &b, at(2), inject).unwrap(), Ok(Outcome::Released));
-    assert_eq!(quarantine.admit("a1.forged").unwrap(), Admission::Unknown);
+    assert_eq!(quarantine.admit_now("a1.forged").unwrap(), Admission::Unknown);
     let again = quarantine.release("a1", &b, at(3), |_| Ok::<(), ()>(())).unwrap();
     assert_eq!(again, Ok(Outcome::Already));
     assert_eq!(quarantine.keep_now("a1", &b, at(3)).unwrap(), Keep::Kept, "the MTA is still to let go");
@@ -134,7 +134,7 @@ fn a_release_that_was_cut_off_is_settled() {
         let cut_off = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             quarantine.release("a1", &address("b@here.test"), at(1), |handed| -> Result<(), ()> {
                 if is_admitted {
-                    quarantine.admit(handed.header.split_once(": ").unwrap().1).unwrap();
+                    quarantine.admit_now(handed.header.split_once(": ").unwrap().1).unwrap();
                 }
                 panic!("as if killed")
             })
@@ -273,6 +273,24 @@ fn rubbish_goes() {
     assert_eq!(quarantine.expire(at(2)).unwrap().rubbish, 0, "looked through a moment ago");
     assert_eq!(quarantine.expire(at(7)).unwrap().rubbish, 3);
     assert_eq!(files_in(folder.path()), 2);
+}
+
+/// A process that is killed between closing a message and removing its files leaves them: the next look takes them, however
+/// young they are.
+#[test]
+fn files_of_a_closed_message_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let quarantine = open(folder.path());
+    quarantine.offer_now(&offer("m1", &["b@here.test"])).unwrap();
+    quarantine.keep_now("m1", &address("b@here.test"), at(0)).unwrap();
+    let day = folder.path().join("2025-10-09");
+    let copies: Vec<_> = std::fs::read_dir(&day).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let octets: Vec<_> = copies.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    assert_eq!(quarantine.delete("m1", None, at(0)).unwrap(), 1);
+    std::fs::create_dir_all(&day).unwrap();
+    copies.iter().zip(octets).for_each(|(path, octets)| std::fs::write(path, octets).unwrap());
+    assert_eq!(quarantine.expire(at(1)).unwrap().rubbish, 2);
+    assert_eq!(files_in(folder.path()), 0);
 }
 
 /// The MTA may be told to let go of a message only while the file is really there.

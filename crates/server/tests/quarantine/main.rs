@@ -126,7 +126,7 @@ impl Seen {
                 "released" => Some(State::Released),
                 "deleted" => Some(State::Deleted),
                 "inject" => {
-                    if matches!(daemon.admit(rest).unwrap(), Admission::First { .. }) {
+                    if matches!(daemon.admit_now(rest).unwrap(), Admission::First { .. }) {
                         self.taken.push(rest.split('.').next().unwrap().to_owned());
                     }
                     // The child may be dead already.

@@ -210,7 +210,7 @@ async fn at_data(daemon: &Arc<Daemon>, ask: &Ask, name: &str, slot: &mut Slot, b
             return Answered::accept();
         }
     };
-    if let Some(answer) = from_quarantine(daemon, ask, &message) {
+    if let Some(answer) = from_quarantine(daemon, ask, &message).await {
         return Answered::only(answer);
     }
     catch_up_mail(daemon, ask, slot).await;
@@ -233,12 +233,12 @@ async fn read(daemon: &Arc<Daemon>, ask: &Ask, mail: &Mail) -> Result<Arc<Messag
 }
 
 /// A message that a person released comes back as a local submission of root and is let through once, whatever it scores.
-fn from_quarantine(daemon: &Daemon, ask: &Ask, message: &Message) -> Option<Answer> {
+async fn from_quarantine(daemon: &Daemon, ask: &Ask, message: &Message) -> Option<Answer> {
     if !matches!(ask.origin, Origin::Local { uid: Some(0), .. }) {
         return None;
     }
     let token = message.header(FIELD)?.decoded().trim().to_owned();
-    match daemon.conclude.quarantine().admit(&token) {
+    match daemon.conclude.quarantine().admit(&token).await {
         Ok(Admission::First { .. }) => Some(Answer::new(Action::Accept)),
         Ok(Admission::Again) => {
             let mut answer = Answer::new(Action::Reject);

@@ -71,10 +71,10 @@ impl Disk {
 
     /// Opens the file and shows its rows; a damaged one is set aside and a fresh one begun.
     pub(super) fn open(&mut self, shared: &Shared) -> Result<(), Failure> {
-        let opened = match self.try_open() {
+        let opened = match self.try_begin_or_open() {
             Err(Failure::Damaged(reason)) => {
                 self.set_aside(shared, &reason)?;
-                self.try_open()
+                self.try_begin_or_open()
             }
             other => other,
         };
@@ -82,6 +82,17 @@ impl Disk {
         self.database = Some(database);
         shared.show(Some(snapshot));
         Ok(())
+    }
+
+    /// Opens the file or begins one. One that could not be begun, for want of room, is no store and goes again: set aside, it
+    /// would push out those that hold something.
+    fn try_begin_or_open(&self) -> Result<(Database, Snapshot), Failure> {
+        let is_new = std::fs::metadata(&self.path).map_or(true, |file| file.len() == 0);
+        let opened = self.try_open();
+        if is_new && opened.is_err() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+        opened
     }
 
     fn try_open(&self) -> Result<(Database, Snapshot), Failure> {

@@ -203,7 +203,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     /// Whatever becomes of the file's octets: the store opens, takes writes, and a row it shows is a row that was written
-    /// or none at all; a read that meets damage is unavailable, and the file is replaced.
+    /// or none at all; a read that meets damage is unavailable, and the file is replaced. Damage in a page that nothing has
+    /// read yet may be met as late as at the next opening: then the file is set aside with all that is in it, and that is told.
     #[test]
     fn damage_never_stops_the_store(
         strikes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..400),
@@ -239,6 +240,8 @@ proptest! {
         drop(store);
         let store = Embedded::open(&path, &[&TABLE]).unwrap();
         let row = runtime.block_on(store.get(&TABLE, b"new", at(3))).unwrap();
-        prop_assert_eq!(row.as_deref(), Some(&b"row"[..]));
+        if store.health().set_aside.is_empty() {
+            prop_assert_eq!(row.as_deref(), Some(&b"row"[..]));
+        }
     }
 }
