@@ -26,6 +26,8 @@ pub enum Request {
     Status,
     /// Read the configuration and the own lists again.
     Reload,
+    /// Block entries that the reputation of senders speaks for, as lines of the own lists.
+    Proposals,
 }
 
 /// The daemon's answer.

@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use rustix::fs::FlockOperation;
+use serde_json::Value;
 use tidegate_filter::checks::lists::{Entry, Scope, Side, Subject};
 use tidegate_filter::panel::Account;
 use tidegate_mail::{Address, Domain};
@@ -27,6 +28,15 @@ pub(super) enum Verb {
         /// What kind it is, where its form does not tell.
         #[arg(long, value_name = "KIND", value_parser = KINDS)]
         kind: Option<String>,
+    },
+    /// Shows block entries that the record of a sender speaks for, each with what it sent and when the entry would end.
+    Propose {
+        /// Add them.
+        #[arg(long)]
+        apply: bool,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
     },
     /// Shows the entries.
     Show {
@@ -96,13 +106,47 @@ pub(super) fn run(config_path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
             }
             removed.iter().for_each(|entry| println!("removed: {entry}"));
         }
-        Verb::Show { json } => show(&config, *json)?,
+        Verb::Propose { apply, json } => return propose(&config, *apply, *json),
+        Verb::Show { json } => print(&read_lists(&config.lists_path())?, *json),
     }
     Ok(Ended::Done)
 }
 
-fn show(config: &Config, json: bool) -> anyhow::Result<()> {
-    for entry in read_lists(&config.lists_path())? {
+/// What the daemon proposes, without what the administrator has decided already.
+fn propose(config: &Config, apply: bool, json: bool) -> anyhow::Result<Ended> {
+    let lines = match control::ask(&config.state.control_socket(), &Request::Proposals) {
+        Ok(lines) => lines,
+        Err(error @ AskError::NotRunning { .. }) => {
+            eprintln!("tidegate: {error}");
+            return Ok(Ended::Unavailable);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let lines = lines.as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut proposed: Vec<Entry> = lines.map(str::parse).collect::<Result<_, _>>()?;
+    let now = Timestamp::now();
+    let decide = |entries: &[Entry], proposed: &mut Vec<Entry>| {
+        let is_known = |entry: &Entry| {
+            let same = entries.iter().filter(|other| other.subject == entry.subject);
+            same.into_iter().any(|other| other.until.is_none_or(|until| until > now))
+        };
+        proposed.retain(|entry| !is_known(entry));
+    };
+    if apply {
+        change(config, |entries| {
+            decide(entries, &mut proposed);
+            entries.extend(proposed.iter().cloned());
+            !proposed.is_empty()
+        })?;
+    } else {
+        decide(&read_lists(&config.lists_path())?, &mut proposed);
+    }
+    print(&proposed, json);
+    Ok(Ended::Done)
+}
+
+fn print(entries: &[Entry], json: bool) {
+    for entry in entries {
         if json {
             let line = serde_json::json!({
                 "side": entry.side.to_string(), "subject": entry.subject.to_string(), "scope": entry.scope.to_string(),
@@ -113,7 +157,6 @@ fn show(config: &Config, json: bool) -> anyhow::Result<()> {
             println!("{entry}");
         }
     }
-    Ok(())
 }
 
 fn subject(text: &str, kind: Option<&str>) -> anyhow::Result<Subject> {
