@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tidegate_filter::blocklists::Health;
 use tidegate_filter::engine::Engine;
-use tidegate_filter::tables;
 use tidegate_filter::world::{Clock, World};
+use tidegate_filter::{reputation, tables};
 use tokio::sync::Mutex;
 
 use crate::conclude::Conclude;
@@ -20,12 +20,15 @@ use crate::config::Config;
 use crate::control::{Request, Response};
 use crate::frontends::exim::Slot;
 use crate::panels::Live;
+use crate::quarantine::QuarantineError;
 use crate::rules;
 use crate::sessions::Sessions;
 use crate::stores::embedded::Embedded;
 
 /// DNS lists that `tidegate status` shows.
 const LISTS_SHOWN_MAX: usize = 200;
+/// Senders of spam whose records are read for proposals.
+const SPAMMERS_READ_MAX: usize = 20_000;
 
 /// What all front-ends share.
 pub struct Daemon {
@@ -128,6 +131,18 @@ impl Daemon {
                 Ok(()) => Response::Done(Value::Null),
                 Err(error) => Response::Failed(format!("{error:#}")),
             },
+            Request::Proposals => self.proposals().await,
+        }
+    }
+
+    async fn proposals(&self) -> Response {
+        let now = self.world.clock.now();
+        match reputation::records_of_spammers(&*self.world.store, now, SPAMMERS_READ_MAX).await {
+            Ok(records) => {
+                let entries = reputation::proposals(&records, now);
+                Response::Done(entries.iter().map(ToString::to_string).collect())
+            }
+            Err(unavailable) => Response::Failed(format!("the reputation of senders is not known: {unavailable}")),
         }
     }
 
@@ -149,8 +164,24 @@ impl Daemon {
             },
             "rules": self.rules.status(),
             "journal": self.conclude.journal().health(),
+            "quarantine": self.quarantine_status().await,
             "lists": self.list_health().await,
         })
+    }
+
+    /// How much is kept back, and how much of it expires soon and nobody has been told.
+    async fn quarantine_status(&self) -> Value {
+        let quarantine = self.conclude.quarantine().clone();
+        let now = self.world.clock.now();
+        let asked = tokio::task::spawn_blocking(move || Ok((quarantine.stats()?, quarantine.expiring(now)?)));
+        let answer: Result<_, QuarantineError> = asked.await.unwrap_or(Err(QuarantineError::Stopped));
+        match answer {
+            Ok((stats, expiring)) => json!({
+                "kept": stats.kept, "offered": stats.offered, "octets": stats.octets, "expiring": expiring.len(),
+                "first_expires": expiring.first().map(|item| item.expires), "trouble": null,
+            }),
+            Err(error) => json!({ "trouble": error.to_string() }),
+        }
     }
 
     /// Each DNS list that was asked, and whether it can be relied on.

@@ -52,6 +52,10 @@ pub(super) struct List {
     /// At most so many.
     #[arg(long, default_value_t = LIMIT)]
     limit: usize,
+    /// Only what will be deleted soon and has not been shown in this way before, the next one first. The alarm in `tidegate
+    /// status` is off then.
+    #[arg(long, conflicts_with_all = ["rcpt", "from", "all", "limit", "json"])]
+    expiring: bool,
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
@@ -68,7 +72,16 @@ pub(super) struct Which {
 
 pub(super) fn run(config_path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
     let config = Config::read(config_path)?;
-    let quarantine = Quarantine::open(&config.quarantine_folder(), config.quarantine)?;
+    let folder = config.quarantine_folder();
+    if !folder.is_dir() {
+        // Nothing was ever kept. Made by root, the folder would not be the daemon's.
+        return Ok(match verb {
+            Verb::List(_) => Ended::Done,
+            Verb::Show { id, .. } => unknown(id),
+            Verb::Release(which) | Verb::Delete(which) => unknown(&which.id),
+        });
+    }
+    let quarantine = Quarantine::open(&folder, config.quarantine)?;
     match verb {
         Verb::List(list) => list.run(&quarantine),
         Verb::Show { id, raw, json } => show(&quarantine, id, *raw, *json),
@@ -84,6 +97,13 @@ pub(super) fn run(config_path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
 
 impl List {
     fn run(&self, quarantine: &Quarantine) -> anyhow::Result<Ended> {
+        let soon = quarantine.expiring(Timestamp::now())?;
+        if self.expiring {
+            soon.iter().for_each(|item| print_line(item, true));
+            quarantine.noticed(&soon)?;
+            return Ok(Ended::Done);
+        }
+        let is_soon = |item: &Item| soon.iter().any(|other| other.id == item.id);
         let filter = Filter {
             recipient: self.rcpt.clone(),
             sender: self.from.clone(),
@@ -95,20 +115,23 @@ impl List {
             if self.json {
                 println!("{}", serde_json::to_string(&item)?);
             } else {
-                print_line(&item);
+                print_line(&item, is_soon(&item));
             }
         }
         Ok(Ended::Done)
     }
 }
 
-fn print_line(item: &Item) {
+fn print_line(item: &Item, expires_soon: bool) {
     let recipients: Vec<&str> = item.recipients.iter().map(|held| held.address.as_str()).collect();
     let score = item.recipients.iter().map(|held| held.score).max().unwrap_or_default();
     let received = item.received.strftime("%Y-%m-%d %H:%M");
     let sender = if item.sender.is_empty() { "<>" } else { &item.sender };
     let subject = shown(item.subject.as_deref().unwrap_or_default());
-    println!("{}  {received}  {score:>6}  {} -> {}  {subject}", item.id, shown(sender), shown(&recipients.join(", ")));
+    let end =
+        if expires_soon { item.expires.strftime("  (deleted at %Y-%m-%d %H:%M)").to_string() } else { String::new() };
+    let recipients = shown(&recipients.join(", "));
+    println!("{}  {received}  {score:>6}  {} -> {recipients}  {subject}{end}", item.id, shown(sender));
 }
 
 fn show(quarantine: &Quarantine, id: &str, raw: bool, json: bool) -> anyhow::Result<Ended> {
@@ -119,7 +142,7 @@ fn show(quarantine: &Quarantine, id: &str, raw: bool, json: bool) -> anyhow::Res
     } else if json {
         println!("{}", serde_json::to_string(&item)?);
     } else {
-        print_line(&item);
+        print_line(&item, false);
         println!("record {}, {} octets, expires {}", item.record, item.octets, item.expires);
         for held in &item.recipients {
             println!(

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate_filter::check::Evidence;
 
 use super::Ended;
@@ -12,7 +12,7 @@ use crate::installer;
 
 pub(super) fn run(config_path: &Path, json: bool) -> anyhow::Result<Ended> {
     let config = Config::read(config_path)?;
-    let status = match control::ask(&config.state.control_socket(), &Request::Status) {
+    let mut status = match control::ask(&config.state.control_socket(), &Request::Status) {
         Ok(status) => status,
         Err(error @ AskError::NotRunning { .. }) => {
             eprintln!("tidegate: {error}");
@@ -20,22 +20,24 @@ pub(super) fn run(config_path: &Path, json: bool) -> anyhow::Result<Ended> {
         }
         Err(error) => return Err(error.into()),
     };
-    if json {
-        println!("{status}");
-        return Ok(Ended::Done);
-    }
-    print(&status);
     let mut alarms = alarms(&status);
     alarms.extend(installer::alarm(&config.exim.socket, &config.exim_snapshots()));
-    if let Some(missing) = installer::missing_in_log(&config.exim.program) {
-        println!("note: Exim's log_selector lacks {missing}");
+    let missing_in_log = installer::missing_in_log(&config.exim.program);
+    if json {
+        if let Some(status) = status.as_object_mut() {
+            status.insert("alarms".to_owned(), json!(alarms));
+            status.insert("log_selector_lacks".to_owned(), json!(missing_in_log));
+        }
+        println!("{status}");
+    } else {
+        print(&status);
+        missing_in_log.iter().for_each(|missing| println!("note: Exim's log_selector lacks {missing}"));
+        alarms.iter().for_each(|alarm| println!("! {alarm}"));
+        if alarms.is_empty() {
+            println!("nothing to look at");
+        }
     }
-    if alarms.is_empty() {
-        println!("nothing to look at");
-        return Ok(Ended::Done);
-    }
-    alarms.iter().for_each(|alarm| println!("! {alarm}"));
-    Ok(Ended::Found)
+    Ok(if alarms.is_empty() { Ended::Done } else { Ended::Found })
 }
 
 fn print(status: &Value) {
@@ -79,6 +81,10 @@ fn alarms(status: &Value) -> Vec<String> {
     for aside in status.pointer("/store/set_aside").and_then(Value::as_array).into_iter().flatten() {
         alarms.push(format!("a damaged store was set aside: {aside}"));
     }
+    for aside in status.pointer("/journal/set_aside").and_then(Value::as_array).into_iter().flatten() {
+        alarms.push(format!("a damaged day of the journal was set aside: {aside}"));
+    }
+    alarms.extend(quarantine_alarms(status));
     for (zone, health) in status.get("lists").and_then(Value::as_object).into_iter().flatten() {
         if let Some(cause) = health.get("cause").and_then(Value::as_str) {
             alarms.push(format!("DNS list {zone} is switched off: {cause}"));
@@ -88,6 +94,11 @@ fn alarms(status: &Value) -> Vec<String> {
         let cause = Evidence::from(cause.as_str().unwrap_or_default());
         alarms.push(format!("the rule files are broken, and what was read before stays in use: {cause}"));
     }
+    let count = |place: &str| status.pointer(place).and_then(Value::as_u64).unwrap_or(0);
+    let dropped = count("/journal/dropped");
+    if dropped > 0 {
+        alarms.push(format!("{dropped} records did not get into the journal since the start"));
+    }
     for (counter, meaning) in [
         ("unreadable_asks", "asks that could not be read and were accepted"),
         ("failed_asks", "asks that failed and were accepted"),
@@ -96,10 +107,25 @@ fn alarms(status: &Value) -> Vec<String> {
         ("unrecorded", "verdicts that could not be recorded"),
         ("unwritten", "changes of state that could not be stored"),
     ] {
-        let count = status.pointer(&format!("/counters/{counter}")).and_then(Value::as_u64).unwrap_or(0);
+        let count = count(&format!("/counters/{counter}"));
         if count > 0 {
             alarms.push(format!("{count} {meaning} since the start"));
         }
+    }
+    alarms
+}
+
+fn quarantine_alarms(status: &Value) -> Vec<String> {
+    let mut alarms = Vec::new();
+    if let Some(trouble) = status.pointer("/quarantine/trouble").and_then(Value::as_str) {
+        alarms.push(trouble.to_owned());
+    }
+    let expiring = status.pointer("/quarantine/expiring").and_then(Value::as_u64).unwrap_or(0);
+    if expiring > 0 {
+        let first = status.pointer("/quarantine/first_expires").and_then(Value::as_str).unwrap_or_default();
+        alarms.push(format!(
+            "{expiring} messages in the quarantine will be deleted soon, the first at {first}; see `tidegate quarantine list --expiring`"
+        ));
     }
     alarms
 }
