@@ -154,7 +154,7 @@ fn cpanel() {
 
     // The panel's update brings a new template and builds anew; the panel's editor writes the file without comments.
     server.edit("usr/local/cpanel/etc/exim.conf.template", |text| {
-        text.replace("message_size", "queue_only_load = 20\nmessage_size")
+        text.replace("message_size", "timeout_frozen_after = 5d\nmessage_size")
     });
     server.edit("etc/exim.conf.local", |text| {
         text.lines().filter(|line| !line.starts_with('#')).map(|l| format!("{l}\n")).collect()
@@ -171,7 +171,7 @@ fn cpanel() {
     server.lab.restart_exim().unwrap();
     server.prove_that_both_are_heard(&ALL_STAGES);
 
-    server.edit("usr/local/cpanel/etc/exim.conf.template", |text| text.replace("queue_only_load = 20\n", ""));
+    server.edit("usr/local/cpanel/etc/exim.conf.template", |text| text.replace("timeout_frozen_after = 5d\n", ""));
     let (said, good) = server.exim(&["uninstall"]);
     assert!(good, "{said}");
     fs::remove_file(restarts).unwrap();
@@ -236,14 +236,14 @@ fn directadmin() {
 
     // `da build exim_conf` writes exim.conf anew; the files it includes stay.
     server.edit("etc/exim.conf", |text| {
-        text.replace("helo_allow_chars = _\n", "helo_allow_chars = _\nqueue_only_load = 20\n")
+        text.replace("helo_allow_chars = _\n", "helo_allow_chars = _\ntimeout_frozen_after = 5d\n")
     });
     let (said, good) = server.exim(&["check"]);
     assert!(good, "{said}");
     server.lab.restart_exim().unwrap();
     server.prove_that_both_are_heard(&DIRECTADMIN_STAGES);
 
-    server.edit("etc/exim.conf", |text| text.replace("queue_only_load = 20\n", ""));
+    server.edit("etc/exim.conf", |text| text.replace("timeout_frozen_after = 5d\n", ""));
     let (said, good) = server.exim(&["uninstall", "--no-restart"]);
     assert!(good, "{said}");
     server.lab.restart_exim().unwrap();
