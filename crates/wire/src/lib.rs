@@ -3,3 +3,4 @@
 //! One module a protocol; a front-end of the server reads and writes the bytes.
 
 pub mod exim;
+pub mod spamd;
