@@ -201,6 +201,11 @@ impl Engine {
         Session::open(Arc::clone(self), client, world, given).await
     }
 
+    /// The name of this server.
+    pub fn hostname(&self) -> &Domain {
+        &self.identity.hostname
+    }
+
     fn is_trusted(&self, client: &Client) -> bool {
         let of_ip = |ip| self.identity.trusted_relays.iter().any(|net| net.contains(&ip));
         client.ip().is_some_and(of_ip)

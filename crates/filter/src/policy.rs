@@ -99,6 +99,10 @@ pub struct Brief {
     pub caps: BTreeMap<Group, Score>,
     /// Whether there is a quarantine that takes messages now; without one, what would be kept back is tagged.
     pub can_keep: bool,
+    /// Whether whoever asks only hears what we think, and does with the message what it likes: what would be refused or kept
+    /// back is spam, and nobody is told to wait.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub advises: bool,
     /// Findings that count for every recipient, in the order of the checks.
     pub findings: Vec<Weighed>,
     /// What could not be known.
@@ -213,7 +217,12 @@ pub fn decide(brief: &Brief) -> Verdict {
     if brief.recipients.is_empty() {
         return decide_without_recipients(brief);
     }
-    let ruled: Vec<Ruling> = brief.recipients.iter().map(|recipient| rule(brief, recipient)).collect();
+    let ruled = brief.recipients.iter().map(|recipient| (recipient, rule(brief, recipient)));
+    let ruled: Vec<Ruling> = if brief.advises {
+        ruled.map(|(recipient, ruling)| advice(recipient, ruling)).collect()
+    } else {
+        ruled.map(|(_, ruling)| ruling).collect()
+    };
     let mildest = ruled.iter().min_by_key(|ruling| ruling.action);
     let (action, reply) = match mildest {
         Some(ruling) if ruling.action.is_refusal() => (ruling.action, ruling.reply.clone()),
@@ -231,6 +240,16 @@ pub fn decide(brief: &Brief) -> Verdict {
         until: ruling.until,
     });
     Verdict { stage: brief.stage, action, reply, recipients: verdicts.collect() }
+}
+
+/// A ruling for a caller that carries out none: spam or not.
+fn advice(recipient: &RecipientBrief, ruling: Ruling) -> Ruling {
+    let is_spam = match ruling.action {
+        Action::Greylist | Action::Defer => recipient.thresholds.tag.is_some_and(|tag| ruling.score >= tag),
+        action => action.is_spam(),
+    };
+    let action = if is_spam { Action::Tag } else { Action::Accept };
+    Ruling { action, reply: Reply::ok(), until: None, ..ruling }
 }
 
 /// What a recipient's action becomes when another recipient's policy takes the message: it can no longer be refused to the

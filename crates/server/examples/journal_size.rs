@@ -255,6 +255,7 @@ fn brief(stage: Stage, findings: Vec<Weighed>, recipients: Vec<RecipientBrief>) 
         refuse_at: Stage::Rcpt,
         submits: false,
         can_keep: true,
+        advises: false,
         caps,
         findings,
         gaps: Vec::new(),

@@ -33,6 +33,9 @@ pub struct Config {
     /// The front-end for Exim.
     #[serde(default)]
     pub exim: frontends::exim::Config,
+    /// The front-end for clients of SpamAssassin's spamd.
+    #[serde(default)]
+    pub spamd: frontends::spamd::Config,
     /// Name resolution.
     #[serde(default)]
     pub dns: dns::Config,

@@ -22,4 +22,5 @@ pub mod rule_files;
 pub mod rules;
 pub mod sessions;
 pub mod stores;
+mod traces;
 mod upkeep;

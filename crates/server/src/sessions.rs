@@ -136,7 +136,7 @@ fn network(ip: IpAddr) -> IpNet {
 }
 
 /// A name nobody can guess, of letters and digits: it stands in SMTP replies, where people may see it.
-fn fresh_name() -> String {
+pub(crate) fn fresh_name() -> String {
     let mut octets = [0; 8];
     // Without random octets two sessions could get one name; the counter of the clock still keeps them apart.
     if rustix::rand::getrandom(&mut octets, rustix::rand::GetRandomFlags::empty()).is_err() {

@@ -23,6 +23,7 @@ pub struct Session {
     engine: Arc<Engine>,
     world: World,
     given: Given,
+    advises: bool,
     connect: Heard<Arc<Connect>>,
     greeting: Option<Heard<Arc<Greeting>>>,
     transaction: Option<Transaction>,
@@ -61,9 +62,14 @@ impl Session {
         let ask = Ask { facts: &*facts, world: &world, now: world.clock.now() };
         let outcome = engine.run(Stage::Connect, &engine.checks.connect, |check| check.connect(&ask)).await;
         let connect = Heard::new(&engine, Stage::Connect, Arc::clone(&facts), outcome);
-        let session = Session { engine, world, given, connect, greeting: None, transaction: None };
+        let session = Session { engine, world, given, advises: false, connect, greeting: None, transaction: None };
         let judgement = session.judge(Stage::Connect);
         (session, judgement)
+    }
+
+    /// From now on whoever asks only hears what we think of a message: see [`Brief::advises`].
+    pub fn only_advise(&mut self) {
+        self.advises = true;
     }
 
     /// Judges EHLO or HELO. It may come again; a transaction under way is forgotten (RFC 5321 section 4.1.4).
@@ -338,6 +344,7 @@ impl Session {
             submits: self.sender().map_or(born_or_trusted, Sender::submits),
             caps: self.engine.policy.caps.clone(),
             can_keep: true,
+            advises: self.advises,
             findings,
             gaps,
             recipients,

@@ -41,18 +41,24 @@ pub(super) fn run(path: &Path) -> anyhow::Result<Ended> {
         let listener = listener(&config)?;
         let control_listener = control::listen(&config.state.control_socket())
             .with_context(|| format!("cannot listen on {}", config.state.control_socket().display()))?;
+        let spamd_listeners = frontends::spamd::listen(&config.spamd).await?;
         let daemon = Arc::new(build(&config, path)?);
         let answering = Arc::clone(&daemon);
         let answer = Arc::new(move |request| {
             let daemon = Arc::clone(&answering);
             async move { daemon.answer(request).await }
         });
-        let serving = [
+        let mut serving = vec![
             tokio::spawn(frontends::exim::serve(listener, Arc::clone(&daemon), content.handle().clone())),
             tokio::spawn(control::serve(control_listener, answer)),
             tokio::spawn(upkeep::run(Arc::clone(&daemon), config.panel.clone())),
             tokio::spawn(upkeep::rules(Arc::clone(&daemon))),
         ];
+        let spamd = Arc::new(config.spamd.clone());
+        serving.extend(spamd_listeners.into_iter().map(|listener| {
+            let (spamd, daemon) = (Arc::clone(&spamd), Arc::clone(&daemon));
+            tokio::spawn(frontends::spamd::serve(listener, spamd, daemon, content.handle().clone()))
+        }));
         tracing::info!(socket = %config.exim.socket.display(), "ready");
         let _without_systemd = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         let ended = until_told(&daemon).await;

@@ -53,6 +53,7 @@ fn record(id: &str, at: Timestamp, stage: Stage, findings: Vec<Weighed>, recipie
         refuse_at: Stage::Connect,
         submits: false,
         can_keep: true,
+        advises: false,
         caps: BTreeMap::from([(Group::Identity, Score::points(6))]),
         findings,
         gaps: Vec::new(),

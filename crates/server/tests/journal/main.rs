@@ -26,6 +26,7 @@ fn record(number: u64) -> Record {
         refuse_at: Stage::Rcpt,
         submits: false,
         can_keep: true,
+        advises: false,
         caps: BTreeMap::new(),
         findings: Vec::new(),
         gaps: Vec::new(),

@@ -18,6 +18,7 @@ use super::report::Report;
 use super::{Arguments, world};
 use crate::config::Config;
 use crate::panels::Snapshot;
+use crate::traces;
 
 pub(super) struct Judge<'a> {
     pub(super) arguments: &'a Arguments,
@@ -31,15 +32,15 @@ impl Judge<'_> {
     pub(super) async fn judge(&self, file: &Path) -> anyhow::Result<Report> {
         let raw = read(file).with_context(|| format!("cannot read {}", file.display()))?;
         let began = cpu_ms();
-        let message = Arc::new(Message::parse(with_one_line_end(raw), &Limits::default()));
+        let message = Arc::new(Message::parse(traces::with_one_line_end(raw), &Limits::default()));
         let row = self.labels.and_then(|labels| labels.of(file)).cloned().unwrap_or_default();
         let recipients = self.recipients(&message);
         let world = world(self.dns, self.panel(&recipients)?, row.date);
         let (mut session, _) =
             self.engine.open_given(self.client(&message, &row), world, self.given(&row, &message)).await;
-        let told = || first_hop(&message).and_then(|hop| hop.helo.clone());
+        let told = || traces::first_hop(&message).and_then(|hop| hop.helo.clone());
         // What the client called itself may not be known; that it said nothing is not known either.
-        let unknown = session.connect().client.ip().map(address_literal);
+        let unknown = session.connect().client.ip().map(traces::address_literal);
         let helo = self.arguments.helo.clone().or(row.helo.clone()).or_else(told).or(unknown);
         session.helo(helo.map(Helo::new), None).await;
         session.mail(self.sender(&message, &row), None).await;
@@ -54,31 +55,26 @@ impl Judge<'_> {
 
     fn client(&self, message: &Message, row: &Row) -> Client {
         let recorded = row.client_ip.as_deref().and_then(|ip| ip.parse().ok());
-        let ip = self.arguments.ip.or(recorded).or_else(|| first_hop(message).and_then(|hop| hop.ip));
+        let ip = self.arguments.ip.or(recorded).or_else(|| traces::first_hop(message).and_then(|hop| hop.ip));
         // A message without a trace of its client still came from outside: the unspecified address is on no list.
         let ip = ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         Client::Remote(Remote { ip, port: 0, interface: None, open_sessions: 1 })
     }
 
     fn sender(&self, message: &Message, row: &Row) -> ReversePath {
-        let return_path = || {
-            let field = message.header("Return-Path")?;
-            let value = field.decoded().trim();
-            Some(value.strip_prefix('<').and_then(|v| v.strip_suffix('>')).unwrap_or(value).to_owned())
+        let told = self.arguments.from.as_ref().or(row.mail_from.as_ref());
+        let sender = match told {
+            Some(sender) => ReversePath::parse(sender).ok(),
+            None => traces::return_path(message),
         };
-        let sender = self.arguments.from.clone().or(row.mail_from.clone()).or_else(return_path);
-        sender.and_then(|sender| ReversePath::parse(&sender).ok()).unwrap_or(ReversePath::Null)
+        sender.unwrap_or(ReversePath::Null)
     }
 
     fn recipients(&self, message: &Message) -> Vec<Address> {
         if !self.arguments.rcpt.is_empty() {
             return self.arguments.rcpt.clone();
         }
-        let delivered = ["Delivered-To", "X-Original-To", "Envelope-To"].iter().filter_map(|name| message.header(name));
-        let delivered = delivered.filter_map(|field| Address::parse(field.decoded().trim()).ok());
-        let to = message.to().iter().filter_map(|mailbox| mailbox.address.clone());
-        let unknown = || Address::from_parts("postmaster", self.config.server.hostname.clone()).ok();
-        delivered.chain(to).next().or_else(unknown).into_iter().collect()
+        traces::recipient(message, &self.config.server.hostname).into_iter().collect()
     }
 
     /// What the panel knows; the recipients' domains count as hosted here when it knows none.
@@ -124,42 +120,6 @@ impl Judge<'_> {
             });
         }
         given
-    }
-}
-
-/// The greeting of a client without a name (RFC 5321 section 4.1.3).
-fn address_literal(ip: IpAddr) -> String {
-    match ip {
-        IpAddr::V4(ip) => format!("[{ip}]"),
-        IpAddr::V6(ip) => format!("[IPv6:{ip}]"),
-    }
-}
-
-/// Files come with either line end, and some with both: what stood on the wire cannot be told from them.
-fn with_one_line_end(raw: Vec<u8>) -> Vec<u8> {
-    let crlf = raw.windows(2).filter(|pair| pair == b"\r\n").count();
-    let lf = raw.iter().filter(|octet| **octet == b'\n').count();
-    if crlf == 0 || crlf == lf {
-        return raw;
-    }
-    let mut text = Vec::with_capacity(raw.len());
-    for line in raw.split_inclusive(|octet| *octet == b'\n') {
-        match line.strip_suffix(b"\r\n") {
-            Some(line) => text.extend([line, b"\n"].concat()),
-            None => text.extend(line),
-        }
-    }
-    text
-}
-
-fn first_hop(message: &Message) -> Option<&tidegate_mail::Received> {
-    message.first_foreign_hop(is_internal)
-}
-
-fn is_internal(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
     }
 }
 

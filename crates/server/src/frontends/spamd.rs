@@ -1,0 +1,320 @@
+//! The front-end that stands in for SpamAssassin's spamd: spamc, amavis, spampd and Exim's `spam =` ask it unchanged (see
+//! `tidegate_wire::spamd`). It only advises: what is refused, kept back or made to wait elsewhere is spam or not spam here, and nothing
+//! is learned of the client, because nobody tells what becomes of the message. Off until it is given a place to listen.
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use flate2::read::ZlibDecoder;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use tidegate_wire::spamd::{self, Fault, HEAD_OCTETS_MAX, Head, Method};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::daemon::Daemon;
+
+mod judge;
+mod markup;
+mod report;
+
+/// Clients served at once; further ones wait.
+const CONNECTIONS_MAX: usize = 200;
+/// How long a client may take with its request, as spamd lets it.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long the end of a connection is waited for once the answer has been given.
+const LINGER: Duration = Duration::from_secs(2);
+/// Octets that are read at the end of a connection, so that the answer is not lost to a reset.
+const LINGER_OCTETS_MAX: u64 = 1 << 20;
+/// Octets a request may have beyond its message, for what is read with the head.
+const READ_OCTETS: usize = 64 * 1024;
+
+/// `[spamd]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where to listen: `"127.0.0.1:783"` for TCP, `"/run/tidegate/spamd.sock"` for a Unix socket. Empty: nowhere.
+    pub listen: Vec<Place>,
+    /// The networks whose clients may ask by TCP.
+    pub clients: Vec<IpNet>,
+    /// What becomes of spam that a client has rewritten, as SpamAssassin's `report_safe`: 0 marks the header, 1 puts the message
+    /// into a report as an attachment, 2 as plain text.
+    pub report_safe: ReportSafe,
+    /// The largest message, in octets, unpacked.
+    pub octets_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: Vec::new(),
+            clients: vec![
+                IpNet::from(std::net::IpAddr::from([127, 0, 0, 1])),
+                IpNet::from(std::net::IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1_u16])),
+            ],
+            report_safe: ReportSafe::Attached,
+            octets_max: 64 << 20,
+        }
+    }
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Place {
+    /// An address and port.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl TryFrom<String> for Place {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Place, String> {
+        if text.starts_with('/') {
+            return Ok(Place::Unix(PathBuf::from(text)));
+        }
+        let expected = || format!("`{text}` is neither ADDRESS:PORT (as 127.0.0.1:783) nor the path of a socket");
+        text.parse().map(Place::Tcp).map_err(|_| expected())
+    }
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> String {
+        match place {
+            Place::Tcp(address) => address.to_string(),
+            Place::Unix(path) => path.display().to_string(),
+        }
+    }
+}
+
+/// What becomes of spam that a client has rewritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum ReportSafe {
+    /// 0: its header is marked.
+    Marked,
+    /// 1: it goes into a report as an attachment.
+    Attached,
+    /// 2: the same, as plain text that no program opens.
+    AsText,
+}
+
+impl TryFrom<u8> for ReportSafe {
+    type Error = String;
+
+    fn try_from(number: u8) -> Result<ReportSafe, String> {
+        match number {
+            0 => Ok(ReportSafe::Marked),
+            1 => Ok(ReportSafe::Attached),
+            2 => Ok(ReportSafe::AsText),
+            other => Err(format!("report_safe is 0, 1 or 2, not {other}")),
+        }
+    }
+}
+
+impl From<ReportSafe> for u8 {
+    fn from(safe: ReportSafe) -> u8 {
+        match safe {
+            ReportSafe::Marked => 0,
+            ReportSafe::Attached => 1,
+            ReportSafe::AsText => 2,
+        }
+    }
+}
+
+/// A place that is listened on.
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// Begins to listen on every place.
+pub(crate) async fn listen(config: &Config) -> anyhow::Result<Vec<Listener>> {
+    let mut listeners = Vec::new();
+    for place in &config.listen {
+        let listener = match place {
+            Place::Tcp(address) => {
+                let cannot = || format!("cannot listen on {address} ([spamd] listen); does spamd still run there?");
+                Listener::Tcp(TcpListener::bind(address).await.with_context(cannot)?)
+            }
+            Place::Unix(path) => Listener::Unix(unix(path)?),
+        };
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// A socket that every user of this server may ask: it gets advice, no more.
+fn unix(path: &Path) -> anyhow::Result<UnixListener> {
+    let cannot = || format!("cannot listen on {} ([spamd] listen)", path.display());
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        anyhow::bail!("{}: somebody already answers there", cannot());
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(cannot),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).with_context(cannot)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).with_context(cannot)?;
+    Ok(listener)
+}
+
+/// Answers requests on `listener` until the task is dropped. Messages are judged on `content`.
+pub(crate) async fn serve(listener: Listener, config: Arc<Config>, daemon: Arc<Daemon>, content: Handle) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let (config, daemon, content) = (Arc::clone(&config), Arc::clone(&daemon), content.clone());
+        let accepted = match &listener {
+            Listener::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
+                let may_ask = config.clients.iter().any(|net| net.contains(&peer.ip().to_canonical()));
+                if !may_ask {
+                    tracing::warn!(%peer, "a client that is not in [spamd] clients asked");
+                    daemon.counters.refused_peers.increment();
+                    return;
+                }
+                tokio::spawn(async move {
+                    converse(stream, config, daemon, content).await;
+                    drop(place);
+                });
+            }),
+            Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| {
+                tokio::spawn(async move {
+                    converse(stream, config, daemon, content).await;
+                    drop(place);
+                });
+            }),
+        };
+        if let Err(error) = accepted {
+            tracing::warn!(%error, "cannot accept a connection of a spamd client");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// One request and its answer. The end of the connection is waited for: closed with octets unread, it would be reset, and the answer
+/// lost on its way.
+async fn converse<S>(mut stream: S, config: Arc<Config>, daemon: Arc<Daemon>, content: Handle)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let seconds = REQUEST_TIMEOUT.as_secs();
+    let request = tokio::time::timeout(REQUEST_TIMEOUT, request(&mut stream, config.octets_max));
+    let answer = match request.await.unwrap_or(Err(Fault::Timeout(seconds))) {
+        Ok(None) => return,
+        Ok(Some((head, message))) => answer(head, message, config, daemon, &content).await,
+        Err(fault) => Err(fault),
+    };
+    let octets = answer.unwrap_or_else(|fault| {
+        tracing::warn!(%fault, "a request of a spamd client cannot be answered");
+        fault.encode()
+    });
+    if stream.write_all(&octets).await.is_ok() && stream.shutdown().await.is_ok() {
+        let mut rest = stream.take(LINGER_OCTETS_MAX);
+        let _gone_or_late = tokio::time::timeout(LINGER, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+    }
+}
+
+/// The head, and the message if one follows; `None` if the client went away without a word.
+async fn request(stream: &mut (impl AsyncRead + Unpin), octets_max: usize) -> Result<Option<(Head, Vec<u8>)>, Fault> {
+    let mut octets = Vec::with_capacity(HEAD_OCTETS_MAX);
+    let read = loop {
+        if let Some(read) = Head::read(&octets)? {
+            break read;
+        }
+        if more(stream, &mut octets).await? == 0 {
+            return match octets.as_slice() {
+                [] => Ok(None),
+                _ => Err(Fault::BadLine("(the request ends before its message)".into())),
+            };
+        }
+    };
+    octets.drain(..read.octets);
+    if read.head.method.has_message() {
+        message(stream, &read.head, &mut octets, octets_max).await?;
+    }
+    Ok(Some((read.head, octets)))
+}
+
+/// The rest of the message: as long as was announced, else until the client stops writing.
+async fn message(
+    stream: &mut (impl AsyncRead + Unpin),
+    head: &Head,
+    octets: &mut Vec<u8>,
+    octets_max: usize,
+) -> Result<(), Fault> {
+    let wanted = head.length.unwrap_or(usize::MAX);
+    while octets.len() < wanted && octets.len() <= octets_max {
+        if more(stream, octets).await? == 0 {
+            break;
+        }
+    }
+    let got = octets.len();
+    if got > octets_max {
+        return Err(Fault::Unavailable(format!("the message is larger than {octets_max} octets")));
+    }
+    match head.length {
+        Some(expected) if expected != got => Err(Fault::LengthMismatch { expected, got }),
+        _ => Ok(()),
+    }
+}
+
+async fn more(stream: &mut (impl AsyncRead + Unpin), octets: &mut Vec<u8>) -> Result<usize, Fault> {
+    octets.reserve(READ_OCTETS);
+    stream.read_buf(octets).await.map_err(|error| Fault::BadLine(format!("(the request breaks off: {error})")))
+}
+
+async fn answer(
+    head: Head,
+    message: Vec<u8>,
+    config: Arc<Config>,
+    daemon: Arc<Daemon>,
+    content: &Handle,
+) -> Result<Vec<u8>, Fault> {
+    match head.method {
+        Method::Ping => return Ok(spamd::PONG.to_vec()),
+        Method::Skip => return Ok(Vec::new()),
+        Method::Tell => {
+            return Err(Fault::Unavailable("Tidegate does not learn from TELL; nothing was changed".into()));
+        }
+        _ => {}
+    }
+    let judged = content.spawn(async move {
+        let message = if head.is_compressed { unpacked(&message, config.octets_max)? } else { message };
+        let judged = judge::judge(&daemon, message).await?;
+        let body = match head.method {
+            Method::Symbols => judged.symbols().join(",").into_bytes(),
+            Method::Report => judged.report().into_bytes(),
+            Method::ReportIfSpam if judged.summary.is_spam => judged.report().into_bytes(),
+            Method::Process => judged.rewritten(config.report_safe).whole(),
+            Method::Headers => judged.rewritten(config.report_safe).header(),
+            _ => Vec::new(),
+        };
+        Ok(spamd::answer(&head, judged.summary, &body))
+    });
+    judged.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "judging for a spamd client failed");
+        Err(Fault::Unavailable("the message could not be judged".into()))
+    })
+}
+
+/// A message that was packed with zlib; a small one can become a huge one.
+fn unpacked(packed: &[u8], octets_max: usize) -> Result<Vec<u8>, Fault> {
+    let mut octets = Vec::new();
+    let limit = u64::try_from(octets_max).unwrap_or(u64::MAX);
+    let mut decoder = ZlibDecoder::new(packed).take(limit.saturating_add(1));
+    decoder.read_to_end(&mut octets).map_err(|error| Fault::Unavailable(format!("zlib: {error}")))?;
+    if octets.len() > octets_max {
+        return Err(Fault::Unavailable(format!("the message is larger than {octets_max} octets")));
+    }
+    Ok(octets)
+}
