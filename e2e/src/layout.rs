@@ -97,7 +97,8 @@ fn panel(own: &str) -> String {
 }
 
 fn bare(settings: &str) -> String {
-    let main = format!("{settings}\nacl_smtp_rcpt = panel_rcpt\nacl_smtp_data = accept\n");
+    let data = if settings.contains("acl_smtp_data") { "" } else { "acl_smtp_data = accept" };
+    let main = format!("{settings}\nacl_smtp_rcpt = panel_rcpt\n{data}\n");
     include_str!("exim.conf").replace("@MAIN@", &main).replace("@ACL@", "").replace("@ROUTERS@", "")
 }
 

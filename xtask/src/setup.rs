@@ -10,10 +10,11 @@ use anyhow::{Context, ensure};
 use crate::no_arguments;
 
 /// Debian packages, each with what it is for.
-const PACKAGES: [(&str, &str); 5] = [
+const PACKAGES: [(&str, &str); 6] = [
     ("exim4-daemon-heavy", "the mail server, with content scanning"),
     ("exim4-config", "Debian's own configuration of it, which we tie into"),
     ("iproute2", "network namespaces"),
+    ("spamc", "a client of spamd, for which Tidegate stands in"),
     ("util-linux", "setpriv: programs as other users"),
     ("gcc", "the linker, and the C parts of some libraries"),
 ];

@@ -267,7 +267,7 @@ fn within_taken(action: Action, can_keep: bool) -> Action {
 /// server refuse so early.
 fn decide_without_recipients(brief: &Brief) -> Verdict {
     let accept = || (Action::Accept, Reply::ok());
-    let may_refuse = brief.stage >= brief.refuse_at && !brief.submits && !is_allowed(&brief.findings);
+    let may_refuse = brief.stage >= brief.refuse_at && !brief.advises && !brief.submits && !is_allowed(&brief.findings);
     let (action, reply) = if may_refuse {
         let refusal = brief.findings.iter().find_map(|f| refusal_kind(f).map(|kind| (kind, f)));
         refusal.map_or_else(accept, |(kind, finding)| refuse(kind, finding))

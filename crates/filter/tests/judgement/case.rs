@@ -41,6 +41,9 @@ struct Case {
     panel: Panel,
     /// Domains that vouch for the message, in place of looking it up.
     vouched: Option<Vouched>,
+    /// Whoever asks only hears what we think of the message.
+    #[serde(default)]
+    only_advises: bool,
     /// Messages from the same client before this one, each so many seconds earlier; their verdicts are not compared.
     #[serde(default)]
     before: Vec<Before>,
@@ -196,6 +199,7 @@ async fn judge(case: &Case, path: &Path) -> Result<(Judgement, Vec<String>), Str
     let own = Transaction {
         client: case.client.clone(),
         vouched: case.vouched.clone(),
+        only_advises: case.only_advises,
         envelope: case.envelope.clone(),
         message: std::fs::read(path.with_extension("eml")).ok(),
         stage: case.expect.stage,
@@ -219,6 +223,7 @@ async fn judge(case: &Case, path: &Path) -> Result<(Judgement, Vec<String>), Str
 struct Transaction {
     client: ClientFacts,
     vouched: Option<Vouched>,
+    only_advises: bool,
     envelope: EnvelopeFacts,
     message: Option<Vec<u8>>,
     /// How far it goes, unless it is refused before.
@@ -247,6 +252,9 @@ impl Transaction {
         };
         let given = self.vouched.as_ref().map(Vouched::given).unwrap_or_default();
         let (mut session, judgement) = engine.open_given(client(&self.client), outside.world.clone(), given).await;
+        if self.only_advises {
+            session.only_advise();
+        }
         writes.extend(judgement.writes.clone());
         if self.stage == Stage::Connect || judgement.verdict.action.is_refusal() {
             return last(judgement, writes);

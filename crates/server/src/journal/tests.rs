@@ -347,6 +347,7 @@ fn brief() -> impl Strategy<Value = Brief> {
             refuse_at: Stage::Rcpt,
             submits,
             can_keep: submits,
+            advises: cap % 2 == 0,
             caps: BTreeMap::from([(Group::Identity, Score::milli(cap.saturating_abs()))]),
             findings,
             gaps,

@@ -1,0 +1,191 @@
+//! Programs that know SpamAssassin's spamd ask Tidegate instead: Debian's spamc with each of its options, and a real Exim with a plain
+//! `spam` condition.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a lab that breaks is to fail loudly"
+)]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tidegate_e2e::{Daemon, Lab, Layout, Plan, why_not};
+
+const CONFIG: &str = "
+[rules]
+files = [\"@LAB@/rules/*.cf\"]
+[spamd]
+listen = [\"127.0.0.1:17830\", \"@LAB@/run/spamd.sock\"]
+";
+const RULE: &str =
+    "body LOCAL_PRIZE /million dollars/i\ndescribe LOCAL_PRIZE Promises a million\nscore LOCAL_PRIZE 9\n";
+const DNS: &str = "
+good.test MX 10 mail.good.test
+good.test TXT v=spf1 ip4:203.0.113.10 -all
+mail.good.test A 203.0.113.10
+10.113.0.203.in-addr.arpa PTR mail.good.test
+bad.test MX 10 mail.bad.test
+bad.test TXT v=spf1 ip4:203.0.113.9 -all
+mail.bad.test A 203.0.113.9
+9.113.0.203.in-addr.arpa PTR mail.bad.test
+";
+const EXIM: &str = "spamd_address = 127.0.0.1 17830\nacl_smtp_data = @LAB@/spam.acl\n";
+/// Exim asks as its manual tells, and writes what it heard into the message.
+const ACL: &str = "warn spam = nobody:true
+  add_header = X-Heard: $spam_score $spam_score_int $spam_action
+  add_header = X-Report: $spam_report
+deny spam = nobody
+  condition = ${if >={$spam_score_int}{120}}
+accept
+";
+const SPAM: &str = "Received: from mail.bad.test (mail.bad.test [203.0.113.9]) by mx.exim.test with ESMTP;\n\tWed, 25 Nov 2026 10:00:00 +0000\nFrom: a@bad.test\nTo: b@exim.test\nSubject: prize\nDate: Wed, 25 Nov 2026 10:00:00 +0000\nMessage-ID: <s@bad.test>\nX-Spam-Status: No, forged\n\nYou have won a million dollars.\n";
+const HAM: &str = "Received: from mail.good.test (mail.good.test [203.0.113.10]) by mx.exim.test with ESMTP;\n\tWed, 25 Nov 2026 10:00:00 +0000\nFrom: a@good.test\nTo: b@exim.test\nSubject: lunch\nDate: Wed, 25 Nov 2026 10:00:00 +0000\nMessage-ID: <h@good.test>\n\nSee you at noon.\n";
+
+fn lab(test: &str) -> Option<(Lab, Daemon)> {
+    let reason = why_not().or((!Path::new("/usr/bin/spamc").exists()).then_some("spamc is not installed"));
+    if let Some(reason) = reason {
+        println!("skipped: {test}: {reason}");
+        return None;
+    }
+    let lab = Lab::start(&Plan { dns: DNS.to_owned(), exim: EXIM.to_owned(), layout: Layout::Bare }).unwrap();
+    fs::write(lab.folder().join("spam.acl"), ACL).unwrap();
+    fs::create_dir_all(lab.folder().join("rules")).unwrap();
+    fs::write(lab.folder().join("rules/local.cf"), RULE).unwrap();
+    let daemon = Daemon::start(&lab, CONFIG).unwrap();
+    Some((lab, daemon))
+}
+
+/// What spamc says and its exit code.
+fn spamc(lab: &Lab, options: &[&str], input: &str) -> (String, i32) {
+    let mut child = lab
+        .namespace()
+        .command("spamc")
+        .args(["-d", "127.0.0.1", "-p", "17830"])
+        .args(options)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let Output { status, stdout, .. } = child.wait_with_output().unwrap();
+    (String::from_utf8(stdout).unwrap(), status.code().unwrap())
+}
+
+#[test]
+fn spamc_gets_what_each_option_asks_for() {
+    let Some((lab, _daemon)) = lab("spamc_gets_what_each_option_asks_for") else { return };
+    let socket = lab.folder().join("run/spamd.sock");
+    let socket = socket.to_str().unwrap();
+
+    assert_eq!(spamc(&lab, &["-K"], "").1, 0);
+    let (score, code) = spamc(&lab, &["-c"], SPAM);
+    assert!(score.ends_with("/5.0\n") && score.starts_with('9') && code == 1, "{score}");
+    let (score, code) = spamc(&lab, &["-u", "someone", "-c"], HAM);
+    assert!(score.ends_with("/5.0\n") && code == 0, "{score}");
+    let (symbols, _) = spamc(&lab, &["-U", socket, "-y"], SPAM);
+    assert!(symbols.split(',').any(|symbol| symbol == "LOCAL_PRIZE"), "{symbols}");
+
+    let (report, _) = spamc(&lab, &["-R"], SPAM);
+    assert!(report.contains(" 9.0 LOCAL_PRIZE            Promises a million\n"), "{report}");
+    assert!(report.contains("[million dollars]") && report.contains("points, 5.0 required)"), "{report}");
+    assert!(spamc(&lab, &["-r"], SPAM).0.contains("LOCAL_PRIZE"));
+    assert_eq!(spamc(&lab, &["-r"], HAM).0, "");
+
+    let (message, code) = spamc(&lab, &["-E"], SPAM);
+    assert_eq!(code, 1);
+    assert!(message.contains("\nX-Spam-Flag: YES\n") && message.contains("multipart/mixed"), "{message}");
+    assert!(message.contains(SPAM), "the message is whole within its report");
+    let (message, code) = spamc(&lab, &["-E"], HAM);
+    assert_eq!(code, 0);
+    assert!(message.starts_with("X-Spam-Checker-Version: Tidegate ") && message.ends_with(HAM), "{message}");
+    let (header, _) = spamc(&lab, &["--headers"], HAM);
+    assert!(header.contains("\nX-Spam-Status: No, score=") && header.ends_with(HAM), "{header}");
+}
+
+/// What was said to a client can be explained later, and only advice is recorded: nothing was refused.
+#[test]
+fn what_a_client_heard_is_explained() {
+    let Some((lab, daemon)) = lab("what_a_client_heard_is_explained") else { return };
+    let (report, _) = spamc(&lab, &["-R"], SPAM);
+    let id = report.split("tidegate why ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let said = (0..50).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        let output = daemon.command(&lab, &["why", "--verify", &id]).unwrap();
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    });
+    let said = said.unwrap();
+    assert!(said.contains("tag at data") && said.contains("LOCAL_PRIZE") && said.contains("verified:"), "{said}");
+}
+
+/// A request as octets: what hostile or broken clients send, and how it is answered.
+#[test]
+fn requests_that_break_the_protocol_are_told_so() {
+    let Some((lab, _daemon)) = lab("requests_that_break_the_protocol_are_told_so") else { return };
+    let ask = |request: &[u8]| {
+        let mut stream = TcpStream::connect("127.0.0.1:17830").unwrap();
+        stream.write_all(request).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    assert_eq!(ask(b"PING SPAMC/1.5\r\n\r\n"), "SPAMD/1.5 0 PONG\r\n");
+    assert_eq!(ask(b"SKIP SPAMC/1.5\r\n\r\n"), "");
+    assert_eq!(ask(b"hello\r\n\r\n"), "SPAMD/1.0 76 Bad header line: hello\r\n");
+    let short = ask(b"CHECK SPAMC/1.5\r\nContent-length: 9999\r\n\r\nabc");
+    assert!(short.starts_with("SPAMD/1.0 76 ") && short.contains("Expected 9999 bytes, got 3 bytes"), "{short}");
+    let long = ask(b"CHECK SPAMC/1.5\r\nContent-length: 3\r\n\r\nabcdefgh");
+    assert!(long.contains("Expected 3 bytes, got 8 bytes"), "{long}");
+    let tell = ask(b"TELL SPAMC/1.5\r\nMessage-class: spam\r\nSet: local\r\nContent-length: 3\r\n\r\nabc");
+    assert!(tell.starts_with("SPAMD/1.0 69 Service Unavailable: "), "{tell}");
+    let packed = ask(b"CHECK SPAMC/1.5\r\nCompress: zlib\r\nContent-length: 3\r\n\r\nabc");
+    assert!(packed.starts_with("SPAMD/1.0 69 Service Unavailable: zlib"), "{packed}");
+    // A message of nothing is one too.
+    assert!(ask(b"CHECK SPAMC/1.5\r\nContent-length: 0\r\n\r\n").starts_with("SPAMD/1.1 0 EX_OK\r\nSpam: "));
+    drop(lab);
+}
+
+/// Packed with zlib, as `spamc -z` does where it is built with it (Debian's is not).
+#[test]
+fn a_packed_message_is_unpacked() {
+    let Some((lab, _daemon)) = lab("a_packed_message_is_unpacked") else { return };
+    let mut packer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    packer.write_all(SPAM.as_bytes()).unwrap();
+    let packed = packer.finish().unwrap();
+    let mut stream = TcpStream::connect("127.0.0.1:17830").unwrap();
+    let head = format!("SYMBOLS SPAMC/1.5\r\nCompress: zlib\r\nUser: a\r\nContent-length: {}\r\n\r\n", packed.len());
+    stream.write_all(&[head.as_bytes(), &packed].concat()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("SPAMD/1.1 0 EX_OK\r\nContent-length: ") && answer.contains("LOCAL_PRIZE"), "{answer}");
+    drop(lab);
+}
+
+#[test]
+fn exim_with_a_plain_spam_condition_works() {
+    let Some((lab, _daemon)) = lab("exim_with_a_plain_spam_condition_works") else { return };
+    let send = |sender: &str, text: &str| {
+        let (mut client, _) = lab.client("203.0.113.9").unwrap();
+        client.envelope("mail.bad.test", sender, &["b@exim.test"]).unwrap();
+        client.data(text.as_bytes()).unwrap()
+    };
+    assert_eq!(send("a@bad.test", SPAM).code, 250);
+    let delivered = lab.exim.wait_delivered(1).unwrap();
+    let heard = delivered[0].header("X-Heard").join("");
+    assert!(heard.starts_with('9') && heard.ends_with(" reject"), "{heard}");
+    let report = delivered[0].header("X-Report").join("");
+    assert!(report.contains("LOCAL_PRIZE") && report.contains("tidegate why "), "{report}");
+    lab.exim.empty_mailbox().unwrap();
+    assert_eq!(send("a@good.test", HAM).code, 250);
+    let delivered = lab.exim.wait_delivered(1).unwrap();
+    let heard = delivered[0].header("X-Heard").join("");
+    assert!(heard.ends_with(" no action"), "{heard}");
+    assert_eq!(lab.exim.panic_log(), "");
+}
