@@ -38,6 +38,13 @@ pub static CONNECTIONS: Table = Table { name: "connections", ttl: hours(2) };
 /// Recipients that did not exist, by the network that asked for them, owned by `checks::rate`: value is a counter.
 pub static UNKNOWN_RECIPIENTS: Table = Table { name: "unknown_recipients", ttl: hours(2) };
 
+/// The watch over the logs, owned by `server::log_watch`: key is `file` and a path, or `picture`; value is where reading stands
+/// in that log with what was counted, or all open messages with the state of the detectors.
+pub static LOG_WATCH: Table = Table { name: "log_watch", ttl: days(40) };
+
+/// Alerts of the watch over the logs, owned by `server::log_watch`: key is the time, kind and subject, value is the alert.
+pub static LOG_ALERTS: Table = Table { name: "log_alerts", ttl: days(30) };
+
 /// All tables, for the reference page, the sweep and `tidegate status`.
 pub static ALL: &[&Table] = &[
     &LIST_HEALTH,
@@ -47,4 +54,6 @@ pub static ALL: &[&Table] = &[
     &REPUTATION_HAM,
     &CONNECTIONS,
     &UNKNOWN_RECIPIENTS,
+    &LOG_WATCH,
+    &LOG_ALERTS,
 ];

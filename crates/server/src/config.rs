@@ -16,7 +16,7 @@ use tidegate_filter::policy;
 use tidegate_mail::Score;
 
 use crate::rules::Loaded;
-use crate::{dns, frontends, journal, panels, quarantine, rules};
+use crate::{dns, frontends, journal, log_watch, panels, quarantine, rules};
 
 /// Where the configuration lies unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/tidegate/tidegate.toml";
@@ -45,6 +45,9 @@ pub struct Config {
     /// What is kept back, and how long.
     #[serde(default)]
     pub quarantine: quarantine::Config,
+    /// The mail logs that are watched while they are written.
+    #[serde(default)]
+    pub logs: log_watch::Config,
     /// What the hosting panel knows.
     #[serde(default)]
     pub panel: panels::Config,

@@ -19,6 +19,7 @@ use crate::conclude::Conclude;
 use crate::config::Config;
 use crate::control::{Request, Response};
 use crate::frontends::exim::Slot;
+use crate::log_watch::LogWatch;
 use crate::panels::Live;
 use crate::quarantine::QuarantineError;
 use crate::rules;
@@ -50,6 +51,8 @@ pub struct Daemon {
     pub rules: rules::Live,
     /// Held while configuration or rules are read again, so that one does not undo the other.
     pub reloading: Mutex<()>,
+    /// The watch over the mail logs.
+    pub log_watch: LogWatch,
     /// The configuration file, for reloads.
     pub config_path: PathBuf,
     /// Exim's spool folder.
@@ -70,6 +73,7 @@ impl Daemon {
     pub async fn reload(&self) -> anyhow::Result<()> {
         let _alone = self.reloading.lock().await;
         let config = Arc::new(Config::read(&self.config_path)?);
+        self.log_watch.configure(config.logs.clone());
         let former = self.config.load_full();
         let is_same = former.rules == config.rules && former.server.trusted_relays == config.server.trusted_relays;
         if is_same && !self.rules.is_stale(&config.rules) {
@@ -166,6 +170,7 @@ impl Daemon {
             "journal": self.conclude.journal().health(),
             "quarantine": self.quarantine_status().await,
             "lists": self.list_health().await,
+            "logs": self.log_watch.status(),
         })
     }
 

@@ -5,7 +5,7 @@
 //! offset, and marks of the octets at its start and just before the offset, so that a reused inode, a truncated file and a
 //! copy are known for what they are.
 //!
-//! Rotation may be by renaming (`.1`, dates), by copying and truncating, and with compression (`.gz`): unread lines are read
+//! Rotation may be by renaming (`.1`, dates), by copying and truncating, and with compression (`.gz`, `.zst`): unread lines are read
 //! where they went to, and files that were begun and put away between two looks are read whole, oldest first. What a
 //! program that rotates loses by itself (lines written between its copy and its truncation) cannot be read here either.
 //!

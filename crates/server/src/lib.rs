@@ -15,6 +15,7 @@ pub mod follower;
 pub mod frontends;
 pub mod installer;
 pub mod journal;
+pub mod log_watch;
 pub mod logs;
 pub mod panels;
 pub mod quarantine;

@@ -8,6 +8,8 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::{Arrival, Command, Delivery, Event, Kind, Outcome, Queue, Source};
 use crate::time::Timestamp;
 
@@ -23,7 +25,7 @@ const SUBJECT_OCTETS_MAX: usize = 120;
 const ID_OCTETS: usize = 24;
 
 /// Where a line stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
     /// Number of the file, as the caller counts them.
     pub file: u32,
@@ -32,7 +34,8 @@ pub struct Place {
 }
 
 /// A queue id, cheap to copy.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct QueueId([u8; ID_OCTETS]);
 
 impl QueueId {
@@ -52,6 +55,20 @@ impl QueueId {
     }
 }
 
+impl From<QueueId> for String {
+    fn from(id: QueueId) -> String {
+        id.as_str().to_owned()
+    }
+}
+
+impl TryFrom<String> for QueueId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<QueueId, &'static str> {
+        QueueId::new(&text).ok_or("this is longer than any queue id")
+    }
+}
+
 impl fmt::Debug for QueueId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "QueueId({})", self.as_str())
@@ -59,7 +76,8 @@ impl fmt::Debug for QueueId {
 }
 
 /// Who brought a message in.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// Somebody logged in.
     Login(Box<str>),
@@ -81,7 +99,7 @@ pub enum Origin {
 }
 
 /// A message on its way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Message {
     /// Queue id.
     pub id: QueueId,
@@ -128,7 +146,7 @@ pub enum Step<'m, 'e> {
 }
 
 /// What could not be joined.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Losses {
     /// Messages let go because too many were open.
     pub evicted: u64,
@@ -136,8 +154,8 @@ pub struct Losses {
     pub orphans: u64,
 }
 
-/// Joins events to messages.
-#[derive(Debug)]
+/// Joins events to messages. It can be stored and read again, with all messages that are not finished.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Joiner {
     open: HashMap<QueueId, Message>,
     order: VecDeque<QueueId>,
@@ -348,12 +366,12 @@ fn message(id: QueueId, event: &Event<'_>, arrival: &Arrival<'_>, place: Place) 
 }
 
 /// Commands that were started and wait for their message.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Commands {
     waiting: VecDeque<Started>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Started {
     time: Option<Timestamp>,
     pid: Option<u32>,

@@ -20,6 +20,7 @@ use crate::conclude::Conclude;
 use crate::config::Config;
 use crate::daemon::{Counters, Daemon, SystemClock};
 use crate::journal::Journal;
+use crate::log_watch::LogWatch;
 use crate::quarantine::Quarantine;
 use crate::sessions::Sessions;
 use crate::stores::embedded::Embedded;
@@ -63,6 +64,7 @@ pub(super) fn run(path: &Path) -> anyhow::Result<Ended> {
         let _without_systemd = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         let ended = until_told(&daemon).await;
         serving.iter().for_each(tokio::task::JoinHandle::abort);
+        daemon.log_watch.stop();
         daemon.flush().await;
         ended
     })?;
@@ -113,7 +115,9 @@ fn build(config: &Config, path: &Path) -> anyhow::Result<Daemon> {
     tracing::info!(rules = loaded.live(), load_ms = loaded.load_ms, "rule files read");
     let rules = rules::Live::default();
     rules.put(Arc::new(loaded), jiff::Timestamp::now());
+    let log_watch = LogWatch::start(&config.logs, &store).context("cannot begin to watch the logs")?;
     Ok(Daemon {
+        log_watch,
         engine: ArcSwap::from_pointee(engine),
         config: ArcSwap::from_pointee(config.clone()),
         rules,

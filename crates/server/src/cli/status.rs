@@ -50,7 +50,60 @@ fn print(status: &Value) {
     if let Some(rules) = status.get("rules") {
         print_rules(rules);
     }
+    if let Some(logs) = status.get("logs") {
+        print_logs(logs);
+    }
 }
+
+/// One line a log, and the newest alerts. What a log says is hostile, so it is shown as evidence.
+fn print_logs(logs: &Value) {
+    if let Some(note) = logs.get("note").and_then(Value::as_str) {
+        println!("{note}");
+    }
+    for file in logs.get("files").and_then(Value::as_array).into_iter().flatten() {
+        let number = |key: &str| file.get(key).and_then(Value::as_u64).unwrap_or(0);
+        let path = file.get("path").and_then(Value::as_str).unwrap_or_default();
+        println!(
+            "log {}: read to {}, {} octets to go, {} lines, {} unknown, {} old",
+            Evidence::from(path),
+            number("position"),
+            number("lag_octets"),
+            number("lines"),
+            number("unknown_lines"),
+            number("old_lines"),
+        );
+    }
+    for alert in logs.get("alerts").and_then(Value::as_array).into_iter().flatten().take(ALERTS_MAX) {
+        let text = |key: &str| alert.get(key).and_then(Value::as_str).unwrap_or_default();
+        let time = alert.get("time").and_then(Value::as_i64).unwrap_or(0);
+        let time = jiff::Timestamp::from_millisecond(time).map(|time| time.to_string()).unwrap_or_default();
+        let subject = alert.get("subject").map(subject).unwrap_or_default();
+        let old = if alert.get("is_fresh") == Some(&Value::Bool(false)) { " (while nobody looked)" } else { "" };
+        let line = format!("{}, {subject}: {}", text("kind"), text("evidence"));
+        println!("alert {time}{old}: {}", Evidence::from(line.as_str()));
+    }
+}
+
+/// `ip 192.0.2.7`, `script shop /home/shop/public_html`, `server`.
+fn subject(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(fields) => {
+            let parts = fields.iter().map(|(name, value)| match value {
+                Value::Object(inner) => {
+                    let field = |key: &str| inner.get(key).map(subject).unwrap_or_default();
+                    format!("{name} {} {}", field("user"), field("script"))
+                }
+                value => format!("{name} {}", subject(value)),
+            });
+            parts.collect::<Vec<_>>().join(" ")
+        }
+        value => value.to_string(),
+    }
+}
+
+/// Alerts that are shown; `--json` has more.
+const ALERTS_MAX: usize = 10;
 
 /// One line on the rule files in use, and what their authors may not have meant.
 fn print_rules(rules: &Value) {
@@ -77,6 +130,9 @@ fn alarms(status: &Value) -> Vec<String> {
     }
     if let Some(trouble) = status.pointer("/journal/trouble").and_then(Value::as_str) {
         alarms.push(format!("the journal cannot be written: {trouble}"));
+    }
+    for alarm in status.pointer("/logs/alarms").and_then(Value::as_array).into_iter().flatten() {
+        alarms.push(alarm.as_str().unwrap_or_default().to_owned());
     }
     for aside in status.pointer("/store/set_aside").and_then(Value::as_array).into_iter().flatten() {
         alarms.push(format!("a damaged store was set aside: {aside}"));

@@ -79,7 +79,7 @@ impl Source {
             return Err(io::Error::other(format!("{} was renamed while it was opened", entry.path.display())));
         }
         Ok(match entry.is_packed {
-            true => Source::Packed(Box::new(Packed::open(&entry.path, file))),
+            true => Source::Packed(Box::new(Packed::open(&entry.path, file)?)),
             false => Source::Plain(file),
         })
     }

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
+/// Endings of the names of compressed files.
+pub(super) const ENDINGS: [&str; 2] = [".gz", ".zst"];
+
 /// Octets that are unpacked at once.
 const STEP_OCTETS: usize = 64 * 1024;
 /// Octets of one file that are unpacked at most: a log of this size was not written by an MTA.
@@ -15,7 +18,7 @@ const UNPACKED_OCTETS_MAX: u64 = 64 << 30;
 /// A compressed file that is being read.
 pub(super) struct Packed {
     path: PathBuf,
-    decoder: MultiGzDecoder<BufReader<File>>,
+    decoder: Box<dyn Read + Send>,
     /// Octets unpacked so far; the last of them are kept.
     unpacked: u64,
     kept: Vec<u8>,
@@ -23,15 +26,19 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    pub(super) fn open(path: &Path, file: File) -> Packed {
-        let decoder = MultiGzDecoder::new(BufReader::new(file));
-        Packed { path: path.to_owned(), decoder, unpacked: 0, kept: Vec::new(), is_end: false }
+    pub(super) fn open(path: &Path, file: File) -> io::Result<Packed> {
+        let is_zstd = path.extension().is_some_and(|ending| ending == "zst");
+        let decoder: Box<dyn Read + Send> = match is_zstd {
+            true => Box::new(zstd::Decoder::new(file)?),
+            false => Box::new(MultiGzDecoder::new(BufReader::new(file))),
+        };
+        Ok(Packed { path: path.to_owned(), decoder, unpacked: 0, kept: Vec::new(), is_end: false })
     }
 
     /// Up to `octets_max` octets from `start` on; fewer only at the end.
     pub(super) fn window(&mut self, start: u64, octets_max: usize) -> io::Result<Vec<u8>> {
         if start < self.first_kept() {
-            *self = Packed::open(&self.path, File::open(&self.path)?);
+            *self = Packed::open(&self.path, File::open(&self.path)?)?;
         }
         while self.unpacked < start && !self.is_end {
             // Nothing before `start` is wanted.

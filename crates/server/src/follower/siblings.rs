@@ -1,4 +1,4 @@
-//! The files of one log: the one of its name, and those that rotation made of it (`.1`, `.2.gz`, `-20260301`, `.2026-03-01.gz`).
+//! The files of one log: the one of its name, and those that rotation made of it (`.1`, `.2.gz`, `-20260301`, `.2026-03-01.zst`).
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -9,6 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::mark::MARK_OCTETS;
+use super::packed::ENDINGS;
 
 /// Digits from which on a suffix is a date and not a number.
 const DATE_DIGITS_MIN: usize = 6;
@@ -157,10 +158,8 @@ fn sort(entries: &mut Vec<Entry>) {
 
 /// What a suffix says, and whether it is that of a compressed file; `None` for files that are no rotated log.
 fn age(suffix: &str) -> Option<(Age, bool)> {
-    let (text, is_packed) = match suffix.strip_suffix(".gz") {
-        Some(text) => (text, true),
-        None => (suffix, false),
-    };
+    let packed = ENDINGS.iter().find_map(|ending| suffix.strip_suffix(ending));
+    let (text, is_packed) = (packed.unwrap_or(suffix), packed.is_some());
     let text = text.strip_prefix(['.', '-', '_'])?;
     let is_plain = |c: char| c.is_ascii_digit() || matches!(c, '-' | '_' | '.' | 'T' | ':');
     if !text.starts_with(|c: char| c.is_ascii_digit()) || !text.chars().all(is_plain) {
@@ -182,6 +181,7 @@ mod tests {
         let number = |n| Some((Age::Number(std::cmp::Reverse(n)), false));
         assert_eq!(age(".1"), number(1));
         assert_eq!(age(".12.gz"), number(12).map(|(age, _)| (age, true)));
+        assert_eq!(age(".12.zst"), age(".12.gz"));
         assert_eq!(age("-20260301"), Some((Age::Date("20260301".into()), false)));
         assert_eq!(age(".2026-03-01.gz"), Some((Age::Date("20260301".into()), true)));
         assert_eq!(age("-20260301-1772323200"), Some((Age::Date("202603011772323200".into()), false)));

@@ -38,6 +38,11 @@ pub fn usual(root: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Logs at the usual places below `root` that are written now, rotated ones left out.
+pub fn written(root: &Path) -> Vec<PathBuf> {
+    PLACES.iter().map(|(folder, name)| root.join(folder).join(name)).filter(|path| path.is_file()).collect()
+}
+
 /// The folders and names, for a message.
 pub fn names() -> String {
     PLACES.map(|(folder, name)| format!("/{folder}/{name}*")).join(", ")

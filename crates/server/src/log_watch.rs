@@ -1,0 +1,138 @@
+//! Watches the mail logs while they are written: each line becomes an event, events become pictures of messages, and detectors
+//! raise alerts. Alerts are shown and recorded; nothing is done about them here.
+//!
+//! One thread reads all logs. Where it stands in each, what it counted, the open messages and the state of the detectors are
+//! stored together as one unit, so a line counts once whatever is killed when. Lines that lay there already when nobody
+//! looked count as well, and teach the detectors what is usual; their alerts are marked as old.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tidegate_watch::detectors::Thresholds;
+
+use crate::stores::embedded::Embedded;
+
+mod followed;
+mod picture;
+mod rows;
+mod status;
+#[cfg(test)]
+mod tests;
+mod watcher;
+
+pub use status::Status;
+
+use self::watcher::Watcher;
+
+/// `[logs]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Whether logs are followed.
+    pub follow: bool,
+    /// The logs, each by the name under which it is written; none means those at the usual places. A log that repeats
+    /// another, such as Exim's reject log, must not stand here.
+    pub files: Vec<PathBuf>,
+    /// Minutes after which a log that is missing, or cannot be read, is an alarm.
+    pub missing_minutes: u32,
+    /// From which counts on a pattern is an alert.
+    pub thresholds: Thresholds,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { follow: true, files: Vec::new(), missing_minutes: 15, thresholds: Thresholds::default() }
+    }
+}
+
+/// From one look at the logs to the next, when nothing came.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Requests that wait for the thread.
+const QUEUE_MAX: usize = 1024;
+
+/// What the thread is asked to do.
+enum Request {
+    /// Go on with another configuration.
+    Configure(Box<Config>),
+    /// Store everything and end.
+    Stop,
+}
+
+/// The watch over the logs.
+pub struct LogWatch {
+    requests: SyncSender<Request>,
+    status: Arc<Mutex<Status>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl LogWatch {
+    /// Begins to watch, from where the store says that it was left.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(config: &Config, store: &Arc<Embedded>) -> std::io::Result<LogWatch> {
+        let (requests, receiver) = sync_channel(QUEUE_MAX);
+        let status = Arc::new(Mutex::new(Status::default()));
+        let watcher = Watcher::new(config.clone(), Arc::clone(store), Arc::clone(&status));
+        let thread = std::thread::Builder::new().name("logs".into()).spawn(move || run(watcher, &receiver))?;
+        Ok(LogWatch { requests, status, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// How the logs are, and what was seen in them.
+    pub fn status(&self) -> Status {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if thread.as_ref().is_none_or(JoinHandle::is_finished) {
+            status.note = Some("the thread that reads the logs has ended; restart the daemon".into());
+        }
+        status
+    }
+
+    /// Goes on with another configuration.
+    pub fn configure(&self, config: Config) {
+        self.ask(Request::Configure(Box::new(config)));
+    }
+
+    /// Stores where it stands, and ends. The store itself must be flushed afterwards.
+    pub fn stop(&self) {
+        self.ask(Request::Stop);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A panic of the thread has been reported by the panic hook already.
+            let _ended = thread.join();
+        }
+    }
+
+    fn ask(&self, request: Request) {
+        match self.requests.try_send(request) {
+            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+            Err(TrySendError::Full(request)) => {
+                // The thread takes requests between two looks.
+                let _ended = self.requests.send(request);
+            }
+        }
+    }
+}
+
+fn run(mut watcher: Watcher, requests: &Receiver<Request>) {
+    loop {
+        let has_more = watcher.look(jiff::Timestamp::now());
+        let pause = if has_more { Duration::ZERO } else { LOOK_EVERY };
+        let mut request = requests.recv_timeout(pause);
+        loop {
+            match request {
+                Ok(Request::Configure(config)) => watcher.configure(*config),
+                Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => {
+                    watcher.store(jiff::Timestamp::now());
+                    return;
+                }
+                Err(RecvTimeoutError::Timeout) => break,
+            }
+            request = requests.try_recv().map_err(|_| RecvTimeoutError::Timeout);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! From lines of a log to counts, pictures and alerts, and over restarts.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tidegate_filter::store::Store;
+use tidegate_filter::tables;
+use tidegate_watch::detectors::AlertKind;
+
+use super::Config;
+use super::status::Status;
+use super::watcher::Watcher;
+use crate::stores::embedded::Embedded;
+
+struct Scene {
+    folder: tempfile::TempDir,
+    store: Arc<Embedded>,
+    status: Arc<Mutex<Status>>,
+    watcher: Option<Watcher>,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Embedded::open(&folder.path().join("store.redb"), tables::ALL).unwrap());
+        let mut scene = Scene { folder, store, status: Arc::default(), watcher: None };
+        scene.start();
+        scene
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("mainlog")
+    }
+
+    fn config(&self) -> Config {
+        Config { files: vec![self.log()], ..Config::default() }
+    }
+
+    fn start(&mut self) {
+        self.watcher = Some(Watcher::new(self.config(), Arc::clone(&self.store), Arc::clone(&self.status)));
+    }
+
+    /// Everything that was not stored is gone.
+    fn kill(&mut self) {
+        self.watcher = None;
+        self.start();
+    }
+
+    fn store(&mut self) {
+        self.watcher.as_mut().unwrap().store(Timestamp::now());
+    }
+
+    fn look(&mut self) -> Status {
+        let watcher = self.watcher.as_mut().unwrap();
+        while watcher.look(Timestamp::now()) {}
+        watcher.look(Timestamp::now());
+        self.status.lock().unwrap().clone()
+    }
+
+    /// Writes lines that begin with the local time now.
+    fn write(&self, lines: &[String]) {
+        append(&self.log(), lines);
+    }
+}
+
+fn append(path: &Path, lines: &[String]) {
+    let now = TimeZone::system().to_datetime(Timestamp::now());
+    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+    for line in lines {
+        let time = now.strftime("%Y-%m-%d %H:%M:%S");
+        file.write_all(format!("{time} {line}\n").as_bytes()).unwrap();
+    }
+}
+
+fn failures(count: usize) -> Vec<String> {
+    let line =
+        "login authenticator failed for (x) [192.0.2.7]: 535 Incorrect authentication data (set_id=a@example.org)";
+    vec![line.to_owned(); count]
+}
+
+#[test]
+fn a_guesser_is_told_and_recorded_once_whatever_is_killed() {
+    let mut scene = Scene::new();
+    std::fs::write(scene.log(), "").unwrap();
+    scene.look();
+    scene.write(&failures(3));
+    scene.look();
+    scene.store();
+    scene.write(&failures(4));
+    assert_eq!(scene.look().files.first().unwrap().counts.lines, 7);
+    // The last four lines were not stored, and are read again.
+    scene.kill();
+    let status = scene.look();
+    assert_eq!(status.files.first().unwrap().counts.lines, 7);
+    scene.store();
+    scene.kill();
+    let status = scene.look();
+    let kinds: Vec<_> = status.alerts.iter().map(|noted| (noted.alert.kind, noted.is_fresh)).collect();
+    assert_eq!(kinds, [(AlertKind::Guessing, true)]);
+    let rows = futures_util::FutureExt::now_or_never(scene.store.scan(
+        &tables::LOG_ALERTS,
+        b"",
+        None,
+        usize::MAX,
+        Timestamp::now(),
+    ));
+    assert_eq!(rows.unwrap().unwrap().len(), 1);
+}
+
+#[test]
+fn a_message_is_one_picture_over_a_restart() {
+    let mut scene = Scene::new();
+    std::fs::write(scene.log(), "").unwrap();
+    scene.look();
+    let id = "1vx2Ab-0005xY-Qr";
+    scene.write(&[format!(
+        "{id} <= a@example.org H=mx.example.net [192.0.2.9] P=esmtp S=400 id=x@example.net from <a@example.org> for b@example.com"
+    )]);
+    assert_eq!(scene.look().open_messages, 1);
+    scene.store();
+    scene.kill();
+    assert_eq!(scene.look().open_messages, 1);
+    scene.write(&[
+        format!("{id} => b@example.com R=dnslookup T=remote_smtp H=mx.example.com [192.0.2.10] C=\"250 OK\""),
+        format!("{id} Completed"),
+    ]);
+    let status = scene.look();
+    assert_eq!((status.open_messages, status.losses.orphans), (0, 0));
+}
+
+#[test]
+fn old_lines_count_and_their_alerts_are_marked() {
+    let mut scene = Scene::new();
+    scene.write(&failures(9));
+    let status = scene.look();
+    let file = status.files.first().unwrap();
+    assert_eq!((file.counts.lines, file.counts.old_lines), (9, 9));
+    assert_eq!(status.alerts.iter().map(|noted| noted.is_fresh).collect::<Vec<_>>(), [false]);
+}
+
+#[test]
+fn a_log_that_is_missing_is_an_alarm_after_a_while_only() {
+    let mut scene = Scene::new();
+    let status = scene.look();
+    assert!(status.files.first().unwrap().missing_since.is_some());
+    assert_eq!(status.alarms, Vec::<String>::new());
+    let watcher = scene.watcher.as_mut().unwrap();
+    watcher.look(Timestamp::now() + jiff::SignedDuration::from_mins(20));
+    let alarms = scene.status.lock().unwrap().alarms.clone();
+    assert_eq!(alarms.len(), 1, "{alarms:?}");
+    assert!(alarms.first().is_some_and(|alarm| alarm.contains("mainlog is missing since")), "{alarms:?}");
+}
+
+#[test]
+fn a_file_that_is_no_mail_log_is_an_alarm() {
+    let mut scene = Scene::new();
+    std::fs::write(scene.log(), "what is this\n".repeat(2_000)).unwrap();
+    let alarms = scene.look().alarms;
+    assert!(alarms.first().is_some_and(|alarm| alarm.contains("is it a mail log?")), "{alarms:?}");
+}
