@@ -16,6 +16,7 @@ use crate::plan::{Plan, template_of};
 use crate::replace::replace_tags;
 use crate::ruleset::{Flags, Matcher, Rule, RuleId, RuleSet, Subtest, TagTemplate, Template};
 use crate::settings::{RblZone, Settings};
+use crate::shortcircuit::Shortcircuit;
 
 /// Which of the four scores of a rule counts, and which rules run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,8 +111,15 @@ impl Compiler<'_> {
             description: self.parsed.descriptions.get(&**name).cloned(),
             place: definition.place.clone(),
             flags,
+            priority: self.parsed.priorities.get(&**name).copied().unwrap_or(0),
+            shortcircuit: self.shortcircuit(name),
             matcher,
         }
+    }
+
+    fn shortcircuit(&self, name: &str) -> Option<Shortcircuit> {
+        let is_loaded = self.parsed.features.is_loaded("Shortcircuit");
+        self.parsed.shortcircuits.get(name).filter(|_| is_loaded).and_then(|text| Shortcircuit::read(text))
     }
 
     /// A rule without a score has 1 point, -1 if it is nice, 0.01 if its name begins with `T_`.

@@ -44,6 +44,7 @@ mod replace;
 mod ruleset;
 pub mod settings;
 pub mod shipped;
+mod shortcircuit;
 
 pub use basis::Basis;
 pub use compile::{CompileOptions, compile};
@@ -56,3 +57,4 @@ pub use matching::{Hit, Matches};
 pub use pattern::{Limit, Pattern, PatternError};
 pub use ruleset::{Flags, Rule, RuleId, RuleSet};
 pub use settings::Settings;
+pub use shortcircuit::{Settled, Shortcircuit};

@@ -13,8 +13,11 @@ use crate::plan::{Slot, field_group, hits_max, pattern_of, text_group};
 use crate::prefilter::network::Counters;
 use crate::prefilter::screen::State;
 use crate::ruleset::{Matcher, Rule, RuleId, RuleSet, Subtest, Template};
+use crate::shortcircuit::Settled;
 
 mod wanted;
+
+use wanted::template_tags;
 
 /// How much of a match is kept to be shown.
 const EVIDENCE_OCTETS_MAX: usize = 200;
@@ -47,6 +50,8 @@ pub struct Matches {
     pub limits: Vec<RuleId>,
     /// Eval tests that could not know, and why.
     pub unavailable: Vec<(RuleId, &'static str)>,
+    /// The rule that settled the matter, with which all later ones are left out.
+    pub settled: Option<Settled>,
 }
 
 impl Matches {
@@ -571,7 +576,7 @@ impl<'a> Run<'a> {
                 matches.hits.push(Hit { rule: id, count, score, evidence });
             }
         }
-        matches
+        self.set.settle(matches)
     }
 }
 
@@ -642,20 +647,6 @@ fn fulfils(subtest: &Subtest, record: &str) -> bool {
             })
         }
     }
-}
-
-/// The tags of a DNS template: `AUTHORDOMAIN` of `_dmarc._AUTHORDOMAIN_`.
-fn template_tags(template: &str) -> Vec<&str> {
-    let mut tags: Vec<&str> = template.split('_').filter(|piece| crate::compile::is_tag_name(piece)).collect();
-    // A tag may hold underscores itself: the longest run between two marks counts.
-    for label in template.split('.') {
-        let inner = label.strip_prefix('_').and_then(|label| label.strip_suffix('_'));
-        if let Some(inner) = inner.filter(|inner| inner.contains('_') && crate::compile::is_tag_name(inner)) {
-            tags.retain(|tag| !inner.split('_').any(|piece| piece == *tag));
-            tags.push(inner);
-        }
-    }
-    tags
 }
 
 /// As Perl's `quotemeta` over octets.
@@ -762,6 +753,16 @@ mod tests {
             hits("header __S Subject =~ /^(?<WORD>\\w+)/\nbody B /buy %{WORD} pills/\nbody C /%{OTHER}/"),
             ["B=1", "__S=1"]
         );
+    }
+
+    #[test]
+    fn headers_fill_tags() {
+        assert_eq!(
+            hits("header B Subject =~ /^cheap %{HEADER(X-Word)}$/\nbody C /%{HEADER(X-None)}/"),
+            Vec::<String>::new()
+        );
+        assert_eq!(hits("body B /at %{HEADER(Subject)}|%{HEADER(X-A)}/\nheader C X-A =~ /^%{HEADER(x-a)}/"), ["C=1"]);
+        assert_eq!(template_tags("_HEADER(List-Id)_.x.example"), ["HEADER(List-Id)"]);
     }
 
     #[test]

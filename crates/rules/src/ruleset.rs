@@ -14,6 +14,7 @@ use crate::language::source::Place;
 use crate::pattern::Pattern;
 use crate::plan::Plan;
 use crate::settings::Settings;
+use crate::shortcircuit::Shortcircuit;
 
 /// A rule's place in its set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +64,10 @@ pub struct Rule {
     pub place: Place,
     /// Its flags.
     pub flags: Flags,
+    /// When SpamAssassin would run it: lower numbers first.
+    pub priority: i32,
+    /// Whether a hit settles the matter.
+    pub shortcircuit: Option<Shortcircuit>,
     pub(crate) matcher: Matcher,
 }
 
@@ -153,6 +158,12 @@ impl RuleSet {
     #[must_use]
     pub fn rule(&self, name: &str) -> Option<&Rule> {
         self.by_name.get(name).and_then(|id| self.rules.get(id.index()))
+    }
+
+    /// The id of the rule of this name.
+    #[must_use]
+    pub fn id(&self, name: &str) -> Option<RuleId> {
+        self.by_name.get(name).copied()
     }
 
     /// All rules, sorted by name.

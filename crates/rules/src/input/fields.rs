@@ -259,8 +259,17 @@ impl Input<'_> {
                 valid.for_each(|signature| push_new(&mut domains, signature.domain.to_ascii_lowercase()));
                 domains
             }
-            _ => Vec::new(),
+            _ => self.header_tag(name, settings),
         }
+    }
+
+    /// `HEADER(List-Id)`, `HEADER(From:addr)`: what `header` rules see of it, without white space around.
+    fn header_tag(&self, name: &str, settings: &Settings) -> Vec<String> {
+        let Some(field) = name.strip_prefix("HEADER(").and_then(|name| name.strip_suffix(')')) else {
+            return Vec::new();
+        };
+        let values = self.get(&FieldRequest::parse(field), settings);
+        values.iter().map(|value| octets::lossy(octets::trim(value))).filter(|value| !value.is_empty()).collect()
     }
 }
 

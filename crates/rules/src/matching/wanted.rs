@@ -42,3 +42,27 @@ impl RuleSet {
         questions.into_iter().collect()
     }
 }
+
+/// The tags of a DNS template: `AUTHORDOMAIN` of `_dmarc._AUTHORDOMAIN_`.
+pub(super) fn template_tags(template: &str) -> Vec<&str> {
+    let mut tags: Vec<&str> = template.split('_').filter(|piece| crate::compile::is_tag_name(piece)).collect();
+    tags.extend(header_tags(template));
+    // A tag may hold underscores itself: the longest run between two marks counts.
+    for label in template.split('.') {
+        let inner = label.strip_prefix('_').and_then(|label| label.strip_suffix('_'));
+        if let Some(inner) = inner.filter(|inner| inner.contains('_') && crate::compile::is_tag_name(inner)) {
+            tags.retain(|tag| !inner.split('_').any(|piece| piece == *tag));
+            tags.push(inner);
+        }
+    }
+    tags
+}
+
+/// `HEADER(List-Id)` of `_HEADER(List-Id)_.example`.
+fn header_tags(template: &str) -> impl Iterator<Item = &str> {
+    template.match_indices("_HEADER(").filter_map(|(at, _)| {
+        let tag = template.get(at + 1..)?;
+        let end = tag.find(")_")?;
+        tag.get(..=end)
+    })
+}
