@@ -1,6 +1,7 @@
 //! Rule files as the daemon lives with them: `[rules]` says which, [`Loaded`] is what they came to, and [`Live`] keeps the present set
 //! while files change. A broken file never takes a working set away.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -48,6 +49,8 @@ struct State {
     loaded: Option<Arc<Loaded>>,
     /// The files as they were at the last try, whether it succeeded or not.
     tried: Option<Stamps>,
+    /// The files that others included then, also those that were not there.
+    included: Vec<PathBuf>,
     trouble: Option<Trouble>,
 }
 
@@ -74,7 +77,7 @@ impl Live {
     pub fn is_stale(&self, config: &Config) -> bool {
         let (included, tried) = {
             let state = self.state();
-            (state.loaded.as_ref().map(|loaded| loaded.included.clone()).unwrap_or_default(), state.tried.clone())
+            (state.included.clone(), state.tried.clone())
         };
         tried.as_ref() != Some(&Stamps::of(config, &included))
     }
@@ -84,6 +87,7 @@ impl Live {
         let causes = loaded.errors();
         let mut state = self.state();
         state.tried = Some(loaded.stamps.clone());
+        state.included.clone_from(&loaded.included);
         state.trouble = (!causes.is_empty()).then_some(Trouble { since: now, causes });
         state.loaded = Some(loaded);
     }
@@ -92,6 +96,7 @@ impl Live {
     pub fn keep_old(&self, loaded: &Loaded, causes: Vec<String>, now: Timestamp) {
         let mut state = self.state();
         state.tried = Some(loaded.stamps.clone());
+        state.included.clone_from(&loaded.included);
         state.trouble = Some(Trouble { since: now, causes });
     }
 
@@ -110,5 +115,44 @@ impl Live {
             "remarks": remarks.into_iter().take(REMARKS_SHOWN).collect::<Vec<_>>(),
             "trouble": trouble,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_did_not_change_are_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let config = Config { files: vec![folder.path().join("*.cf").display().to_string()], ..Config::default() };
+        let live = Live::default();
+        assert!(live.is_stale(&config));
+        put("a.cf", "body GOOD /x/");
+        live.put(Arc::new(load(&config, &[])), Timestamp::UNIX_EPOCH);
+        assert!(!live.is_stale(&config));
+        put("b.cf", "include c.inc\nbody BROKEN /(/");
+        assert!(live.is_stale(&config));
+        let broken = load(&config, &[]);
+        let errors = broken.errors();
+        assert!(errors.len() == 2 && errors.iter().all(|error| error.contains("b.cf:")), "{errors:?}");
+        live.keep_old(&broken, errors, Timestamp::UNIX_EPOCH);
+        assert!(!live.is_stale(&config), "a broken file is not tried again until it changes");
+        assert!(live.loaded().unwrap().set.rule("GOOD").is_some());
+        put("c.inc", "body INCLUDED /y/");
+        assert!(live.is_stale(&config), "a file that was missed is there now");
+        put("b.cf", "include c.inc");
+        let whole = load(&config, &[]);
+        assert!(whole.errors().is_empty() && whole.set.rule("INCLUDED").is_some());
+        assert_ne!(whole.hash, live.loaded().unwrap().hash);
+    }
+
+    #[test]
+    fn a_named_file_must_be_there_and_switched_off_rules_are_none() {
+        let config = Config { files: vec!["/nonexistent/local.cf".into()], ..Config::default() };
+        assert_eq!(load(&config, &[]).errors().len(), 1);
+        let off = load(&Config { enabled: false, ..config }, &[]);
+        assert!(off.errors().is_empty() && off.live() == 0);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tidegate_mail::Message;
-use tidegate_rules::{Answers, Context, DnsQuestion, Input, Matches, RuleSet};
+use tidegate_rules::{Answers, Context, DnsQuestion, Input, Matches, RuleSet, Shortcircuit};
 
 use crate::aside::aside;
 use crate::check::{Ask, Finding, Group, OnData, Outcome, Symbol, SymbolRef};
@@ -38,6 +38,25 @@ static RULE_LIMIT: Symbol = Symbol::evidence(
     "a rule used up its work on this message, so whether it matches is not known",
 );
 
+static RULES_SETTLED: Symbol = Symbol::evidence(
+    "RULES_SETTLED",
+    0,
+    Group::Rules,
+    "a rule with `shortcircuit` hit, so rules of later priorities were left out",
+);
+static RULES_SETTLED_SPAM: Symbol = Symbol::evidence(
+    "RULES_SETTLED_SPAM",
+    100_000,
+    Group::Rules,
+    "a rule with `shortcircuit … spam` hit, so rules of later priorities were left out",
+);
+static RULES_SETTLED_HAM: Symbol = Symbol::evidence(
+    "RULES_SETTLED_HAM",
+    -100_000,
+    Group::Rules,
+    "a rule with `shortcircuit … ham` hit, so rules of later priorities were left out",
+);
+
 /// `[checks.rules]`
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -63,8 +82,8 @@ impl Check {
 
     /// Every symbol it can find.
     pub fn symbols(&self) -> Vec<SymbolRef> {
-        let limit = std::iter::once(SymbolRef::Declared(&RULE_LIMIT));
-        limit.chain(self.known.iter().flat_map(Known::symbols).map(SymbolRef::Loaded)).collect()
+        let own = [&RULE_LIMIT, &RULES_SETTLED, &RULES_SETTLED_SPAM, &RULES_SETTLED_HAM].map(SymbolRef::Declared);
+        own.into_iter().chain(self.known.iter().flat_map(Known::symbols).map(SymbolRef::Loaded)).collect()
     }
 }
 
@@ -132,6 +151,18 @@ fn outcome(known: &Known, matches: &Matches, asked: Asked) -> Outcome {
         let shown = unfinished.get(..NAMES_SHOWN).unwrap_or(&unfinished).join(", ");
         let more = if unfinished.len() > NAMES_SHOWN { ", …" } else { "" };
         outcome.findings.push(Finding::of(&RULE_LIMIT, format!("{shown}{more}")));
+    }
+    if let Some(settled) = matches.settled {
+        let symbol = match settled.how {
+            Shortcircuit::Stop => &RULES_SETTLED,
+            Shortcircuit::Spam => &RULES_SETTLED_SPAM,
+            Shortcircuit::Ham => &RULES_SETTLED_HAM,
+        };
+        outcome.findings.push(Finding::of(symbol, known.name(settled.rule).unwrap_or_default()));
+    }
+    let refused: Vec<String> = known.refused(matches).take(NAMES_SHOWN).collect();
+    if !refused.is_empty() {
+        outcome.unavailable.push(Unavailable::new(Service::Dns, format!("lists refuse to answer: {}", refused.join(", "))));
     }
     outcome.unavailable.extend(asked.gap());
     outcome

@@ -26,7 +26,7 @@ pub struct Loaded {
     pub set: Arc<RuleSet>,
     /// The files that were read, in order.
     pub names: Vec<String>,
-    /// Files that others included.
+    /// Files that others included, also those that are not there.
     pub included: Vec<PathBuf>,
     /// The files as they were just before they were read.
     pub stamps: Stamps,
@@ -79,9 +79,10 @@ pub fn load(config: &Config, trusted: &[IpNet]) -> Loaded {
     let included = RefCell::new(Vec::new());
     let include = |name: &str, from: &str| {
         let path = Path::new(from).parent().unwrap_or(Path::new("")).join(name);
-        let source = read_file(&path).ok()?;
-        included.borrow_mut().push((path, source.text.clone()));
-        Some(source)
+        let source = read_file(&path).ok();
+        let text = source.as_ref().map(|source| source.text.clone()).unwrap_or_default();
+        included.borrow_mut().push((path, text));
+        source
     };
     let options = ParseOptions { local_tests_only: !config.dns, ..ParseOptions::default() };
     let mut parsed = parse(&sources, &options, &include);

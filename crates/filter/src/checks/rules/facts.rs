@@ -57,6 +57,8 @@ fn spf(known: &Known<Spf>) -> SpfResult {
         Ok(spf) => match spf.result {
             identity::SpfResult::None => SpfResult::None,
             identity::SpfResult::Neutral => SpfResult::Neutral,
+            // What is given to everyone proves nothing, and lists of trusted senders ask for a pass.
+            identity::SpfResult::Pass if spf.allows_everyone => SpfResult::Neutral,
             identity::SpfResult::Pass => SpfResult::Pass,
             identity::SpfResult::Fail => SpfResult::Fail,
             identity::SpfResult::SoftFail => SpfResult::SoftFail,

@@ -27,9 +27,14 @@ const SAME: &[(&str, &str)] = &[
     ("NO_DNS_FOR_FROM", "SENDER_DOMAIN_MISSING"),
 ];
 
+/// Ends of names of rules that hit when a DNS list answers that we may not ask, where the files do not say so by `dns_block_rule`.
+const REFUSALS: [&str; 4] = ["_BLOCKED", "_BLOCKED_OPENDNS", "_NDBLOCKED", "_DBL_ERROR"];
+
 /// A rule set and the symbol of each rule that can be found.
 pub(super) struct Known {
     set: Arc<RuleSet>,
+    /// Rules that say that a list refused to answer.
+    refusals: BTreeSet<RuleId>,
     /// By the rule's place in the set; none for subtests and for rules that another check's symbol stands for.
     symbols: Vec<Option<Arc<Symbol>>>,
 }
@@ -41,11 +46,12 @@ impl Known {
         let of_identity = [Name::spf, Name::dkim, Name::arc, Name::dmarc];
         let knows_identity = declared.iter().any(|(check, _)| of_identity.contains(check));
         let echoes = Echoes { set, lists, knows_identity, declared };
+        let refusals = refusals(set);
         let symbols = set.rules().iter().map(|rule| {
             let is_own = !rule.is_subtest() && !taken.contains(&*rule.name);
-            is_own.then(|| Arc::new(symbol(rule, echoes.of(rule, DEPTH_MAX))))
+            is_own.then(|| Arc::new(symbol(rule, class(&set.basis(rule)), echoes.of(rule, DEPTH_MAX))))
         });
-        Known { set: Arc::clone(set), symbols: symbols.collect() }
+        Known { set: Arc::clone(set), refusals, symbols: symbols.collect() }
     }
 
     pub(super) fn set(&self) -> &Arc<RuleSet> {
@@ -64,11 +70,18 @@ impl Known {
     pub(super) fn findings<'m>(&'m self, matches: &'m Matches) -> impl Iterator<Item = Finding> + 'm {
         let seen: BTreeMap<RuleId, &Hit> =
             matches.hits.iter().chain(&matches.subtests).map(|hit| (hit.rule, hit)).collect();
-        matches.hits.iter().filter_map(move |hit| {
+        let hits = matches.hits.iter().filter(|hit| !self.refusals.contains(&hit.rule));
+        hits.filter_map(move |hit| {
             let symbol = self.symbols.get(hit.rule.index())?.as_ref()?;
             let evidence = if hit.evidence.is_empty() { self.parts(hit.rule, &seen) } else { shown(&hit.evidence) };
             Some(Finding::loaded(symbol, evidence).times(hit.count))
         })
+    }
+
+    /// The answers by which lists refused.
+    pub(super) fn refused<'m>(&'m self, matches: &'m Matches) -> impl Iterator<Item = String> + 'm {
+        let hits = matches.hits.iter().filter(|hit| self.refusals.contains(&hit.rule));
+        hits.map(|hit| format!("{}: {}", self.name(hit.rule).unwrap_or_default(), shown(&hit.evidence)))
     }
 
     /// What a meta was made of: its parts that hit, each with what it saw.
@@ -93,7 +106,26 @@ fn shown(octets: &[u8]) -> String {
     String::from_utf8_lossy(octets).trim_matches('\n').to_owned()
 }
 
-fn symbol(rule: &Rule, echo: Option<Echo>) -> Symbol {
+/// Rules over DNS lists that hit when the list refuses.
+fn refusals(set: &RuleSet) -> BTreeSet<RuleId> {
+    let named: BTreeSet<&str> =
+        set.settings().lines("dns_block_rule").iter().filter_map(|line| line.split_whitespace().next()).collect();
+    let is_refusal = |rule: &Rule| {
+        let is_list = matches!(set.basis(rule), Basis::ClientList(_) | Basis::DomainList(_));
+        is_list && (named.contains(&*rule.name) || REFUSALS.iter().any(|end| rule.name.ends_with(end)))
+    };
+    set.rules().iter().filter(|rule| is_refusal(rule)).filter_map(|rule| set.id(&rule.name)).collect()
+}
+
+/// Whom the administrator trusts by a list in the rule files is let in if the sender is proven; an address alone anyone can write.
+fn class(basis: &Basis) -> Class {
+    match basis {
+        Basis::Welcome { is_proven: true } => Class::Allow,
+        _ => Class::Evidence,
+    }
+}
+
+fn symbol(rule: &Rule, class: Class, echo: Option<Echo>) -> Symbol {
     let doc = rule.description.clone().unwrap_or_else(|| format!("rule of {}", rule.place));
     let (weight, group, doc) = match echo {
         None => (rule.score, Group::Rules, doc),
@@ -102,7 +134,7 @@ fn symbol(rule: &Rule, echo: Option<Echo>) -> Symbol {
             (Score::ZERO, group, format!("{doc} (not counted: {check} says it)"))
         }
     };
-    Symbol { name: rule.name.to_string().into(), weight, class: Class::Evidence, group, doc: doc.into() }
+    Symbol { name: rule.name.to_string().into(), weight, class, group, doc: doc.into() }
 }
 
 /// A rule that looks at what one of our checks looks at.
