@@ -9,7 +9,7 @@
 
 use std::fs;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidegate_e2e::{Daemon, Lab, Plan, why_not};
 
@@ -21,23 +21,35 @@ mail.good.test A 203.0.113.10
 ";
 const CONFIG: &str = "
 [rules]
+shipped = false
 files = [\"@LAB@/rules/*.cf\"]
 ";
 const RULE: &str = "body LOCAL_INVOICE /unpaid\\s+invoice \\d+/i\ndescribe LOCAL_INVOICE Asks to pay an invoice\nscore LOCAL_INVOICE 6\n";
-/// How long a changed file may take until it is in use.
-const IN_USE: Duration = Duration::from_secs(1);
+/// How long a changed file may take until it is in use. It took 47 to 257 ms when this was written, which the test prints; other
+/// builds beside it must not fail it.
+const IN_USE_MAX: Duration = Duration::from_secs(10);
 
 fn message(number: u32) -> Vec<u8> {
     format!("From: a@good.test\nTo: b@exim.test\nSubject: t\nDate: Wed, 25 Nov 2026 12:00:00 +0000\nMessage-ID: <rules{number}@good.test>\n\nPlease pay the UNPAID\ninvoice 4711 today.\n").into_bytes()
 }
 
-/// Puts a rule file in place as editors do: written beside it, then renamed.
-fn put(lab: &Lab, text: &str) {
+/// Puts a rule file in place as editors do: written beside it, then renamed. Returns once the daemon has taken note.
+fn put(lab: &Lab, daemon: &Daemon, text: &str) {
+    let rules = || {
+        let output = daemon.command(lab, &["status", "--json"]).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["rules"].clone()
+    };
+    let before = rules();
     let folder = lab.folder().join("rules");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("local.cf.new"), text).unwrap();
+    let began = Instant::now();
     fs::rename(folder.join("local.cf.new"), folder.join("local.cf")).unwrap();
-    thread::sleep(IN_USE);
+    while rules() == before {
+        assert!(began.elapsed() < IN_USE_MAX, "{before}");
+        thread::sleep(Duration::from_millis(20));
+    }
+    println!("taken note of after {} ms", began.elapsed().as_millis());
 }
 
 /// Brings message `number` on a connection of its own: an open one keeps the rules it began with.
@@ -73,19 +85,19 @@ fn a_rule_is_in_use_within_a_second_and_a_broken_file_takes_none_away() {
     send(&lab, 1);
     assert!(!why(&lab, &daemon, 1).contains("LOCAL_INVOICE"));
 
-    put(&lab, RULE);
+    put(&lab, &daemon, RULE);
     send(&lab, 2);
     let said = why(&lab, &daemon, 2);
     assert!(said.contains("6.0   LOCAL_INVOICE: Asks to pay an invoice\n            UNPAID invoice 4711"), "{said}");
     assert!(said.contains("tag at data") && said.contains("verified:"), "{said}");
 
-    put(&lab, &format!("{RULE}body BROKEN /(unclosed/\n"));
+    put(&lab, &daemon, &format!("{RULE}body BROKEN /(unclosed/\n"));
     let alarm = status(&lab, &daemon);
     assert!(alarm.contains("! the rule files are broken") && alarm.contains("local.cf:4:"), "{alarm}");
     send(&lab, 3);
     assert!(why(&lab, &daemon, 3).contains("LOCAL_INVOICE"), "the former rules stay in use");
 
-    put(&lab, &RULE.replace("score LOCAL_INVOICE 6", "score LOCAL_INVOICE 1.25"));
+    put(&lab, &daemon, &RULE.replace("score LOCAL_INVOICE 6", "score LOCAL_INVOICE 1.25"));
     let mended = status(&lab, &daemon);
     assert!(!mended.contains("broken"), "{mended}");
     send(&lab, 4);
