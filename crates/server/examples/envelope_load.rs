@@ -1,7 +1,8 @@
 //! Asks a running daemon as Exim would, from many connections at once, and prints how long each envelope ask took:
-//! `envelope_load SOCKET CONNECTIONS SECONDS`. `envelope_load fill STORE ROWS` puts greylisted senders into the store of a daemon that
-//! does not run. Every transaction is connect, helo, mail, rcpt, end; DNS answers are warm after the
-//! first second, which is not counted. Run with `--release`, as a user that may ask.
+//! `envelope_load SOCKET CONNECTIONS SECONDS [cold]`. `envelope_load fill STORE ROWS` puts greylisted senders into the store of a
+//! daemon that does not run. Every transaction is connect, helo, mail, rcpt, end; DNS answers are warm after the first second, which
+//! is not counted. With `cold`, every transaction comes from an address and a sender's domain that were never asked about. Run with
+//! `--release`, as a user that may ask.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types)]
 #![allow(clippy::indexing_slicing, clippy::cast_precision_loss, reason = "a measurement, not a parser")]
 
@@ -20,8 +21,13 @@ const WARM_UP: Duration = Duration::from_secs(1);
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    let [_, socket, connections, seconds] = args.as_slice() else {
-        panic!("usage: envelope_load SOCKET CONNECTIONS SECONDS, or envelope_load fill STORE ROWS")
+    let (arguments, is_cold) = match args.as_slice() {
+        [_, rest @ .., last] if last == "cold" => (rest, true),
+        [_, rest @ ..] => (rest, false),
+        [] => (&[][..], false),
+    };
+    let [socket, connections, seconds] = arguments else {
+        panic!("usage: envelope_load SOCKET CONNECTIONS SECONDS [cold], or envelope_load fill STORE ROWS")
     };
     if socket == "fill" {
         return fill(Path::new(connections), seconds.parse().unwrap());
@@ -32,7 +38,7 @@ fn main() {
     let mut took: [Vec<Duration>; 4] = Default::default();
     std::thread::scope(|scope| {
         let clients: Vec<_> = (0..connections)
-            .map(|client| scope.spawn(move || work(socket, client, begin, begin + WARM_UP + run)))
+            .map(|client| scope.spawn(move || work(socket, client, is_cold, begin, begin + WARM_UP + run)))
             .collect();
         for client in clients {
             for (all, own) in took.iter_mut().zip(client.join().unwrap()) {
@@ -41,7 +47,11 @@ fn main() {
         }
     });
     let asks: usize = took.iter().map(Vec::len).sum();
-    println!("{connections} connections: {asks} asks in {run:.1?}, {:.0} asks/s", asks as f64 / run.as_secs_f64());
+    let dns = if is_cold { "cold" } else { "warm" };
+    println!(
+        "{connections} connections, DNS {dns}: {asks} asks in {run:.1?}, {:.0} asks/s",
+        asks as f64 / run.as_secs_f64()
+    );
     for (stage, took) in STAGES.iter().zip(&mut took) {
         took.sort_unstable();
         println!("  {stage:<8} p50 {:>9.1?}  p99 {:>9.1?}", at(took, 50), at(took, 99));
@@ -71,15 +81,19 @@ fn at(sorted: &[Duration], percent: usize) -> Duration {
     sorted.get(sorted.len() * percent / 100).copied().unwrap_or_default()
 }
 
-fn work(socket: &str, client: usize, begin: Instant, end: Instant) -> [Vec<Duration>; 4] {
+fn work(socket: &str, client: usize, is_cold: bool, begin: Instant, end: Instant) -> [Vec<Duration>; 4] {
     let mut took: [Vec<Duration>; 4] = Default::default();
     let mut number = 0;
     while Instant::now() < end {
         number += 1;
-        // A few clients that come again and again, so that their DNS answers are warm.
-        let ip = format!("203.0.113.{}", 10 + (client + number) % 20);
+        // A few clients that come again and again, so that their DNS answers are warm; or ever new ones.
+        let (ip, domain) = if is_cold {
+            (format!("198.{client}.{}.{}", number / 256 % 256, number % 256), format!("c{client}n{number}.cold.test"))
+        } else {
+            (format!("203.0.113.{}", 10 + (client + number) % 20), "good.test".to_owned())
+        };
         let facts = format!("ip={ip}:40000 if=192.0.2.25:25 proto=\"esmtp\" helo=\"mail.good.test\"");
-        let sender = format!("from=\"user{number}@good.test\"");
+        let sender = format!("from=\"user{number}@{domain}\"");
         let mut sid = String::new();
         for (stage, name) in STAGES.iter().enumerate() {
             let rest = match stage {

@@ -1,9 +1,10 @@
-//! `cargo xtask bench envelope`: how long the daemon takes for the asks of one envelope, all checks on, DNS answers warm, at 1, 16
-//! and 128 connections. The load is `crates/server/examples/envelope_load.rs`, since it needs nothing of Exim.
+//! `cargo xtask bench envelope`: how long the daemon takes for the asks of one envelope, all checks on: DNS answers warm, at 1, 16
+//! and 128 connections; the same while Exim brings one message of 50 MB after the other; and with DNS answers cold. The load is `crates/server/examples/envelope_load.rs`, since it needs nothing of Exim.
 
 #![allow(clippy::disallowed_methods, reason = "a bench starts programs")]
 
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
@@ -15,6 +16,9 @@ good.test TXT v=spf1 ip4:203.0.113.0/24 -all
 mail.good.test A 203.0.113.10
 *.113.0.203.in-addr.arpa PTR mail.good.test
 2.0.0.127.bl.test A 127.0.0.2
+*.198.in-addr.arpa PTR mail.good.test
+*.cold.test MX 10 mail.good.test
+*.cold.test TXT v=spf1 ip4:198.0.0.0/8 -all
 ";
 /// The shipped lists are not in the lab's DNS; one of the lab's own stands for them. The load comes from one network.
 const CONFIG: &str = "
@@ -28,6 +32,8 @@ sessions_max = 100000
 const SECONDS: &str = "5";
 /// Rows in the store beforehand.
 const GREYLISTED: &str = "1000000";
+/// Octets of a large message.
+const LARGE: usize = 50 << 20;
 
 fn main() -> anyhow::Result<()> {
     if let Some(reason) = why_not() {
@@ -44,9 +50,68 @@ fn main() -> anyhow::Result<()> {
     daemon.spawn(&lab)?;
     println!("{GREYLISTED} greylisted senders; started in {:.2?}", begun.elapsed());
     for connections in ["1", "16", "128"] {
-        let status = Command::new(&load).arg(lab.socket()).args([connections, SECONDS]).status()?;
-        ensure!(status.success(), "the load ended with {status}");
+        measure(&load, &lab, &[connections, SECONDS])?;
+    }
+    println!("while messages of {} MB are judged:", LARGE >> 20);
+    let judged = while_large_messages_come(&lab, || {
+        measure(&load, &lab, &["1", SECONDS])?;
+        measure(&load, &lab, &["16", SECONDS])
+    })?;
+    println!("  {judged} of them were accepted meanwhile");
+    for connections in ["1", "16"] {
+        measure(&load, &lab, &[connections, SECONDS, "cold"])?;
     }
     println!("resident {} MB", daemon.resident_kb()? / 1024);
     Ok(())
+}
+
+fn measure(load: &str, lab: &Lab, arguments: &[&str]) -> anyhow::Result<()> {
+    let status = Command::new(load).arg(lab.socket()).args(arguments).status()?;
+    ensure!(status.success(), "the load ended with {status}");
+    Ok(())
+}
+
+/// Has a client send large messages through Exim while `work` runs; gives how many were accepted.
+fn while_large_messages_come(lab: &Lab, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<u32> {
+    let is_over = AtomicBool::new(false);
+    let message = large_message();
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| -> anyhow::Result<u32> {
+            let mut accepted = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                let (mut client, _) = lab.client("203.0.113.10")?;
+                client.envelope("mail.good.test", "large@good.test", &["b@exim.test"])?;
+                let reply = client.data(&message)?;
+                ensure!(reply.code == 250, "a large message was answered by {}", reply.text);
+                accepted += 1;
+            }
+            Ok(accepted)
+        });
+        let worked = work();
+        is_over.store(true, Ordering::Relaxed);
+        let accepted = sender.join().map_err(|_| anyhow::anyhow!("the sender of large messages broke"))??;
+        worked.map(|()| accepted)
+    })
+}
+
+/// Ordinary text of many lines with an attachment, so that all of it is read.
+fn large_message() -> Vec<u8> {
+    let head = "From: a@good.test\nTo: b@exim.test\nSubject: large\nDate: Wed, 25 Nov 2026 12:00:00 +0000\nMessage-ID: <large@good.test>\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n\n";
+    let mut message = head.as_bytes().to_vec();
+    let lines = |message: &mut Vec<u8>, line: &[u8], octets: usize| {
+        let end = message.len() + octets;
+        while message.len() < end {
+            message.extend_from_slice(line);
+        }
+    };
+    lines(
+        &mut message,
+        b"Dear friends, the minutes of our meeting are below; see http://good.test/minutes for more.\n",
+        LARGE / 10,
+    );
+    message.extend_from_slice(b"\n--b\nContent-Type: application/zip\nContent-Transfer-Encoding: base64\n\n");
+    let line = [&b"UEsDBBQAAAAIAGx0dVcAAAAAAAAAAAAAAAAIAAAAZmlsZS50eHTLSM3JyVcozy/K"[..], b"\n"].concat();
+    lines(&mut message, &line, LARGE - LARGE / 10);
+    message.extend_from_slice(b"\n--b--\n");
+    message
 }
