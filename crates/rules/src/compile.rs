@@ -11,8 +11,12 @@ use crate::language::expression::Expr;
 use crate::language::rule::{self, PatternText, Test};
 use crate::language::source::{Diagnostic, Place, Severity};
 use crate::language::{Definition, Parsed};
+use crate::matching::scratch::Scratches;
+use crate::matching::tags::replace_all;
+use crate::metas::Metas;
 use crate::pattern::{Modifiers, Pattern};
 use crate::plan::{Plan, template_of};
+use crate::prefilter::{formula, syntax};
 use crate::replace::replace_tags;
 use crate::ruleset::{Flags, Matcher, Rule, RuleId, RuleSet, Subtest, TagTemplate, Template};
 use crate::settings::{RblZone, Settings};
@@ -48,9 +52,10 @@ pub fn compile(parsed: Parsed, options: CompileOptions) -> (RuleSet, Vec<Diagnos
         by_name,
         fields,
         order: Vec::new(),
-        metas: Vec::new(),
+        metas: Metas::default(),
         plan: Plan::default(),
         settings: Arc::new(with_rbl_sets(&parsed)),
+        scratches: Scratches::default(),
     };
     set.order = order_tests(&set, &parsed.priorities);
     set.plan = Plan::new(&set.rules, &set.order, set.fields.len());
@@ -187,7 +192,9 @@ impl Compiler<'_> {
         let (source, names) = find_tags(&pattern.source);
         let compiled = compile_pattern(&PatternText { source: source.clone(), modifiers: pattern.modifiers })?;
         let captures = compiled.group_names().any(is_tag_name);
-        let tags = (!names.is_empty()).then(|| Box::new(TagTemplate { source, modifiers: pattern.modifiers, names }));
+        let required = names.iter().find(|name| is_required(name, &source, pattern.modifiers)).cloned();
+        let modifiers = pattern.modifiers;
+        let tags = (!names.is_empty()).then(|| Box::new(TagTemplate { source, modifiers, names, required }));
         Ok(Template { pattern: compiled, tags, captures })
     }
 
@@ -323,6 +330,14 @@ fn find_tags(source: &[u8]) -> (Vec<u8>, Vec<String>) {
     (escaped, names)
 }
 
+/// Whether each match of the pattern holds a value of the tag.
+fn is_required(name: &str, source: &[u8], modifiers: Modifiers) -> bool {
+    // Octets that no rule asks for stand for the value.
+    const VALUE: &[u8] = b"\x02\x02\x02";
+    let source = replace_all(source, format!("%\\{{{name}\\}}").as_bytes(), VALUE);
+    syntax::parse(&source, modifiers).is_some_and(|tree| formula::needs(&formula::of(&tree), VALUE))
+}
+
 /// `A`, `AB_C2`: what a capture must be called to fill a tag.
 pub(crate) fn is_tag_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_uppercase())
@@ -452,11 +467,9 @@ fn order_metas(set: &mut RuleSet, remarks: &mut Vec<Diagnostic>) {
         }
     }
     let is_alive = |index: &usize| set.rules.get(*index).is_some_and(|rule| matches!(rule.matcher, Matcher::Meta(_)));
-    set.metas = order
-        .iter()
-        .filter(|index| is_alive(index))
-        .filter_map(|index| u32::try_from(*index).ok().map(RuleId))
-        .collect();
+    let alive = order.iter().filter(|index| is_alive(index));
+    let order = alive.filter_map(|index| u32::try_from(*index).ok().map(RuleId)).collect();
+    set.metas = Metas::new(&set.rules, order);
 }
 
 /// Depth-first, without recursion: a chain of metas may be long. A way back to an open rule makes the rule circular.
@@ -527,7 +540,7 @@ mod tests {
             assert_eq!(is_alive(&set, name), expected, "{name}");
         }
         assert_eq!(remarks.len(), 3, "{remarks:?}");
-        let order: Vec<&str> = set.metas.iter().map(|id| &*set.rules[id.index()].name).collect();
+        let order: Vec<&str> = set.metas.order().iter().map(|id| &*set.rules[id.index()].name).collect();
         assert_eq!(order, ["EARLY", "GOOD", "LATE"]);
     }
 

@@ -390,21 +390,21 @@ impl<'a> Input<'a> {
         };
         let rawbody_max = size("rawbody_part_scan_size", RAWBODY_PART_OCTETS_MAX);
         let mut rendered = Vec::new();
-        for (index, node) in tree.in_order() {
+        for (index, node) in tree.into_order() {
             let mut text = None;
             if node.is_leaf {
-                let part = body::render(node, &mut self.html);
+                let part = body::render(&node, &mut self.html);
                 text = part.as_ref().map(|part| self.rendered_text(part));
                 rendered.push(part);
-                self.rawbody.extend(body::chunks(node, rawbody_max).into_iter().flatten());
+                self.rawbody.extend(body::chunks(&node, rawbody_max).into_iter().flatten());
             }
             self.parts.push(Part {
-                headers: if index == 0 { self.headers.clone() } else { node.fields.clone() },
-                content_type: node.kind.clone(),
+                headers: if index == 0 { self.headers.clone() } else { node.fields },
+                content_type: node.kind,
                 charset: node.charset.as_deref().map(octets::lossy),
-                name: node.name.clone(),
-                raw: Cow::Owned(node.raw.clone()),
-                decoded: Cow::Owned(node.decoded.clone()),
+                name: node.name,
+                raw: Cow::Owned(node.raw),
+                decoded: Cow::Owned(node.decoded),
                 depth: node.depth,
                 is_leaf: node.is_leaf,
                 rendered: text,

@@ -37,6 +37,7 @@ mod guard;
 pub mod input;
 pub mod language;
 mod matching;
+mod metas;
 pub mod pattern;
 mod plan;
 mod prefilter;

@@ -11,7 +11,7 @@ use crate::ruleset::{Flags, Matcher, Rule, RuleId, Template};
 /// How often one rule may hit in a message. SpamAssassin knows no such limit but for `mimeheader`, where it is the same.
 pub(crate) const HITS_MAX: u32 = 1000;
 /// With fewer patterns than this over one kind of text, each is tried: the pass over the text would cost more.
-const TOGETHER_MIN: usize = 6;
+const TOGETHER_MIN: usize = 3;
 
 /// How a set is tried.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ pub(crate) struct Slot {
     pub(crate) limit: u32,
     /// The first text is left out.
     pub(crate) no_subject: bool,
-    /// An automaton that must match first, for a large pattern that nothing else guards.
+    /// An automaton that must match first, for a large pattern.
     pub(crate) guard: Option<Relaxed>,
 }
 
@@ -122,7 +122,7 @@ impl Plan {
         };
         let tree = syntax::parse(pattern.source(), pattern.modifiers());
         let is_known = is_filtered && tree.as_ref().is_some_and(|tree| builders.add(group, slot, tree));
-        let guard = if is_known { None } else { tree.as_ref().and_then(relaxed::of) };
+        let guard = tree.as_ref().and_then(relaxed::of);
         let limit = if is_negated { 1 } else { hits_max(&rule.flags) };
         self.slots.push(Slot { rule: id, limit, no_subject: rule.flags.no_subject, guard });
         let Some(into) = self.groups.get_mut(group) else {

@@ -11,6 +11,8 @@ use crate::field::FieldRequest;
 use crate::language::expression::Expr;
 use crate::language::rule::{TextKind, UriKey};
 use crate::language::source::Place;
+use crate::matching::scratch::Scratches;
+use crate::metas::Metas;
 use crate::pattern::Pattern;
 use crate::plan::Plan;
 use crate::settings::Settings;
@@ -125,6 +127,8 @@ pub(crate) struct TagTemplate {
     pub(crate) source: Vec<u8>,
     pub(crate) modifiers: crate::pattern::Modifiers,
     pub(crate) names: Vec<String>,
+    /// A tag of which a value stands in each match.
+    pub(crate) required: Option<String>,
 }
 
 /// What a DNS record must be.
@@ -147,10 +151,10 @@ pub struct RuleSet {
     pub(crate) fields: Vec<FieldRequest>,
     /// Rules that are no metas, those that fill tags first.
     pub(crate) order: Vec<RuleId>,
-    /// Metas in an order in which each stands after those it depends on.
-    pub(crate) metas: Vec<RuleId>,
+    pub(crate) metas: Metas,
     pub(crate) plan: Plan,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) scratches: Scratches,
 }
 
 impl RuleSet {

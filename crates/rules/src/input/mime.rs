@@ -60,14 +60,14 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// The nodes as a reader meets them: a part before its own parts.
-    pub(crate) fn in_order(&self) -> Vec<(usize, &Node)> {
+    /// The nodes as a reader meets them, with their numbers: a part before its own parts.
+    pub(crate) fn into_order(mut self) -> Vec<(usize, Node)> {
         let mut ordered = Vec::with_capacity(self.nodes.len());
         let mut waiting = vec![0];
         while let Some(index) = waiting.pop() {
-            let Some(node) = self.nodes.get(index) else { continue };
-            ordered.push((index, node));
+            let Some(node) = self.nodes.get_mut(index).map(std::mem::take) else { continue };
             waiting.extend(node.children.iter().rev());
+            ordered.push((index, node));
         }
         ordered
     }

@@ -19,7 +19,7 @@ impl RuleSet {
     /// The questions that are still open when `answers` are known: who serves a domain is asked before what lists say of the server.
     #[must_use]
     pub fn wanted_after(&self, input: &Input<'_>, answers: &Answers) -> Vec<DnsQuestion> {
-        let run = Run::new(self, input, answers);
+        let mut run = Run::new(self, input, answers);
         let mut questions = BTreeSet::new();
         for &id in &self.order {
             let Some(rule) = self.rules.get(id.index()).filter(|rule| rule.flags.net) else {
@@ -39,6 +39,7 @@ impl RuleSet {
                 _ => {}
             }
         }
+        run.end();
         questions.into_iter().collect()
     }
 }

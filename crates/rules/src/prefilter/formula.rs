@@ -49,6 +49,16 @@ pub(crate) fn of(node: &Node) -> Formula {
     stretch.finish()
 }
 
+/// Whether only texts with `octets` in them fulfil the condition.
+pub(crate) fn needs(formula: &Formula, octets: &[u8]) -> bool {
+    match formula {
+        Formula::True => false,
+        Formula::Times(_, literals) => literals.iter().all(|literal| memchr::memmem::find(literal, octets).is_some()),
+        Formula::All(parts) => parts.iter().any(|part| needs(part, octets)),
+        Formula::Any(parts) => parts.iter().all(|part| needs(part, octets)),
+    }
+}
+
 /// How probable the condition is in ordinary text; only the order counts.
 pub(crate) fn weight(formula: &Formula) -> f64 {
     match formula {

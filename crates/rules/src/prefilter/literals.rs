@@ -1,14 +1,16 @@
-//! All places of many literals in a text, in one pass: three octets at each place are looked up in a small table, and only where the
-//! rarest three octets of some literal stand is the literal compared.
+//! All places of many literals in a text, in one pass: four octets at each place (three for literals of three) are looked up in a small
+//! table, and only where the rarest ones of some literal stand is the literal compared.
 //!
 //! An Aho-Corasick automaton of the same literals is some megabytes large, and each octet of the text is a cache miss; this table is
-//! 8 KB.
+//! 8 KB at most, and smaller where there are fewer literals.
 
 use super::formula::{LITERAL_OCTETS_MIN, fold, octet_weight};
 
-/// Number of buckets: a power of two.
-const BUCKETS: usize = 1 << 16;
-const BUCKET_BITS: u32 = 16;
+/// Most and fewest buckets, as powers of two. A table of the fewest is a few octets per literal large.
+const BUCKET_BITS_MAX: u32 = 16;
+const BUCKET_BITS_MIN: u32 = 8;
+/// How many buckets there are for each literal, as a power of two.
+const SPARSE_BITS: u32 = 3;
 
 /// A literal's place in the index.
 pub(crate) type LiteralId = u32;
@@ -16,7 +18,18 @@ pub(crate) type LiteralId = u32;
 /// Literals, ready to be looked up.
 #[derive(Debug, Default)]
 pub(crate) struct Literals {
-    /// One bit a bucket: whether it holds anything.
+    /// Those of three octets.
+    short: Table<3>,
+    /// Those of four and more.
+    long: Table<4>,
+}
+
+/// Literals by `N` of their octets.
+#[derive(Debug, Default)]
+struct Table<const N: usize> {
+    /// Number of buckets, as a power of two.
+    bits: u32,
+    /// One bit a bucket: whether it holds anything. Empty without literals.
     filled: Vec<u64>,
     /// For each bucket, where its entries begin; one more at the end.
     starts: Vec<u32>,
@@ -27,6 +40,9 @@ pub(crate) struct Literals {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
+    /// Its first octets, and which of the eight count.
+    head: u64,
+    mask: u64,
     literal: LiteralId,
     /// Where the literal's octets begin in `octets`.
     start: u32,
@@ -38,11 +54,42 @@ struct Entry {
 impl Literals {
     /// An index of `literals`, which are folded and at least [`LITERAL_OCTETS_MIN`] long; a literal's id is its place.
     pub(crate) fn new(literals: &[Vec<u8>]) -> Literals {
-        let mut load = vec![0u32; BUCKETS];
+        let all = || (0..).zip(literals);
+        Literals {
+            short: Table::new(all().filter(|(_, literal)| literal.len() == LITERAL_OCTETS_MIN)),
+            long: Table::new(all().filter(|(_, literal)| literal.len() > LITERAL_OCTETS_MIN)),
+        }
+    }
+
+    /// Calls `found` for each place of each literal in `text`, which is folded.
+    pub(crate) fn scan(&self, text: &[u8], mut found: impl FnMut(LiteralId)) {
+        let mut four = 0u32;
+        for (last, &octet) in text.iter().enumerate() {
+            four = four >> 8 | u32::from(octet) << 24;
+            if let Some(bucket) = self.long.filled_bucket(four) {
+                self.long.compare(text, last, bucket, &mut found);
+            }
+            if let Some(bucket) = self.short.filled_bucket(four >> 8) {
+                self.short.compare(text, last, bucket, &mut found);
+            }
+        }
+    }
+}
+
+impl<const N: usize> Table<N> {
+    fn new<'l>(literals: impl Iterator<Item = (LiteralId, &'l Vec<u8>)>) -> Table<N> {
+        let literals: Vec<(LiteralId, &Vec<u8>)> = literals.collect();
+        if literals.is_empty() {
+            return Table { bits: 1, ..Table::default() };
+        }
+        let wanted = literals.len().next_power_of_two().trailing_zeros() + SPARSE_BITS;
+        let bits = wanted.clamp(BUCKET_BITS_MIN, BUCKET_BITS_MAX);
+        let buckets = 1usize << bits;
+        let mut load = vec![0u32; buckets];
         let mut placed = Vec::with_capacity(literals.len());
         let mut octets = Vec::new();
-        for (id, literal) in (0..).zip(literals) {
-            let Some((offset, bucket)) = rarest(literal, &load) else {
+        for (id, literal) in literals {
+            let Some((offset, bucket)) = rarest::<N>(literal, &load, bits) else {
                 continue;
             };
             if let Some(count) = load.get_mut(bucket) {
@@ -54,11 +101,12 @@ impl Literals {
                 continue;
             };
             octets.extend_from_slice(literal);
-            placed.push((bucket, Entry { literal: id, start, length, offset }));
+            let (head, mask) = head_of(literal);
+            placed.push((bucket, Entry { head, mask, literal: id, start, length, offset }));
         }
         placed.sort_by_key(|(bucket, entry)| (*bucket, entry.literal));
-        let mut filled = vec![0u64; BUCKETS / 64];
-        let mut starts = Vec::with_capacity(BUCKETS + 1);
+        let mut filled = vec![0u64; buckets / 64];
+        let mut starts = Vec::with_capacity(buckets + 1);
         let mut next = 0;
         for (bucket, &count) in load.iter().enumerate() {
             starts.push(next);
@@ -68,31 +116,32 @@ impl Literals {
             }
         }
         starts.push(next);
-        Literals { filled, starts, entries: placed.into_iter().map(|(_, entry)| entry).collect(), octets }
+        Table { bits, filled, starts, entries: placed.into_iter().map(|(_, entry)| entry).collect(), octets }
     }
 
-    /// Calls `found` for each place of each literal in `text`, which is folded.
-    pub(crate) fn scan(&self, text: &[u8], mut found: impl FnMut(LiteralId)) {
-        for (at, three) in text.windows(LITERAL_OCTETS_MIN).enumerate() {
-            let bucket = bucket_of(three);
-            let is_filled = self.filled.get(bucket / 64).is_some_and(|word| word >> (bucket % 64) & 1 == 1);
-            if is_filled {
-                self.compare(text, at, bucket, &mut found);
-            }
-        }
+    #[inline]
+    fn filled_bucket(&self, octets: u32) -> Option<usize> {
+        let bucket = (octets.wrapping_mul(HASH_FACTOR) >> (32 - self.bits)) as usize;
+        let word = self.filled.get(bucket / 64)?;
+        (word >> (bucket % 64) & 1 == 1).then_some(bucket)
     }
 
+    /// Compares the literals of a bucket where the last of the looked-up octets is at `last`.
     #[inline(never)]
-    fn compare(&self, text: &[u8], at: usize, bucket: usize, found: &mut impl FnMut(LiteralId)) {
+    fn compare(&self, text: &[u8], last: usize, bucket: usize, found: &mut impl FnMut(LiteralId)) {
         let range =
             self.starts.get(bucket).zip(self.starts.get(bucket + 1)).map(|(start, end)| *start as usize..*end as usize);
         let entries = range.and_then(|range| self.entries.get(range)).unwrap_or_default();
         for entry in entries {
+            let Some(begin) = (last + 1).checked_sub(usize::from(entry.offset) + N) else { continue };
+            if let Some(eight) = text.get(begin..).and_then(|rest| rest.first_chunk::<8>())
+                && u64::from_le_bytes(*eight) & entry.mask != entry.head
+            {
+                continue;
+            }
             let start = entry.start as usize;
             let literal = self.octets.get(start..start + usize::from(entry.length));
-            let place = at
-                .checked_sub(usize::from(entry.offset))
-                .and_then(|begin| text.get(begin..begin + usize::from(entry.length)));
+            let place = text.get(begin..begin + usize::from(entry.length));
             if place.is_some() && place == literal {
                 found(entry.literal);
             }
@@ -100,25 +149,30 @@ impl Literals {
     }
 }
 
-/// The place in a literal whose three octets are rarest in ordinary text and in the index so far, and their bucket.
-fn rarest(literal: &[u8], load: &[u32]) -> Option<(usize, usize)> {
-    let cost = |three: &[u8]| {
-        let others = load.get(bucket_of(three)).copied().unwrap_or_default();
-        three.iter().map(|octet| octet_weight(*octet)).product::<f64>() * f64::from(1 + others)
-    };
-    let places = literal.windows(LITERAL_OCTETS_MIN).enumerate();
-    let (offset, three) = places.min_by(|(_, a), (_, b)| cost(a).total_cmp(&cost(b)))?;
-    Some((offset, bucket_of(three)))
+/// The first eight octets of a literal as a number, and a mask of those that it has.
+fn head_of(literal: &[u8]) -> (u64, u64) {
+    let shifted = |octet: u8, place: usize| u64::from(octet) << (8 * place);
+    let places = literal.iter().take(8).enumerate();
+    places.fold((0, 0), |(head, mask), (place, octet)| (head | shifted(*octet, place), mask | shifted(u8::MAX, place)))
 }
 
-/// Multiplicative hashing of three octets.
-#[inline]
-fn bucket_of(three: &[u8]) -> usize {
-    let number = match three {
-        [a, b, c] => u32::from(*a) | u32::from(*b) << 8 | u32::from(*c) << 16,
-        _ => 0,
+/// The place in a literal whose `N` octets are rarest in ordinary text and in the index so far, and their bucket.
+fn rarest<const N: usize>(literal: &[u8], load: &[u32], bits: u32) -> Option<(usize, usize)> {
+    let cost = |octets: &[u8]| {
+        let others = load.get(bucket_of(octets, bits)).copied().unwrap_or_default();
+        octets.iter().map(|octet| octet_weight(*octet)).product::<f64>() * f64::from(1 + others)
     };
-    (number.wrapping_mul(0x9E37_79B1) >> (32 - BUCKET_BITS)) as usize
+    let places = literal.windows(N).enumerate();
+    let (offset, octets) = places.min_by(|(_, a), (_, b)| cost(a).total_cmp(&cost(b)))?;
+    Some((offset, bucket_of(octets, bits)))
+}
+
+/// For multiplicative hashing of three or four octets.
+const HASH_FACTOR: u32 = 0x9E37_79B1;
+
+fn bucket_of(octets: &[u8], bits: u32) -> usize {
+    let number = octets.iter().rev().fold(0u32, |number, octet| number << 8 | u32::from(*octet));
+    (number.wrapping_mul(HASH_FACTOR) >> (32 - bits)) as usize
 }
 
 /// `text` in the form in which literals are compared.

@@ -1,22 +1,27 @@
 //! The formulas of many patterns over one kind of text, evaluated together while literals are found.
 //!
 //! Each formula is a tree of counters; equal subtrees are one. A literal's place counts in the nodes that hold it, a full counter counts
-//! in its parents, and a full root names its patterns.
+//! in its parents, and a full root names its patterns. Each kind of text has its own index: whole messages are long and asked for little.
 
 use std::collections::HashMap;
 
 use super::formula::{Formula, weight};
 use super::literals::{LiteralId, Literals, fold_into};
 
-/// Networks over several kinds of text share one index of literals.
+/// What is known of each kind of text.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
-    literals: Vec<Vec<u8>>,
-    literal_ids: HashMap<Vec<u8>, LiteralId>,
+    groups: Vec<GroupBuilder>,
     nodes: Vec<Node>,
     node_ids: HashMap<(usize, Formula), u32>,
-    /// For each literal, the nodes in which it counts, each with its group.
-    uses: Vec<Vec<(u32, u32)>>,
+}
+
+#[derive(Debug, Default)]
+struct GroupBuilder {
+    literals: Vec<Vec<u8>>,
+    literal_ids: HashMap<Vec<u8>, LiteralId>,
+    /// For each literal, the nodes in which it counts.
+    uses: Vec<Vec<u32>>,
 }
 
 #[derive(Debug, Default)]
@@ -30,14 +35,20 @@ struct Node {
 /// Formulas, ready to be evaluated.
 #[derive(Debug, Default)]
 pub(crate) struct Network {
-    index: Literals,
-    /// `uses` of a literal: `use_starts[id]..use_starts[id + 1]`.
-    use_starts: Vec<u32>,
-    uses: Vec<(u32, u32)>,
+    groups: Vec<Group>,
     needed: Vec<u32>,
     link_starts: Vec<u32>,
     /// For each node, its parents; patterns are marked by [`PATTERN`].
     links: Vec<u32>,
+}
+
+/// The literals of one kind of text.
+#[derive(Debug, Default)]
+struct Group {
+    index: Literals,
+    /// `uses` of a literal: `use_starts[id]..use_starts[id + 1]`.
+    use_starts: Vec<u32>,
+    uses: Vec<u32>,
 }
 
 /// Marks a link as the number of a pattern.
@@ -95,22 +106,30 @@ impl Builder {
     }
 
     fn use_literal(&mut self, literal: &[u8], group: usize, node: u32) {
-        let literals = &mut self.literals;
-        let uses = &mut self.uses;
-        let id = *self.literal_ids.entry(literal.to_vec()).or_insert_with(|| {
+        if self.groups.len() <= group {
+            self.groups.resize_with(group + 1, GroupBuilder::default);
+        }
+        let Some(GroupBuilder { literals, literal_ids, uses }) = self.groups.get_mut(group) else {
+            return;
+        };
+        let id = *literal_ids.entry(literal.to_vec()).or_insert_with(|| {
             literals.push(literal.to_vec());
             uses.push(Vec::new());
             u32::try_from(literals.len() - 1).unwrap_or(u32::MAX)
         });
-        if let Some(uses) = self.uses.get_mut(id as usize) {
-            uses.push((u32::try_from(group).unwrap_or(u32::MAX), node));
+        if let Some(uses) = uses.get_mut(id as usize) {
+            uses.push(node);
         }
     }
 
     /// The network of all that was added.
     pub(crate) fn build(self) -> Network {
-        let index = Literals::new(&self.literals);
-        let (use_starts, uses) = flatten(self.uses.into_iter());
+        let groups = self.groups.into_iter().map(|group| {
+            let (use_starts, uses) = flatten(group.uses.into_iter());
+            let index = if group.literals.is_empty() { Literals::default() } else { Literals::new(&group.literals) };
+            Group { index, use_starts, uses }
+        });
+        let groups = groups.collect();
         let needed = self.nodes.iter().map(|node| node.needed).collect();
         let links = self.nodes.into_iter().map(|node| {
             let mut links = node.parents;
@@ -118,7 +137,7 @@ impl Builder {
             links
         });
         let (link_starts, links) = flatten(links);
-        Network { index, use_starts, uses, needed, link_starts, links }
+        Network { groups, needed, link_starts, links }
     }
 }
 
@@ -149,13 +168,14 @@ impl Network {
             counters.counts.fill((0, 0));
             counters.text = 1;
         }
+        let Some(known) = self.groups.get(group) else {
+            return;
+        };
         let mut folded = std::mem::take(&mut counters.folded);
         fold_into(text, &mut folded);
-        self.index.scan(&folded, |literal| {
-            for (of_group, node) in list(&self.use_starts, &self.uses, literal) {
-                if *of_group as usize == group {
-                    self.count(*node, counters, candidates);
-                }
+        known.index.scan(&folded, |literal| {
+            for node in list(&known.use_starts, &known.uses, literal) {
+                self.count(*node, counters, candidates);
             }
         });
         counters.folded = folded;

@@ -4,6 +4,11 @@
 use super::sequence::{POSITIONS_MAX, Sequence};
 use super::syntax::OctetSet;
 
+/// Words that are moved together: as many as stay in registers.
+const LANES: usize = 4;
+
+type Lanes = [u64; LANES];
+
 /// Sequences of many patterns.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
@@ -25,41 +30,55 @@ struct Place {
     word: usize,
     bit: usize,
     sequence: Sequence,
-    pattern: u32,
+    patterns: Vec<u32>,
 }
 
 /// Sequences ready to be followed.
 #[derive(Debug, Default)]
 pub(crate) struct Screen {
-    simple: Machine,
-    plain: Machine,
+    simple: Vec<Block>,
+    plain: Vec<PlainBlock>,
 }
 
-/// For each octet, a word for each word of state; `width` of them.
-#[derive(Debug, Default)]
-struct Machine {
-    width: usize,
+/// Some words of sequences. The table has an entry for each octet.
+#[derive(Debug)]
+struct Block {
+    table: Vec<Moves>,
     /// First positions, which can always be entered.
-    first: Vec<u64>,
-    /// Positions that the octet enters.
-    enter: Vec<u64>,
-    /// Positions in which the octet stays.
-    stay: Vec<u64>,
-    /// Positions that the octet enters while the text is still the plain word.
-    plain: Vec<u64>,
-    /// Positions that make the plain word whole: a text that comes there is excluded.
-    whole: Vec<u64>,
-    /// Last positions: for each word, bits and the patterns that they stand for.
-    last: Vec<u64>,
-    patterns: Vec<(usize, u64, u32)>,
+    first: Lanes,
+    ends: Ends,
 }
 
-/// State of one text, kept for the next one.
+/// Positions that an octet enters, and in which it stays.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moves {
+    enter: Lanes,
+    stay: Lanes,
+}
+
+/// Some words of sequences that exclude a plain word.
+#[derive(Debug)]
+struct PlainBlock {
+    table: Vec<PlainMoves>,
+    first: Lanes,
+    /// Positions that make the plain word whole: a text that comes there is excluded.
+    whole: Lanes,
+    ends: Ends,
+}
+
+/// The same, and positions that an octet enters while the text is still the plain word.
+#[derive(Clone, Copy, Debug, Default)]
+struct PlainMoves {
+    enter: Lanes,
+    stay: Lanes,
+    plain: Lanes,
+}
+
+/// Last positions, and for each the patterns that it stands for.
 #[derive(Debug, Default)]
-pub(crate) struct State {
-    active: Vec<u64>,
-    plain: Vec<u64>,
-    seen: Vec<u64>,
+struct Ends {
+    last: Lanes,
+    patterns: Vec<(usize, u64, u32)>,
 }
 
 impl Builder {
@@ -72,139 +91,174 @@ impl Builder {
     }
 
     pub(crate) fn build(self) -> Screen {
-        Screen { simple: self.simple.build(), plain: self.plain.build() }
+        let simple = self.simple.blocks(|places| {
+            let mut block = Block { table: vec![Moves::default(); 256], first: [0; LANES], ends: Ends::default() };
+            for place in places {
+                let lane = place.word % LANES;
+                set(&mut block.first, lane, place.bit(0));
+                block.ends.add(place);
+                for (number, position) in place.sequence.positions.iter().enumerate() {
+                    for (octet, moves) in (0..=u8::MAX).zip(&mut block.table) {
+                        set_if(position.enter, octet, &mut moves.enter, lane, place.bit(number));
+                        set_if(position.stay, octet, &mut moves.stay, lane, place.bit(number));
+                    }
+                }
+            }
+            block
+        });
+        let plain = self.plain.blocks(|places| {
+            let mut block = PlainBlock {
+                table: vec![PlainMoves::default(); 256],
+                first: [0; LANES],
+                whole: [0; LANES],
+                ends: Ends::default(),
+            };
+            for place in places {
+                let lane = place.word % LANES;
+                set(&mut block.first, lane, place.bit(0));
+                set(&mut block.whole, lane, place.bit(place.sequence.plain_length.saturating_sub(1)));
+                block.ends.add(place);
+                for (number, position) in place.sequence.positions.iter().enumerate() {
+                    let plain = if number < place.sequence.plain_length { position.plain } else { OctetSet::EMPTY };
+                    for (octet, moves) in (0..=u8::MAX).zip(&mut block.table) {
+                        set_if(position.enter, octet, &mut moves.enter, lane, place.bit(number));
+                        set_if(position.stay, octet, &mut moves.stay, lane, place.bit(number));
+                        set_if(plain, octet, &mut moves.plain, lane, place.bit(number));
+                    }
+                }
+            }
+            block
+        });
+        Screen { simple, plain }
     }
 }
 
 impl Rows {
+    /// Equal sequences are one: phrases of many alternatives differ only behind the place where they are cut.
     fn add(&mut self, pattern: u32, sequence: Sequence) {
+        if let Some(place) = self.places.iter_mut().find(|place| place.sequence == sequence) {
+            if !place.patterns.contains(&pattern) {
+                place.patterns.push(pattern);
+            }
+            return;
+        }
         let length = sequence.positions.len();
         let word = self.used.iter().position(|used| used + length <= POSITIONS_MAX).unwrap_or_else(|| {
             self.used.push(0);
             self.used.len() - 1
         });
         if let Some(used) = self.used.get_mut(word) {
-            self.places.push(Place { word, bit: *used, sequence, pattern });
+            self.places.push(Place { word, bit: *used, sequence, patterns: vec![pattern] });
             *used += length;
         }
     }
 
-    fn build(self) -> Machine {
-        let width = self.used.len();
-        let table = || vec![0u64; 256 * width];
-        let mut machine = Machine {
-            width,
-            first: vec![0; width],
-            enter: table(),
-            stay: table(),
-            plain: table(),
-            whole: vec![0; width],
-            last: vec![0; width],
-            patterns: Vec::new(),
-        };
-        for place in &self.places {
-            let bit = |number: usize| 1u64 << (place.bit + number);
-            set(&mut machine.first, place.word, bit(0));
-            let last = bit(place.sequence.positions.len() - 1);
-            set(&mut machine.last, place.word, last);
-            machine.patterns.push((place.word, last, place.pattern));
-            if let Some(whole) = place.sequence.plain_length.checked_sub(1) {
-                set(&mut machine.whole, place.word, bit(whole));
-            }
-            for (number, position) in place.sequence.positions.iter().enumerate() {
-                mark(&mut machine.enter, width, place.word, position.enter, bit(number));
-                mark(&mut machine.stay, width, place.word, position.stay, bit(number));
-                if number < place.sequence.plain_length {
-                    mark(&mut machine.plain, width, place.word, position.plain, bit(number));
-                }
-            }
-        }
-        machine
+    fn blocks<B>(self, build: impl Fn(&[&Place]) -> B) -> Vec<B> {
+        let numbers = 0..self.used.len().div_ceil(LANES);
+        let of = |number| self.places.iter().filter(|place| place.word / LANES == number).collect::<Vec<&Place>>();
+        numbers.map(|number| build(&of(number))).collect()
     }
 }
 
-fn set(words: &mut [u64], word: usize, bits: u64) {
-    if let Some(word) = words.get_mut(word) {
-        *word |= bits;
+impl Place {
+    fn bit(&self, number: usize) -> u64 {
+        1 << (self.bit + number)
     }
 }
 
-fn mark(table: &mut [u64], width: usize, word: usize, octets: OctetSet, bits: u64) {
-    octets.octets().for_each(|octet| set(table, usize::from(octet) * width + word, bits));
-}
-
-impl Screen {
-    /// Adds to `candidates` the patterns of which some sequence is passed in `text`; a pattern may be named twice.
-    pub(crate) fn candidates(&self, text: &[u8], state: &mut State, candidates: &mut Vec<u32>) {
-        self.simple.follow(text, state);
-        self.simple.name(&state.seen, candidates);
-        self.plain.follow_plain(text, state);
-        self.plain.name(&state.seen, candidates);
-    }
-}
-
-impl Machine {
-    fn reset(&self, state: &mut State) {
-        for words in [&mut state.active, &mut state.plain, &mut state.seen] {
-            words.clear();
-            words.resize(self.width, 0);
-        }
+impl Ends {
+    fn add(&mut self, place: &Place) {
+        let (lane, bit) = (place.word % LANES, place.bit(place.sequence.positions.len() - 1));
+        set(&mut self.last, lane, bit);
+        self.patterns.extend(place.patterns.iter().map(|pattern| (lane, bit, *pattern)));
     }
 
-    fn row<'t>(&self, table: &'t [u64], octet: u8) -> &'t [u64] {
-        let start = usize::from(octet) * self.width;
-        table.get(start..start + self.width).unwrap_or_default()
-    }
-
-    fn follow(&self, text: &[u8], state: &mut State) {
-        self.reset(state);
-        if self.width == 0 {
+    fn name(&self, seen: Lanes, candidates: &mut Vec<u32>) {
+        if and(seen, self.last) == [0; LANES] {
             return;
         }
-        for &octet in text {
-            let tables = self.row(&self.enter, octet).iter().zip(self.row(&self.stay, octet)).zip(&self.first);
-            // A bit that leaves one row enters the next row's first position, which is open anyway.
-            for ((active, seen), ((enter, stay), first)) in state.active.iter_mut().zip(&mut state.seen).zip(tables) {
-                *active = ((*active << 1 | first) & enter) | (*active & stay);
-                *seen |= *active;
-            }
-        }
-    }
-
-    /// Two bits for each position: the text is the plain word so far (`plain`), or differs (`active`). Only what differs arrives.
-    fn follow_plain(&self, text: &[u8], state: &mut State) {
-        self.reset(state);
-        if self.width == 0 {
-            return;
-        }
-        for &octet in text {
-            let tables = self
-                .row(&self.enter, octet)
-                .iter()
-                .zip(self.row(&self.stay, octet))
-                .zip(self.row(&self.plain, octet).iter().zip(self.first.iter().zip(&self.whole)));
-            let words = state.active.iter_mut().zip(&mut state.plain).zip(&mut state.seen);
-            for (((active, plain), seen), ((enter, stay), (as_plain, (first, whole)))) in words.zip(tables) {
-                let from_active = (*active << 1) & enter & !first;
-                let from_plain = (*plain << 1 | first) & enter & !as_plain;
-                let staying = (*active | *plain) & stay;
-                *plain = (*plain << 1 | first) & as_plain & !whole;
-                *active = from_active | from_plain | staying;
-                *seen |= *active;
-            }
-        }
-    }
-
-    fn name(&self, seen: &[u64], candidates: &mut Vec<u32>) {
-        if seen.iter().zip(&self.last).all(|(seen, last)| seen & last == 0) {
-            return;
-        }
-        for (word, bits, pattern) in &self.patterns {
-            if seen.get(*word).is_some_and(|seen| seen & bits != 0) {
+        for (lane, bit, pattern) in &self.patterns {
+            if seen.get(*lane).is_some_and(|seen| seen & bit != 0) {
                 candidates.push(*pattern);
             }
         }
     }
+}
+
+fn set(words: &mut Lanes, lane: usize, bits: u64) {
+    if let Some(word) = words.get_mut(lane) {
+        *word |= bits;
+    }
+}
+
+fn set_if(octets: OctetSet, octet: u8, words: &mut Lanes, lane: usize, bits: u64) {
+    if octets.contains(octet) {
+        set(words, lane, bits);
+    }
+}
+
+impl Screen {
+    /// Adds to `candidates` the patterns of which some sequence is passed in `text`; a pattern may be named twice.
+    pub(crate) fn candidates(&self, text: &[u8], candidates: &mut Vec<u32>) {
+        for block in &self.simple {
+            block.ends.name(block.follow(text), candidates);
+        }
+        for block in &self.plain {
+            block.ends.name(block.follow(text), candidates);
+        }
+    }
+}
+
+impl Block {
+    /// All positions that `text` comes to.
+    fn follow(&self, text: &[u8]) -> Lanes {
+        let (mut active, mut seen) = ([0; LANES], [0; LANES]);
+        for &octet in text {
+            let Some(moves) = self.table.get(usize::from(octet)) else { continue };
+            // A bit that leaves one row enters the next row's first position, which is open anyway.
+            active = or(and(or(next(active), self.first), moves.enter), and(active, moves.stay));
+            seen = or(seen, active);
+        }
+        seen
+    }
+}
+
+impl PlainBlock {
+    /// Two bits for each position: the text is the plain word so far (`plain`), or differs (`active`). Only what differs arrives.
+    fn follow(&self, text: &[u8]) -> Lanes {
+        let (mut active, mut plain, mut seen) = ([0; LANES], [0; LANES], [0; LANES]);
+        for &octet in text {
+            let Some(moves) = self.table.get(usize::from(octet)) else { continue };
+            let entered = or(next(plain), self.first);
+            let from_active = without(and(next(active), moves.enter), self.first);
+            let from_plain = without(and(entered, moves.enter), moves.plain);
+            let staying = and(or(active, plain), moves.stay);
+            plain = without(and(entered, moves.plain), self.whole);
+            active = or(or(from_active, from_plain), staying);
+            seen = or(seen, active);
+        }
+        seen
+    }
+}
+
+#[inline]
+fn and([a, b, c, d]: Lanes, [e, f, g, h]: Lanes) -> Lanes {
+    [a & e, b & f, c & g, d & h]
+}
+
+#[inline]
+fn or([a, b, c, d]: Lanes, [e, f, g, h]: Lanes) -> Lanes {
+    [a | e, b | f, c | g, d | h]
+}
+
+#[inline]
+fn without([a, b, c, d]: Lanes, [e, f, g, h]: Lanes) -> Lanes {
+    [a & !e, b & !f, c & !g, d & !h]
+}
+
+#[inline]
+fn next([a, b, c, d]: Lanes) -> Lanes {
+    [a << 1, b << 1, c << 1, d << 1]
 }
 
 #[cfg(test)]
@@ -222,7 +276,7 @@ mod tests {
             builder.add(number, sequence::of(&syntax::parse(source.as_bytes(), CASELESS).unwrap()).expect(source));
         }
         let mut candidates = Vec::new();
-        builder.build().candidates(text, &mut State::default(), &mut candidates);
+        builder.build().candidates(text, &mut candidates);
         candidates
     }
 

@@ -12,7 +12,7 @@ pub(crate) const POSITIONS_MAX: usize = 64;
 /// How many sequences may stand for one pattern.
 const SEQUENCES_MAX: usize = 40;
 /// A sequence is cut where ordinary text reaches its end this seldom, by octet.
-const SELDOM: f64 = 1e-7;
+const SELDOM: f64 = 1e-6;
 /// A pattern whose sequences are reached more often than this by octet is not worth screening.
 const OFTEN: f64 = 2e-3;
 /// How much more seldom text differs from a plain word in a look-alike or a gap.

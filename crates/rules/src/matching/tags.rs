@@ -1,0 +1,109 @@
+//! Tags: what captures of some rules hold for the patterns of others (`%{NAME}`), and for names asked of DNS (`_NAME_`).
+
+use std::borrow::Cow;
+
+use super::Run;
+use super::wanted::template_tags;
+use crate::input::octets;
+use crate::pattern::Pattern;
+use crate::ruleset::Template;
+
+/// How many values one tag holds.
+const TAG_VALUES_MAX: usize = 100;
+
+impl Run<'_> {
+    /// The names that a template with tags (`_dmarc._AUTHORDOMAIN_`) gives; none when a tag has no value.
+    pub(super) fn fill(&self, template: &str) -> Vec<String> {
+        let mut names = vec![template.to_owned()];
+        for tag in template_tags(template) {
+            let values = self.tag_values(tag);
+            let marked = format!("_{tag}_");
+            names = names
+                .iter()
+                .flat_map(|name| values.iter().map(|value| name.replace(&marked, &String::from_utf8_lossy(value))))
+                .take(TAG_VALUES_MAX)
+                .collect();
+        }
+        names
+            .into_iter()
+            .map(|name| name.trim_end_matches('.').to_ascii_lowercase())
+            .filter(|name| !name.is_empty())
+            .collect()
+    }
+
+    fn tag_values(&self, tag: &str) -> Vec<Vec<u8>> {
+        match self.tags.get(tag) {
+            Some(values) => values.clone(),
+            None => self.input.tag(tag, &self.set.settings).into_iter().map(String::into_bytes).collect(),
+        }
+    }
+
+    /// The pattern to match with: tags filled with alternatives. `None` when a tag has no value; the rule does not run then.
+    pub(super) fn filled<'t>(&self, template: &'t Template) -> Option<Cow<'t, Pattern>> {
+        let Some(tags) = &template.tags else {
+            return Some(Cow::Borrowed(&template.pattern));
+        };
+        let mut source = tags.source.clone();
+        for name in &tags.names {
+            let values: Vec<Vec<u8>> = self.tag_values(name).into_iter().filter(|value| !value.is_empty()).collect();
+            if values.is_empty() {
+                return None;
+            }
+            let quoted: Vec<Vec<u8>> = values.iter().map(|value| quote(value)).collect();
+            let alternatives = [b"(?:".as_slice(), &quoted.join(&b'|'), b")"].concat();
+            let mark = format!("%\\{{{name}\\}}");
+            source = replace_all(&source, mark.as_bytes(), &alternatives);
+        }
+        Pattern::compile(&source, tags.modifiers).ok().map(Cow::Owned)
+    }
+
+    /// Whether a match needs a tag of which no value stands in any of the texts. To compile a pattern takes longer than to look.
+    pub(super) fn lacks_tag(&self, template: &Template, texts: &[&[u8]]) -> bool {
+        let Some(required) = template.tags.as_ref().and_then(|tags| tags.required.as_deref()) else {
+            return false;
+        };
+        let is_there = |value: &Vec<u8>| {
+            let value = value.to_ascii_lowercase();
+            texts.iter().any(|text| octets::find_caseless(text, &value, 0).is_some())
+        };
+        !self.tag_values(required).iter().any(is_there)
+    }
+
+    /// Keeps what named groups matched, for the tags of other rules.
+    pub(super) fn keep_captures(&mut self, pattern: &Pattern, text: &[u8]) {
+        for (name, value) in pattern.named_captures(text).unwrap_or_default() {
+            if !crate::compile::is_tag_name(name) || value.is_empty() {
+                continue;
+            }
+            let values = self.tags.entry(name.to_owned()).or_default();
+            if values.len() < TAG_VALUES_MAX && !values.iter().any(|known| known == value) {
+                values.push(value.to_vec());
+            }
+        }
+    }
+}
+
+/// As Perl's `quotemeta` over octets.
+fn quote(text: &[u8]) -> Vec<u8> {
+    let mut quoted = Vec::with_capacity(text.len() * 2);
+    for &octet in text {
+        if !octet.is_ascii_alphanumeric() && octet != b'_' && octet.is_ascii() {
+            quoted.push(b'\\');
+        }
+        quoted.push(octet);
+    }
+    quoted
+}
+
+pub(crate) fn replace_all(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut replaced = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = memchr::memmem::find(rest, from) {
+        let (before, after) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        replaced.extend_from_slice(before);
+        replaced.extend_from_slice(to);
+        rest = after.get(from.len()..).unwrap_or_default();
+    }
+    replaced.extend_from_slice(rest);
+    replaced
+}
