@@ -9,8 +9,18 @@ macro_rules! files {
 }
 
 /// Name (`tidegate/NN_topic.cf`) and text of each file.
-pub const FILES: &[(&str, &str)] =
-    files!["10_sender.cf", "20_account.cf", "25_links.cf", "50_parcel.cf", "60_advance_fee.cf"];
+pub const FILES: &[(&str, &str)] = files![
+    "10_sender.cf",
+    "20_account.cf",
+    "25_links.cf",
+    "30_invoice.cf",
+    "40_extortion.cf",
+    "50_parcel.cf",
+    "60_advance_fee.cf",
+    "65_goods.cf",
+    "70_hidden.cf",
+    "80_hosting.cf"
+];
 
 /// The files, ready to be read.
 #[must_use]
