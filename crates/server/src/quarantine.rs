@@ -239,13 +239,21 @@ impl Quarantine {
     /// # Errors
     /// When the folder or the index cannot be used.
     pub fn open(folder: &Path, config: Config) -> Result<Quarantine, QuarantineError> {
-        let quarantine = Quarantine::at(folder, config);
+        let quarantine = Quarantine::closed(folder, config);
         drop(quarantine.index()?);
         Ok(quarantine)
     }
 
     /// As [`Quarantine::open`], but what cannot be opened now is tried again by each call until it can.
-    pub fn at(folder: &Path, config: Config) -> Quarantine {
+    pub fn open_in_time(folder: &Path, config: Config) -> Quarantine {
+        let quarantine = Quarantine::closed(folder, config);
+        if let Err(error) = quarantine.index() {
+            tracing::error!(%error, "the quarantine cannot be opened; it is tried again");
+        }
+        quarantine
+    }
+
+    fn closed(folder: &Path, config: Config) -> Quarantine {
         let (folder, index) = (folder.to_owned(), Mutex::new(None));
         let (octets, swept_ms) = (AtomicU64::new(0), AtomicI64::new(0));
         Quarantine { inner: Arc::new(Inner { folder, config, index, octets, swept_ms }) }
@@ -283,6 +291,8 @@ impl Quarantine {
     /// # Errors
     /// As there.
     pub fn offer_now(&self, offer: &Offer) -> Result<(), QuarantineError> {
+        // An index that is made anew takes every file for one that is kept: it must be there before this one is.
+        drop(self.index()?);
         let size = u64::try_from(offer.message.len()).unwrap_or(u64::MAX);
         let held = self.inner.octets.load(Ordering::Relaxed);
         let max_mb = u64::from(self.inner.config.size_mb_max);

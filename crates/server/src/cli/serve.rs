@@ -102,7 +102,7 @@ fn build(config: &Config, path: &Path) -> anyhow::Result<Daemon> {
     let store = Arc::new(Embedded::open(&config.state.folder.join("store.redb"), tables::ALL)?);
     let journal = Journal::open(&config.journal_folder(), config.journal).context("cannot begin the journal")?;
     // A disk that is full now is no reason not to judge: what cannot be kept back is delivered as spam until it can.
-    let quarantine = Quarantine::at(&config.quarantine_folder(), config.quarantine);
+    let quarantine = Quarantine::open_in_time(&config.quarantine_folder(), config.quarantine);
     let world = World {
         clock: Arc::new(SystemClock),
         dns: Arc::new(dns::Dns::new(&config.dns)?),

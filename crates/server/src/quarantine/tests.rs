@@ -293,6 +293,19 @@ fn files_of_a_closed_message_go() {
     assert_eq!(files_in(folder.path()), 0);
 }
 
+/// An offer to a quarantine that could not be opened before is no more than an offer: the MTA may deliver the message yet.
+#[test]
+fn an_offer_that_opens_the_quarantine_is_only_an_offer() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("quarantine");
+    std::fs::write(&place, "in the way").unwrap();
+    let quarantine = Quarantine::open_in_time(&place, Config::default());
+    assert!(quarantine.offer_now(&offer("m1", &["b@here.test"])).is_err());
+    std::fs::remove_file(&place).unwrap();
+    quarantine.offer_now(&offer("m1", &["b@here.test"])).unwrap();
+    assert_eq!(states(&quarantine, "m1"), [State::Offered]);
+}
+
 /// The MTA may be told to let go of a message only while the file is really there.
 #[test]
 fn a_file_removed_by_hand_is_not_kept() {
