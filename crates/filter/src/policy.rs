@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use tidegate_mail::{Address, Domain, Score};
 
 use crate::check::{Class, Evidence, Finding, Group, RefusalKind};
@@ -27,7 +27,8 @@ pub struct Config {
     /// The earliest stage at which a client is refused. At `rcpt`, the default, postmaster@, abuse@ and logged-in users
     /// stay reachable.
     pub refuse_at: Stage,
-    /// How far the findings of one group may add up, for good and for bad.
+    /// How far the findings of one group may add up, for good and for bad. A group that is not named keeps its own cap.
+    #[serde(deserialize_with = "over_shipped_caps")]
     pub caps: BTreeMap<Group, Score>,
     /// Steps of single domains; they stand before those of the server.
     pub domains: BTreeMap<Domain, Directions>,
@@ -37,23 +38,34 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Config {
-        let cap = |group, points| (group, Score::points(points));
         Config {
             server: Directions::default(),
             refuse_at: Stage::Rcpt,
-            caps: BTreeMap::from([
-                cap(Group::ClientLists, 6),
-                cap(Group::DomainLists, 6),
-                cap(Group::Identity, 6),
-                cap(Group::ClientNames, 4),
-                cap(Group::Form, 4),
-                cap(Group::Reputation, 4),
-                cap(Group::Rules, 10),
-            ]),
+            caps: shipped_caps(),
             domains: BTreeMap::new(),
             mailboxes: BTreeMap::new(),
         }
     }
+}
+
+fn shipped_caps() -> BTreeMap<Group, Score> {
+    let cap = |group, points| (group, Score::points(points));
+    BTreeMap::from([
+        cap(Group::ClientLists, 6),
+        cap(Group::DomainLists, 6),
+        cap(Group::Identity, 6),
+        cap(Group::ClientNames, 4),
+        cap(Group::Form, 4),
+        cap(Group::Reputation, 4),
+        cap(Group::Rules, 10),
+    ])
+}
+
+/// Who sets the cap of one group does not mean to take those of the others away.
+fn over_shipped_caps<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<Group, Score>, D::Error> {
+    let mut caps = shipped_caps();
+    caps.extend(BTreeMap::<Group, Score>::deserialize(from)?);
+    Ok(caps)
 }
 
 impl Config {
