@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::chown;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -79,17 +80,43 @@ impl Daemon {
     /// # Errors
     /// As [`Daemon::start`].
     pub fn spawn(&mut self, lab: &Lab) -> anyhow::Result<()> {
+        self.spawn_only(as_daemon(lab, &self.program), Stdio::null())?;
+        self.wait_until_up()
+    }
+
+    /// Starts it as systemd does by its socket: `listener` is handed over, and a word is sent to `notify` when it is ready.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn_activated(&mut self, lab: &Lab, listener: &UnixListener, notify: &Path) -> anyhow::Result<()> {
+        let handed_over = OwnedFd::from(listener.try_clone()?);
+        // The variable names the process that is meant, which is known to itself only.
+        let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec 3<&0 0</dev/null; exec \"$0\" \"$@\"";
+        let mut command = as_daemon(lab, Path::new("sh"));
+        command.args(["-c", script]).arg(&self.program).env("NOTIFY_SOCKET", notify);
+        self.spawn_only(command, Stdio::from(handed_over))
+    }
+
+    fn spawn_only(&mut self, mut command: Command, stdin: Stdio) -> anyhow::Result<()> {
         let log = fs::File::options().create(true).append(true).open(&self.log)?;
-        let child = as_daemon(lab, &self.program)
+        let child = command
             .arg("--config")
             .arg(&self.config)
             .arg("serve")
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
             .context("starting tidegate")?;
         self.child = Some(child);
+        Ok(())
+    }
+
+    /// Waits until it answers.
+    ///
+    /// # Errors
+    /// When it does not within twenty seconds.
+    pub fn wait_until_up(&mut self) -> anyhow::Result<()> {
         let begun = Instant::now();
         while !self.answers() {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
@@ -151,12 +178,20 @@ impl Daemon {
         fs::read(&self.log).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()
     }
 
+    /// Rewrites the configuration by `change`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn edit(&self, change: impl Fn(String) -> String) -> anyhow::Result<()> {
+        Ok(fs::write(&self.config, change(fs::read_to_string(&self.config)?))?)
+    }
+
     /// Rewrites the configuration by `change`, and makes the daemon read it again.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn reconfigure(&self, change: impl Fn(String) -> String) -> anyhow::Result<()> {
-        fs::write(&self.config, change(fs::read_to_string(&self.config)?))?;
+        self.edit(change)?;
         let pid = self.child.as_ref().context("the daemon is not running")?.id();
         run("kill", &["-HUP", &pid.to_string()])
     }

@@ -227,7 +227,8 @@ fn entry(subject: &Subject, record: &Record, now: Timestamp) -> Entry {
         subject,
         scope: Scope::Server,
         author: AUTHOR.to_owned(),
-        until: now.saturating_add(PROPOSED_FOR).ok(),
+        // A person reads it: whole seconds will do.
+        until: now.saturating_add(PROPOSED_FOR).ok().and_then(|until| Timestamp::from_second(until.as_second()).ok()),
         comment: record.to_string(),
     }
 }
