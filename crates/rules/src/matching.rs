@@ -473,6 +473,17 @@ mod tests {
     }
 
     #[test]
+    fn captures_fill_names_that_are_asked_for() {
+        let set = set("uri __TO m{^http://(?<GOAL>u)/}\naskdns A _GOAL_.x.example A 127.0.0.4\ntflags A net");
+        let question = DnsQuestion { name: "u.x.example".to_owned(), record: crate::dns::RecordType::A };
+        assert_eq!(set.wanted(&input()), std::slice::from_ref(&question));
+        let mut answers = Answers::default();
+        answers.insert(question, Answer::Records(vec!["127.0.0.4".to_owned()]));
+        assert!(set.wanted_after(&input(), &answers).is_empty());
+        assert_eq!(set.matches(&input(), &answers).hits.len(), 1);
+    }
+
+    #[test]
     fn a_limit_is_no_miss() {
         let set = set("body A /^(?:a|aa)+$/");
         let text = [vec![b'a'; 200], b"!".to_vec()].concat();

@@ -6,7 +6,8 @@ use super::Run;
 use crate::dns::{Answers, DnsQuestion};
 use crate::evals::EvalResult;
 use crate::input::Input;
-use crate::ruleset::{Matcher, RuleSet};
+use crate::plan::template_of;
+use crate::ruleset::{Matcher, RuleId, RuleSet};
 
 impl RuleSet {
     /// The DNS questions that rules have about this message, sorted, without repeats. Ask them all, then call [`RuleSet::matches`], or
@@ -20,6 +21,7 @@ impl RuleSet {
     #[must_use]
     pub fn wanted_after(&self, input: &Input<'_>, answers: &Answers) -> Vec<DnsQuestion> {
         let mut run = Run::new(self, input, answers);
+        run.fill_tags();
         let mut questions = BTreeSet::new();
         for &id in &self.order {
             let Some(rule) = self.rules.get(id.index()).filter(|rule| rule.flags.net) else {
@@ -41,6 +43,26 @@ impl RuleSet {
         }
         run.end();
         questions.into_iter().collect()
+    }
+}
+
+impl Run<'_> {
+    /// Runs the rules whose captures fill tags, if a name that is asked for may have some.
+    fn fill_tags(&mut self) {
+        let set = self.set;
+        let has_templates = |id: &RuleId| {
+            let rule = set.rules.get(id.index());
+            rule.is_some_and(|rule| matches!(&rule.matcher, Matcher::AskDns { template, .. } if template.contains('_')))
+        };
+        if !set.order.iter().any(has_templates) {
+            return;
+        }
+        for &id in &set.plan.single {
+            let template = set.rules.get(id.index()).and_then(|rule| template_of(&rule.matcher));
+            if template.is_some_and(|template| template.captures) {
+                self.test(id);
+            }
+        }
     }
 }
 

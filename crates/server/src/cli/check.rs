@@ -74,6 +74,8 @@ pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<E
     change_rules(&mut config.rules, arguments);
     let rules = config.load_rules();
     rules.errors().iter().for_each(|error| eprintln!("tidegate: {error}"));
+    let is_lost = !rules.unreadable.is_empty() || rules.names.is_empty();
+    anyhow::ensure!(arguments.rules.is_empty() || !is_lost, "--rules leads to no rules that can be read");
     let engine = Arc::new(config.engine(config_path, Some(&rules))?);
     let labels = arguments.labels.as_deref().map(labels::Labels::read).transpose()?;
     let files = files(&arguments.paths)?;

@@ -27,12 +27,13 @@ pub(super) fn run(path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
     let engine = config.engine(path, Some(&rules))?;
     match verb {
         Verb::Check => {
-            println!("{}: good, {} rules", path.display(), rules.live());
             let errors = rules.errors();
-            errors.iter().for_each(|error| println!("! {error}"));
             if !errors.is_empty() {
+                println!("{}: good, but the rule files are not:", path.display());
+                errors.iter().for_each(|error| println!("! {error}"));
                 return Ok(Ended::BadInput);
             }
+            println!("{}: good, {} rules", path.display(), rules.live());
         }
         Verb::Show => print!("{}", toml::to_string_pretty(&config)?),
         Verb::Symbols { json } => {

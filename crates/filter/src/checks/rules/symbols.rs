@@ -1,5 +1,6 @@
 //! Rules as symbols: what each is capped with, and which are not counted because a check of ours says the same.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -45,11 +46,12 @@ impl Known {
         let taken: BTreeSet<&str> = declared.iter().map(|(_, symbol)| &*symbol.symbol().name).collect();
         let of_identity = [Name::spf, Name::dkim, Name::arc, Name::dmarc];
         let knows_identity = declared.iter().any(|(check, _)| of_identity.contains(check));
-        let echoes = Echoes { set, lists, knows_identity, declared };
+        let echoes = Echoes { set, lists, knows_identity, declared, of_metas: RefCell::default() };
         let refusals = refusals(set);
         let symbols = set.rules().iter().map(|rule| {
             let is_own = !rule.is_subtest() && !taken.contains(&*rule.name);
-            is_own.then(|| Arc::new(symbol(rule, class(&set.basis(rule)), echoes.of(rule, DEPTH_MAX))))
+            let echo = || set.id(&rule.name).and_then(|id| echoes.of(id, DEPTH_MAX));
+            is_own.then(|| Arc::new(symbol(rule, class(&set.basis(rule)), echo())))
         });
         Known { set: Arc::clone(set), refusals, symbols: symbols.collect() }
     }
@@ -152,10 +154,13 @@ struct Echoes<'a> {
     /// Whether a check of ours tells who vouches.
     knows_identity: bool,
     declared: &'a [(Name, SymbolRef)],
+    /// What was found out of metas: many stand in many others.
+    of_metas: RefCell<BTreeMap<RuleId, Option<Echo>>>,
 }
 
 impl Echoes<'_> {
-    fn of(&self, rule: &Rule, depth: usize) -> Option<Echo> {
+    fn of(&self, id: RuleId, depth: usize) -> Option<Echo> {
+        let rule = self.set.rules().get(id.index())?;
         if let Some((_, name)) = SAME.iter().find(|(known, _)| *known == &*rule.name)
             && let Some((_, symbol)) = self.declared.iter().find(|(_, symbol)| symbol.symbol().name == *name)
         {
@@ -168,7 +173,14 @@ impl Echoes<'_> {
             }
             Basis::ClientList(zone) => Some(self.list(&zone, Group::ClientLists)),
             Basis::DomainList(zone) => Some(self.list(&zone, Group::DomainLists)),
-            Basis::Rules(parts) if depth > 0 => self.of_parts(&parts, depth - 1),
+            Basis::Rules(parts) if depth > 0 => {
+                if let Some(known) = self.of_metas.borrow().get(&id) {
+                    return *known;
+                }
+                let echo = self.of_parts(&parts, depth - 1);
+                self.of_metas.borrow_mut().insert(id, echo);
+                echo
+            }
             _ => None,
         }
     }
@@ -177,7 +189,7 @@ impl Echoes<'_> {
     fn of_parts(&self, parts: &[RuleId], depth: usize) -> Option<Echo> {
         let parts: Vec<Echo> = parts
             .iter()
-            .map(|part| self.set.rules().get(part.index()).and_then(|rule| self.of(rule, depth)))
+            .map(|part| self.of(*part, depth))
             .collect::<Option<_>>()?;
         let first = *parts.first()?;
         let is_said = parts.iter().all(|part| part.said_by.is_some());
