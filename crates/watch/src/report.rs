@@ -34,7 +34,7 @@ use ledger::{Ledgers, Tally};
 pub struct Settings {
     /// Account of a domain, where the panel tells it; else a domain is its own account.
     pub owners: HashMap<String, String>,
-    /// Only this account, in the lists about our own senders.
+    /// Only this account, in the lists about our own senders; others are not named.
     pub account: Option<String>,
     /// Rows of each list.
     pub rows_max: usize,
@@ -145,6 +145,8 @@ impl Collector {
         let losses = self.joiner.losses();
         let totals = api::Totals {
             unfinished: u64::try_from(self.joiner.open().count()).unwrap_or(u64::MAX),
+            frozen_now: u64::try_from(self.joiner.open().filter(|message| message.is_frozen).count())
+                .unwrap_or(u64::MAX),
             lost_messages: losses.evicted,
             orphans: losses.orphans,
             ..self.totals.clone()
@@ -170,7 +172,7 @@ impl Collector {
             many_networks: self.ledgers.many_networks(&self.settings, rows),
             bounces: self.ledgers.bounces(&self.settings, rows),
             refusals: self.refusal_rows(rows),
-            attackers: self.attackers.rows(rows),
+            attackers: self.attackers.rows(&self.settings, rows),
             frozen: self.frozen(rows),
             days,
         }
@@ -200,6 +202,8 @@ impl Collector {
                 caused_by: self.ledgers.causes(*provider, *saying, &self.settings),
             })
             .collect();
+        // An account hears only what it caused; others are not named to it.
+        list.retain(|row| self.settings.account.is_none() || !row.caused_by.is_empty());
         // What asks for nothing comes last, however often it was said.
         let order =
             |row: &api::RefusalRow| (row.advice == Saying::Greylist.advice(), Reverse(row.refused + row.deferred));
@@ -210,6 +214,9 @@ impl Collector {
 
     fn frozen(&self, rows: usize) -> Vec<api::FrozenRow> {
         let mut list: Vec<&Message> = self.joiner.open().filter(|message| message.is_frozen).collect();
+        list.retain(|message| {
+            self.settings.account.is_none() || Actor::of(message).is_some_and(|actor| actor.is_wanted(&self.settings))
+        });
         list.sort_by_key(|message| (message.arrived, message.id));
         list.iter()
             .take(rows)

@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     files: Vec<PathBuf>,
     #[command(flatten)]
     span: source::Span,
-    /// Only this account, in the lists of own senders.
+    /// Only this account, in the lists of own senders; no other one is named.
     #[arg(long, value_name = "NAME", conflicts_with = "events")]
     account: Option<String>,
     /// Rows of each list.
@@ -73,7 +73,7 @@ pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<E
         })?;
         let report = collector.report();
         if let Some(path) = &arguments.html {
-            write_page(path, &html::page(&report, &files, local, arguments.top))?;
+            write_page(path, &html::page(&report, &files, local, arguments.account.as_deref(), arguments.top))?;
         }
         show(&report, &files, local, arguments).map(|found| (files, found))
     };
@@ -116,7 +116,7 @@ fn show(report: &Report, files: &[FileRow], local: LocalTime, arguments: &Argume
         out.write_all(b"\n")?;
     } else if arguments.html.is_none() {
         let has_colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let look = text::Look { local, top: arguments.top, has_colour };
+        let look = text::Look { local, account: arguments.account.clone(), top: arguments.top, has_colour };
         out.write_all(text::report(report, files, &look).as_bytes())?;
     }
     Ok(if report.suspects.is_empty() { Ended::Done } else { Ended::Found })

@@ -260,7 +260,8 @@ fn look_at(beginning: &[u8], reader: &Reader) -> Look {
                 main += 1;
             }
             (Source::Exim, Kind::Command(_) | Kind::Session(_)) => main += 1,
-            (Source::Exim, Kind::Unknown) => {}
+            // Many programs write such a time in front of their words.
+            (Source::Exim, Kind::Unknown | Kind::Note(_) | Kind::Trace) => {}
             (Source::Exim, _) => other_exim += 1,
             (Source::Postfix | Source::Dovecot, _) => syslog += 1,
             (Source::Webmail, _) => webmail += 1,
@@ -289,4 +290,41 @@ pub(super) fn offset_seconds(zone: &TimeZone, time: Timestamp) -> i64 {
 fn offset_of_local(zone: &TimeZone, local: Timestamp) -> i64 {
     let near = offset_seconds(zone, local);
     offset_seconds(zone, local.plus_millis(-near.saturating_mul(1000)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Times without a zone are what the server's clock showed, in summer as in winter.
+    #[test]
+    fn summer_time_moves_the_offset() {
+        let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for (line, utc) in [
+            ("2026-01-15 12:00:00 exim 4.96 daemon started: pid=1", "2026-01-15T11:00:00Z"),
+            ("2026-07-15 12:00:00 exim 4.96 daemon started: pid=1", "2026-07-15T10:00:00Z"),
+            // Half an hour after the clocks went forward.
+            ("2026-03-29 03:30:00 exim 4.96 daemon started: pid=1", "2026-03-29T01:30:00Z"),
+            // A zone of its own counts more than that of the server.
+            ("2026-07-15 12:00:00 +0000 exim 4.96 daemon started: pid=1", "2026-07-15T12:00:00Z"),
+        ] {
+            let path = folder.path().join("mainlog");
+            std::fs::write(&path, line).unwrap();
+            let file = LogFile::look(&path, &berlin);
+            assert_eq!(file.first.map(|first| first.to_string()).as_deref(), Some(utc), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_an_end_takes_no_memory() {
+        let endless = io::repeat(0).take(64 << 20).chain(&b"\n2026-03-02 10:00:00 x\n"[..]);
+        let source = Box::new(BufReader::with_capacity(CHUNK_OCTETS, endless));
+        let mut lines = Lines { source, buffer: Vec::new(), number: 0 };
+        assert!(lines.advance().unwrap());
+        assert_eq!((lines.buffer.len(), lines.number), (LINE_OCTETS_MAX, 1));
+        assert!(lines.advance().unwrap());
+        assert_eq!((lines.buffer.as_slice(), lines.number), (&b"2026-03-02 10:00:00 x"[..], 2));
+        assert!(!lines.advance().unwrap());
+    }
 }

@@ -13,6 +13,7 @@
 
 #[path = "../../../watch/tests/generator/mod.rs"]
 mod generator;
+mod journal;
 mod order;
 mod page;
 mod peers;

@@ -38,6 +38,7 @@ pub(super) fn make(folder: &Path) {
     put(folder, "cut.gz", whole.get(..whole.len() * 2 / 3).unwrap());
     put(folder, "log.xz", b"\xfd7zXZ\0 and so on");
     put(folder, "passwd", b"root:x:0:0:root:/root:/bin/bash\n");
+    put(folder, "dpkg.log", b"2026-03-02 10:00:00 status installed man-db:amd64 2.11.2-2\n");
     put(folder, "empty", b"");
     fs::create_dir_all(folder.join("none")).unwrap();
 }

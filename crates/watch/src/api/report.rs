@@ -77,6 +77,8 @@ pub struct Totals {
     pub frozen: u64,
     /// Messages that were still in the queue at the end of the log.
     pub unfinished: u64,
+    /// Messages of these that were on hold.
+    pub frozen_now: u64,
     /// Messages let go because too many were open.
     pub lost_messages: u64,
     /// Lines about messages whose arrival is not in the log.

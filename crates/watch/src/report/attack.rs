@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use super::ledger::network_of;
-use super::room;
+use super::ledger::{Actor, network_of};
+use super::{Settings, room};
 use crate::api::report as api;
 use crate::event::{Event, Kind};
 use crate::offence::{Offence, OffenceKind};
@@ -186,9 +186,10 @@ impl Attackers {
     }
 
     /// Attackers, the worst first.
-    pub(super) fn rows(&self, rows: usize) -> Vec<api::AttackerRow> {
+    pub(super) fn rows(&self, settings: &Settings, rows: usize) -> Vec<api::AttackerRow> {
         let mut list: Vec<api::AttackerRow> = self.foes.iter().filter_map(|(ip, foe)| foe_row(ip, foe)).collect();
-        list.extend(self.targets.iter().filter_map(|(name, target)| target_row(name, target)));
+        let targets = self.targets.iter().filter_map(|(name, target)| target_row(name, target));
+        list.extend(targets.filter(|row| Actor::Mailbox(row.who.as_str().into()).is_wanted(settings)));
         list.sort_by(|a, b| b.times.cmp(&a.times).then_with(|| a.who.cmp(&b.who)));
         list.truncate(rows);
         list

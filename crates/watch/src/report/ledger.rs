@@ -96,6 +96,11 @@ impl Actor {
         }
     }
 
+    /// Whether it belongs to the account that is asked for, if one is.
+    pub(super) fn is_wanted(&self, settings: &Settings) -> bool {
+        settings.account.as_ref().is_none_or(|account| *account == self.account(settings))
+    }
+
     /// The account to which it belongs.
     #[must_use]
     pub fn account(&self, settings: &Settings) -> String {
@@ -386,9 +391,7 @@ impl Ledgers {
 
     /// Actors of the account that is asked for, or all.
     pub(super) fn of_account<'l>(&'l self, settings: &'l Settings) -> impl Iterator<Item = (&'l Actor, &'l Ledger)> {
-        let is_wanted =
-            |actor: &Actor| settings.account.as_ref().is_none_or(|account| *account == actor.account(settings));
-        self.by_actor.iter().filter(move |(actor, _)| is_wanted(actor))
+        self.by_actor.iter().filter(|(actor, _)| actor.is_wanted(settings))
     }
 
     /// Actors by recipients.
@@ -472,7 +475,7 @@ impl Ledgers {
     pub(super) fn causes(&self, provider: Provider, saying: Saying, settings: &Settings) -> Vec<api::Cause> {
         const CAUSES: usize = 3;
         let mut list: Vec<api::Cause> = Vec::new();
-        for (actor, ledger) in &self.by_actor {
+        for (actor, ledger) in self.of_account(settings) {
             let Some((_, times)) = ledger.sayings.iter().find(|(said, _)| *said == (provider, saying)) else {
                 continue;
             };

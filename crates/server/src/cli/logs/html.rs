@@ -22,7 +22,7 @@ const STANDS_OUT_PERCENT: u64 = 8;
 const TIMELINE_IS_CUT: usize = 48;
 
 /// The whole page.
-pub(super) fn page(report: &Report, files: &[FileRow], local: LocalTime, top: usize) -> String {
+pub(super) fn page(report: &Report, files: &[FileRow], local: LocalTime, account: Option<&str>, top: usize) -> String {
     let mut html = Html::default();
     html.raw(concat!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">",
@@ -33,7 +33,7 @@ pub(super) fn page(report: &Report, files: &[FileRow], local: LocalTime, top: us
         "</style></head>\n<body><main>\n"
     ));
     let mut page = Page { html, local, top };
-    page.head(report, files);
+    page.head(report, files, account);
     page.flow(report);
     page.suspects(report);
     page.senders(report);
@@ -56,7 +56,7 @@ struct Page {
 }
 
 impl Page {
-    fn head(&mut self, report: &Report, files: &[FileRow]) {
+    fn head(&mut self, report: &Report, files: &[FileRow], account: Option<&str>) {
         let from = self.local.minute_or_dash(report.from.as_ref());
         let until = self.local.minute_or_dash(report.until.as_ref());
         let days = counted(u64::try_from(report.days).unwrap_or(0), "day");
@@ -70,7 +70,11 @@ impl Page {
                 self.html.raw("<div class=\"banner alarm\"><b>Nothing was read.</b></div>\n");
             }
             [] => {
-                self.html.raw("<div class=\"banner good\"><b>Nobody looks compromised.</b></div>\n");
+                self.html.raw("<div class=\"banner good\"><b>Nobody ");
+                if let Some(account) = account {
+                    self.html.raw("of account ").text(account).raw(" ");
+                }
+                self.html.raw("looks compromised.</b></div>\n");
             }
             [first, others @ ..] => {
                 self.html.raw("<div class=\"banner alarm\">Probably compromised: <b>").text(&first.name).raw("</b>");

@@ -20,6 +20,8 @@ const BAR: u64 = 30;
 /// How a report is to look.
 pub(super) struct Look {
     pub(super) local: LocalTime,
+    /// The account that alone is looked at.
+    pub(super) account: Option<String>,
     /// Rows of each list.
     pub(super) top: usize,
     /// Whether the terminal shows bold and colour.
@@ -111,7 +113,16 @@ impl Page<'_> {
             self.note("the log is too short to compare anybody with the own past; name the rotated logs as well");
         }
         if report.suspects.is_empty() {
-            self.heading("Nobody looks compromised");
+            match &self.look.account {
+                Some(account) => {
+                    let account = Evidence::from(account.as_str());
+                    self.heading(&format!("Nobody of account {account} looks compromised"));
+                    if report.top_accounts.is_empty() {
+                        self.note("no mail of this account is in these logs");
+                    }
+                }
+                None => self.heading("Nobody looks compromised"),
+            }
             return;
         }
         let red = if self.look.has_colour { ("\u{1b}[31m", "\u{1b}[39m") } else { ("", "") };
@@ -292,7 +303,7 @@ impl Page<'_> {
         self.line(&format!(
             "  {} not finished, {} of them frozen now; {} put on hold in all",
             counted(totals.unfinished, "message"),
-            report.frozen.len(),
+            grouped(totals.frozen_now),
             grouped(totals.frozen)
         ));
         let mut table = Table::new(["since", "id", "sender", "subject"]);

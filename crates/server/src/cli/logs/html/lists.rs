@@ -104,7 +104,11 @@ impl Page {
         let totals = &report.totals;
         self.html.raw("<h2>Queue at the end of the log</h2><div class=\"card scroll\">");
         let waiting = counted(totals.unfinished, "message");
-        self.html.text(&format!("{waiting} not finished; {} put on hold in all.", grouped(totals.frozen)));
+        self.html.text(&format!(
+            "{waiting} not finished, {} of them frozen; {} put on hold in all.",
+            grouped(totals.frozen_now),
+            grouped(totals.frozen)
+        ));
         if !report.frozen.is_empty() {
             self.html.raw("<table><tr><th>frozen since</th><th>id</th><th>sender</th><th>subject</th></tr>");
             for row in report.frozen.iter().take(self.top) {
