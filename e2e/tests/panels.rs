@@ -7,11 +7,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tidegate_e2e::stub::{Reaction, Stub};
-use tidegate_e2e::{Daemon, Lab, Layout, Plan, roots};
+use tidegate_e2e::{Daemon, Lab, Layout, Plan, roots, why_not};
 use tidegate_wire::exim::{Action, Answer, Ask, ExactAddress, Origin, Stage};
 
+const DNS: &str = "
+good.test MX 10 mail.good.test
+good.test TXT v=spf1 ip4:203.0.113.10 -all
+mail.good.test A 203.0.113.10
+10.113.0.203.in-addr.arpa PTR mail.good.test
+";
 const ALL_STAGES: [Stage; 7] =
     [Stage::Connect, Stage::Helo, Stage::Auth, Stage::Mail, Stage::Rcpt, Stage::Data, Stage::End];
 /// DirectAdmin leaves no place at connect, AUTH and MAIL.
@@ -277,6 +285,74 @@ fn hestia() {
     server.lab.restart_exim().unwrap();
     assert!(!server.is_asked_at_all());
     assert_eq!(different(&before, &server.files()), Vec::<PathBuf>::new(), "byte for byte as before");
+}
+
+#[test]
+fn the_daemon_knows_cpanel() {
+    check_daemon("the_daemon_knows_cpanel", Layout::CPanel, "cpanel", "etc/valiases/shop.test", "sales@shop.test");
+}
+
+#[test]
+fn the_daemon_knows_directadmin() {
+    let aliases = "etc/virtual/shop.test/aliases";
+    check_daemon("the_daemon_knows_directadmin", Layout::DirectAdmin, "directadmin", aliases, "sales");
+}
+
+/// The real daemon on such a server: it knows its domains and mailboxes, hears of a new forwarder while it runs, and judges a
+/// client all the same where the panel leaves no place to ask about its connection.
+fn check_daemon(test: &str, layout: Layout, kind: &str, aliases: &str, alias: &str) {
+    if let Some(reason) = why_not() {
+        println!("skipped: {test}: {reason}");
+        return;
+    }
+    let mut lab = Lab::start(&Plan { layout, dns: DNS.to_owned(), ..Plan::default() }).unwrap();
+    let mut daemon = Daemon::prepare(&lab, "[policy.server]\ninbound = { greylist = \"off\" }\n").unwrap();
+    let root = lab.folder().join("root");
+    daemon
+        .edit(|text| {
+            let (before, rest) = text.split_once("[panel]").unwrap();
+            let (_, after) = rest.split_once("# The lab's DNS").unwrap();
+            format!("{before}[panel]\nkind = \"{kind}\"\nroot = \"{}\"\n\n#{after}", root.display())
+        })
+        .unwrap();
+    let installed = daemon.command_as_root(&lab, &["exim", "install", "--no-restart"]).unwrap();
+    assert!(installed.status.success(), "{installed:?}");
+    lab.restart_exim().unwrap();
+    daemon.spawn(&lab).unwrap();
+
+    let to = |client: &str, recipient: &str| {
+        let (mut client, _) = lab.client(client).unwrap();
+        client.envelope("mail.good.test", "a@good.test", &[]).unwrap();
+        let reply = client.say(&format!("RCPT TO:<{recipient}>")).unwrap();
+        let code = if reply.code == 250 {
+            client.data(b"From: a@good.test\nSubject: s\n\nbody\n").unwrap().code
+        } else {
+            reply.code
+        };
+        client.expect("QUIT", 221).unwrap();
+        (code, reply.text)
+    };
+    assert_eq!(to("203.0.113.10", "info@shop.test").0, 250);
+    let delivered = lab.exim.wait_delivered(1).unwrap().remove(0);
+    assert_eq!(delivered.header("X-Tidegate-Status").len(), 1, "judged: {}", daemon.log());
+    let results = delivered.header("Authentication-Results").join(" ");
+    assert!(results.contains("spf=pass"), "the facts of MAIL are known, too: {results}");
+
+    let blocked = daemon.command_as_root(&lab, &["list", "add", "block", "203.0.113.66"]).unwrap();
+    assert!(blocked.status.success(), "{blocked:?}");
+    let (code, text) = to("203.0.113.66", "anna@shop.test");
+    assert!(code == 550 && text.contains("5.7.1"), "{code} {text}");
+
+    assert_eq!(to("203.0.113.10", "sales@shop.test").0, 550);
+    let path = root.join(aliases);
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{alias}: anna@shop.test\n{text}")).unwrap();
+    let begun = Instant::now();
+    while to("203.0.113.10", "sales@shop.test").0 != 250 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the new forwarder is not known\n{}", daemon.log());
+        thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(lab.exim.panic_log(), "");
 }
 
 /// The files that are not the same, or are in one only.
