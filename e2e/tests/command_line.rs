@@ -24,6 +24,10 @@ const CONFIG: &str = "
 [checks]
 off = [\"rate\"]
 
+[quarantine]
+keep_days = 3
+notice_days = 3
+
 [blocklists.\"bl.test\"]
 weight = 5.0
 codes = { \"127.0.0.2\" = {} }
@@ -88,6 +92,13 @@ fn every_form_has_the_fields_that_the_page_names() {
     check(&say(&["log", "--json"]).0, "tidegate log --json");
     check(&say(&["quarantine", "list", "--json"]).0, "tidegate quarantine list --json");
     check(&say(&["config", "symbols", "--json"]).0, "tidegate config symbols --json");
+    let alarm = "messages in the quarantine will be deleted soon";
+    assert!(say(&["status"]).0.contains(alarm), "{}", say(&["status"]).0);
+    let (list, ..) = say(&["quarantine", "list"]);
+    assert_eq!(list.matches("(deleted at ").count(), list.lines().count(), "{list}");
+    assert_eq!(say(&["quarantine", "list", "--expiring"]).0.lines().count(), ENOUGH);
+    assert_eq!(say(&["quarantine", "list", "--expiring"]).0, "", "each is announced once");
+    assert!(!say(&["status"]).0.contains(alarm));
     let (list, ..) = say(&["quarantine", "list", "--json", "--limit", "1"]);
     let item: Value = serde_json::from_str(&list).unwrap();
     let id = item.get("id").and_then(Value::as_str).unwrap();

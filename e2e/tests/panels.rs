@@ -147,8 +147,12 @@ fn cpanel() {
     assert!(good && said.contains("layout: cpanel"), "{said}");
     assert_eq!(server.files(), before, "a dry run writes nothing");
 
+    server.tidegate.edit(|text| text.replace("/spool\"", "/other\"")).unwrap();
     let (said, good) = server.exim(&["install"]);
-    assert!(good, "{said}");
+    assert!(good && said.contains("but [exim] spool is"), "{said}");
+    server.tidegate.edit(|text| text.replace("/other\"", "/spool\"")).unwrap();
+    let (said, good) = server.exim(&["check"]);
+    assert!(good && !said.contains("but [exim]"), "{said}");
     let restarts = server.root().join("usr/local/cpanel/restarts");
     assert_eq!(fs::read_to_string(&restarts).unwrap(), "restarted\n", "one restart");
     server.lab.restart_exim().unwrap();

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
+use crate::frontends::exim;
+
 mod blocks;
 mod layout;
 mod options;
@@ -141,6 +143,20 @@ pub fn alarm(socket: &Path, snapshots: &Path) -> Option<String> {
     let plan = Plan::new(Path::new("/"), None, socket);
     let error = plan.and_then(|plan| plan.is_in_place()).err()?;
     Some(format!("Exim does not ask Tidegate as it should: {error:#}"))
+}
+
+/// Where `[exim]` in the configuration does not say what Exim itself says: then its asks are not answered, or its messages not
+/// found. Nothing when Exim does not tell.
+pub fn contradictions(config: &exim::Config) -> Vec<String> {
+    let spool = config.spool.to_string_lossy();
+    let pairs = [("spool_directory", "spool", spool.as_ref()), ("exim_user", "user", config.user.as_str())];
+    let differs = pairs.into_iter().filter_map(|(option, key, ours)| {
+        let theirs = proof::setting(&config.program, option)?;
+        // A user may be written as a number; which one that is, Exim does not say.
+        (theirs != ours && !theirs.is_empty() && ours.parse::<u32>().is_err())
+            .then(|| format!("Exim has {option} = {theirs}, but [exim] {key} is {ours:?} in the configuration"))
+    });
+    differs.collect()
 }
 
 /// What Exim's log selector lacks of what `tidegate logs` needs; `None` also when Exim does not tell.

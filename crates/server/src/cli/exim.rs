@@ -68,6 +68,7 @@ pub(super) fn run(config_path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
             let snapshot = plan.carry_out(&snapshots, exim, restart)?;
             println!("installed; the former files are in {}", snapshot.folder().display());
             println!("`tidegate exim uninstall` puts them back");
+            warn(&config);
             if let Some(remark) = plan.layout.remark() {
                 println!("note: {remark}");
             }
@@ -75,6 +76,7 @@ pub(super) fn run(config_path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
         Verb::Check(place) => {
             installer::check(&place.plan(&config)?, exim)?;
             println!("in place, and Exim reads it");
+            warn(&config);
         }
         Verb::Uninstall { place, no_restart } => {
             let plan = place.plan(&config)?;
@@ -85,6 +87,10 @@ pub(super) fn run(config_path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
         }
     }
     Ok(Ended::Done)
+}
+
+fn warn(config: &Config) {
+    installer::contradictions(&config.exim).iter().for_each(|warning| eprintln!("tidegate: {warning}"));
 }
 
 /// For the plan's layout if there is one, else the pieces alone, for a configuration written by hand.

@@ -67,10 +67,15 @@ fn run(command: &[&str]) -> anyhow::Result<()> {
 
 /// What Exim's log selector lacks of what `tidegate logs` needs; `None` also when Exim does not tell.
 pub(super) fn missing_in_log(exim: &Path) -> Option<String> {
-    let output = Command::new(exim).args(["-bP", "log_selector"]).stdin(Stdio::null()).output().ok()?;
+    let present = setting(exim, "log_selector")?;
+    fuller_log_selector(&present).map(|fuller| fuller.trim_start_matches(present.as_str()).trim().to_owned())
+}
+
+/// The value of one of Exim's main options, as it runs; `None` when Exim does not tell.
+pub(super) fn setting(exim: &Path, option: &str) -> Option<String> {
+    let output = Command::new(exim).args(["-bP", option]).stdin(Stdio::null()).output().ok()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let present = said.trim().strip_prefix("log_selector =")?.trim();
-    fuller_log_selector(present).map(|fuller| fuller.trim_start_matches(present).trim().to_owned())
+    Some(said.trim().strip_prefix(option)?.trim().strip_prefix('=')?.trim().to_owned())
 }
 
 /// Files below another root cannot be proved by the Exim that runs here.
