@@ -146,6 +146,13 @@ fn cpanel() {
     let (said, good) = server.exim(&["install", "--dry-run"]);
     assert!(good && said.contains("layout: cpanel"), "{said}");
     assert_eq!(server.files(), before, "a dry run writes nothing");
+    // A rehearsal in a copy has nothing to do with the server itself.
+    let copy = server.lab.folder().join("copy");
+    let copied = std::process::Command::new("cp").arg("-a").args([&server.root(), &copy]).status().unwrap();
+    assert!(copied.success());
+    let (said, good) = server.exim(&["install", "--root", &copy.to_string_lossy()]);
+    assert!(good && said.contains("a rehearsal"), "{said}");
+    assert_eq!(server.files(), before, "a rehearsal leaves the server alone");
 
     server.tidegate.edit(|text| text.replace("/spool\"", "/other\"")).unwrap();
     let (said, good) = server.exim(&["install"]);

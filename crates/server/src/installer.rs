@@ -74,6 +74,11 @@ impl Plan {
         Ok(Plan { root: root.to_owned(), layout, changes })
     }
 
+    /// Whether it is carried out elsewhere than on this server, where its Exim cannot be asked.
+    pub fn is_rehearsal(&self) -> bool {
+        self.root != Path::new("/")
+    }
+
     /// `path` below the plan's root.
     pub fn place(&self, path: &Path) -> PathBuf {
         below(&self.root, path)
@@ -139,7 +144,7 @@ pub fn check(plan: &Plan, exim: &Path) -> anyhow::Result<()> {
 
 /// Whether a Tidegate that was installed is still tied in, as far as this user can tell: what is wrong, in words.
 pub fn alarm(socket: &Path, snapshots: &Path) -> Option<String> {
-    Snapshot::first(snapshots).ok()?;
+    Snapshot::first(snapshots, Path::new("/")).ok()?;
     let plan = Plan::new(Path::new("/"), None, socket);
     let error = plan.and_then(|plan| plan.is_in_place()).err()?;
     Some(format!("Exim does not ask Tidegate as it should: {error:#}"))

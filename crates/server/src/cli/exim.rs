@@ -64,25 +64,34 @@ pub(super) fn run(config_path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
         }
         Verb::Install { place, no_restart, .. } => {
             let plan = place.plan(&config)?;
-            let restart = !no_restart && place.root == Path::new("/");
+            let restart = !no_restart && !plan.is_rehearsal();
             let snapshot = plan.carry_out(&snapshots, exim, restart)?;
             println!("installed; the former files are in {}", snapshot.folder().display());
             println!("`tidegate exim uninstall` puts them back");
-            warn(&config);
+            if plan.is_rehearsal() {
+                println!("note: a rehearsal; Exim was not asked and not restarted");
+            } else {
+                warn(&config);
+            }
             if let Some(remark) = plan.layout.remark() {
                 println!("note: {remark}");
             }
         }
         Verb::Check(place) => {
-            installer::check(&place.plan(&config)?, exim)?;
-            println!("in place, and Exim reads it");
-            warn(&config);
+            let plan = place.plan(&config)?;
+            installer::check(&plan, exim)?;
+            if plan.is_rehearsal() {
+                println!("in place; what Exim says of it is only known on the server itself");
+            } else {
+                println!("in place, and Exim reads it");
+                warn(&config);
+            }
         }
         Verb::Uninstall { place, no_restart } => {
             let plan = place.plan(&config)?;
-            Snapshot::first(&snapshots)?.restore()?;
-            installer::settle(&plan, exim, !no_restart && place.root == Path::new("/"))?;
-            Snapshot::forget_all(&snapshots)?;
+            Snapshot::first(&snapshots, &plan.root)?.restore()?;
+            installer::settle(&plan, exim, !no_restart && !plan.is_rehearsal())?;
+            Snapshot::forget_all(&snapshots, &plan.root)?;
             println!("every file is as it was before");
         }
     }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::layout::without_ours;
@@ -65,19 +65,30 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// The oldest snapshot below `snapshots`: what was there before Tidegate came.
+    /// The oldest snapshot below `snapshots` of an installation in `root`: what was there before Tidegate came.
     ///
     /// # Errors
     /// There is none, or it cannot be read.
-    pub fn first(snapshots: &Path) -> anyhow::Result<Snapshot> {
+    pub fn first(snapshots: &Path, root: &Path) -> anyhow::Result<Snapshot> {
+        let first = Snapshot::all(snapshots, root)?.into_iter().next();
+        first.with_context(|| format!("no snapshot of {} in {}", root.display(), snapshots.display()))
+    }
+
+    /// All snapshots of installations in `root`, oldest first. Those of a rehearsal elsewhere are another matter.
+    fn all(snapshots: &Path, root: &Path) -> anyhow::Result<Vec<Snapshot>> {
         let entries = fs::read_dir(snapshots).with_context(|| format!("no snapshot in {}", snapshots.display()))?;
         let mut folders: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
         folders.retain(|folder| folder.join(MANIFEST).exists());
         folders.sort();
-        let Some(folder) = folders.into_iter().next() else { bail!("no snapshot in {}", snapshots.display()) };
-        let mut snapshot: Snapshot = serde_json::from_slice(&fs::read(folder.join(MANIFEST))?)?;
-        snapshot.folder = folder;
-        Ok(snapshot)
+        let mut all = Vec::new();
+        for folder in folders {
+            let mut snapshot: Snapshot = serde_json::from_slice(&fs::read(folder.join(MANIFEST))?)?;
+            snapshot.folder = folder;
+            if snapshot.root == root {
+                all.push(snapshot);
+            }
+        }
+        Ok(all)
     }
 
     /// Where the copies lie.
@@ -97,7 +108,10 @@ impl Snapshot {
                 Err(error) => return Err(error).with_context(|| format!("cannot read {}", kept.path.display())),
             };
             match &kept.copy {
-                None => remove(&kept.path)?,
+                None => {
+                    remove(&kept.path)?;
+                    remove_empty_folders(&kept.path);
+                }
                 Some(copy) if present == kept.written || !present.contains("tidegate") => {
                     write_file(&kept.path, &fs::read(self.folder.join(copy))?)?;
                     fs::set_permissions(&kept.path, fs::Permissions::from_mode(kept.mode & 0o7777))?;
@@ -113,12 +127,17 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Forgets all snapshots below `snapshots`, after the files were put back.
+    /// Forgets all snapshots of installations in `root`, after the files were put back.
     ///
     /// # Errors
-    /// The folder cannot be removed.
-    pub fn forget_all(snapshots: &Path) -> io::Result<()> {
-        fs::remove_dir_all(snapshots)
+    /// A folder cannot be removed.
+    pub fn forget_all(snapshots: &Path, root: &Path) -> anyhow::Result<()> {
+        for snapshot in Snapshot::all(snapshots, root)? {
+            fs::remove_dir_all(&snapshot.folder)?;
+        }
+        // Only if nothing is left in it.
+        let _ = fs::remove_dir(snapshots);
+        Ok(())
     }
 }
 
@@ -128,6 +147,16 @@ fn remove(path: &Path) -> anyhow::Result<()> {
             Err(error).with_context(|| format!("cannot remove {}", path.display()))
         }
         _ => Ok(()),
+    }
+}
+
+/// Removes the folders of ours that `path` was the last file of.
+fn remove_empty_folders(path: &Path) {
+    let ours =
+        path.ancestors().skip(1).take_while(|folder| folder.components().any(|part| part.as_os_str() == "tidegate"));
+    for folder in ours {
+        // Fails while something is left in it, as it should.
+        let _ = fs::remove_dir(folder);
     }
 }
 
