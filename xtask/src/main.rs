@@ -5,6 +5,7 @@
 mod bench;
 mod demo;
 mod docs;
+mod fuzz;
 mod setup;
 mod test;
 mod tidy;
@@ -17,7 +18,7 @@ use anyhow::{Context, bail, ensure};
 type Task = fn(&[String]) -> anyhow::Result<()>;
 
 /// What there is to do: name, what it does, how.
-const TASKS: [(&str, &str, Task); 6] = [
+const TASKS: [(&str, &str, Task); 7] = [
     ("setup", "install what tests and demo need from Debian (as root)", setup::run),
     ("test", "format, lints, tidy, unit tests, conformance, a real Exim; prints what was skipped and why", test::run),
     ("demo", "a real Exim with Tidegate beside it, and some messages through it; --keep leaves it up", demo::run),
@@ -27,6 +28,7 @@ const TASKS: [(&str, &str, Task); 6] = [
          `bench rules` the CPU time of a message beside SpamAssassin and rspamd",
         bench::run,
     ),
+    ("fuzz", "feed a parser what nobody would write: `fuzz TARGET [SECONDS]`, see fuzz/README.md", fuzz::run),
     ("docs", "make the reference pages in docs/reference; --check says whether they are up to date", docs::run),
     ("tidy", "what no compiler checks: floors, lengths of files, a page and a case for each check", tidy::run),
 ];
