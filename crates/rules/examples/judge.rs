@@ -2,7 +2,7 @@
 //! come to a socket in spamd's protocol (`SYMBOLS` only). No DNS, no classifier, as `spamd -L`.
 //!
 //! `judge RULES… --over FOLDER [--rounds N] [--only read|match]` or `judge RULES… --listen ADDRESS`; RULES are folders with `.pre` and
-//! `.cf` files. `cargo xtask bench rules` calls it, and so does callgrind: docs/decisions/rule-matching.md.
+//! `.cf` files. `--cache FILE` keeps what is found out about patterns. `cargo xtask bench rules` calls it, and so does callgrind: docs/decisions/rule-matching.md.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use tidegate_rules::language::source::SourceFile;
 use tidegate_rules::language::{ParseOptions, parse};
-use tidegate_rules::{Answers, CompileOptions, Context, Input, RuleSet, compile};
+use tidegate_rules::{Analyses, Answers, CompileOptions, Context, Input, RuleSet, compile_with};
 
 /// Largest message that is read.
 const MESSAGE_OCTETS_MAX: usize = 64 << 20;
@@ -25,7 +25,7 @@ const WORKERS: usize = 2;
 
 fn main() -> io::Result<()> {
     let mut folders = Vec::new();
-    let (mut listen, mut over, mut rounds, mut only) = (None, None, 1, None);
+    let (mut listen, mut over, mut rounds, mut only, mut cache) = (None, None, 1, None, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| io::Error::other(format!("{argument} wants a value")));
@@ -33,6 +33,7 @@ fn main() -> io::Result<()> {
             "--listen" => listen = Some(value()?),
             "--over" => over = Some(PathBuf::from(value()?)),
             "--rounds" => rounds = value()?.parse().map_err(io::Error::other)?,
+            "--cache" => cache = Some(PathBuf::from(value()?)),
             "--only" => only = Some(value()?),
             _ => folders.push(PathBuf::from(argument)),
         }
@@ -46,7 +47,12 @@ fn main() -> io::Result<()> {
     let options = ParseOptions { local_tests_only: true, ..ParseOptions::default() };
     let parsed = parse(&files, &options, &|_, _| None);
     let parsing = begun.elapsed() - read;
-    let (set, _) = compile(parsed, CompileOptions::default());
+    let mut analyses = read_cache(cache.as_deref());
+    let (set, _) = compile_with(parsed, CompileOptions::default(), &mut analyses);
+    if let Some(path) = cache.filter(|_| analyses.is_changed()) {
+        std::fs::write(path, analyses.write())?;
+    }
+    drop(analyses);
     let compiling = begun.elapsed() - read - parsing;
     eprintln!("{} files: read {read:.1?}, parsed {parsing:.1?}, compiled {compiling:.1?}", files.len());
     match (listen, over) {
@@ -54,6 +60,12 @@ fn main() -> io::Result<()> {
         (_, Some(folder)) => judge_all(&set, &folder, rounds, only.as_deref()),
         _ => Err(io::Error::other("what to do? --listen ADDRESS or --over FOLDER")),
     }
+}
+
+/// An absent file, and one that cannot be used, are as good as none.
+fn read_cache(path: Option<&Path>) -> Analyses {
+    let octets = path.and_then(|path| std::fs::read(path).ok());
+    octets.and_then(|octets| Analyses::read(&octets).ok()).unwrap_or_default()
 }
 
 /// Plugins first, then rules, each by name: the order of SpamAssassin.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tidegate_mail::Score;
 
+use crate::analysis::Analyses;
 use crate::evals::{self, Arg, EvalState, EvalTarget};
 use crate::field::FieldRequest;
 use crate::language::expression::Expr;
@@ -34,11 +35,19 @@ pub struct CompileOptions {
 /// Compiles what was read. Remarks are on rules that were left out, or cannot hit.
 #[must_use]
 pub fn compile(parsed: Parsed, options: CompileOptions) -> (RuleSet, Vec<Diagnostic>) {
+    compile_with(parsed, options, &mut Analyses::default())
+}
+
+/// The same as [`compile()`], several times sooner for patterns whose analysis is known. Afterwards `analyses` holds those of this set.
+#[must_use]
+pub fn compile_with(parsed: Parsed, options: CompileOptions, analyses: &mut Analyses) -> (RuleSet, Vec<Diagnostic>) {
+    analyses.begin();
     let names: Vec<Arc<str>> = parsed.rules.keys().map(|name| name.as_str().into()).collect();
     let by_name = (0..).zip(&names).map(|(index, name)| (name.clone(), RuleId(index))).collect();
     let mut compiler = Compiler {
         parsed: &parsed,
         options,
+        analyses,
         by_name,
         fields: Vec::new(),
         field_ids: HashMap::new(),
@@ -46,7 +55,7 @@ pub fn compile(parsed: Parsed, options: CompileOptions) -> (RuleSet, Vec<Diagnos
     };
     let rules: Vec<Rule> =
         names.iter().zip(parsed.rules.values()).map(|(name, definition)| compiler.rule(name, definition)).collect();
-    let Compiler { by_name, fields, mut remarks, .. } = compiler;
+    let Compiler { by_name, fields, mut remarks, analyses, .. } = compiler;
     let mut set = RuleSet {
         rules,
         by_name,
@@ -58,7 +67,8 @@ pub fn compile(parsed: Parsed, options: CompileOptions) -> (RuleSet, Vec<Diagnos
         scratches: Scratches::default(),
     };
     set.order = order_tests(&set, &parsed.priorities);
-    set.plan = Plan::new(&set.rules, &set.order, set.fields.len());
+    set.plan = Plan::new(&set.rules, &set.order, set.fields.len(), analyses);
+    analyses.end();
     order_metas(&mut set, &mut remarks);
     (set, remarks)
 }
@@ -86,6 +96,7 @@ fn with_rbl_sets(parsed: &Parsed) -> Settings {
 struct Compiler<'a> {
     parsed: &'a Parsed,
     options: CompileOptions,
+    analyses: &'a mut Analyses,
     by_name: HashMap<Arc<str>, RuleId>,
     fields: Vec<FieldRequest>,
     field_ids: HashMap<FieldRequest, usize>,
@@ -190,7 +201,12 @@ impl Compiler<'_> {
         let replaced = self.parsed.replacements.rules.contains_key(name);
         let pattern = if replaced { replace_tags(pattern, &self.parsed.replacements) } else { pattern.clone() };
         let (source, names) = find_tags(&pattern.source);
-        let compiled = compile_pattern(&PatternText { source: source.clone(), modifiers: pattern.modifiers })?;
+        let is_known = names.is_empty() && self.analyses.knows(&source, pattern.modifiers) && !has_names(&source);
+        let compiled = if is_known {
+            Pattern::known(&source, pattern.modifiers)
+        } else {
+            compile_pattern(&PatternText { source: source.clone(), modifiers: pattern.modifiers })?
+        };
         let captures = compiled.group_names().any(is_tag_name);
         let required = names.iter().find(|name| is_required(name, &source, pattern.modifiers)).cloned();
         let modifiers = pattern.modifiers;
@@ -291,6 +307,11 @@ fn read_range(text: &str) -> Option<(u32, u32)> {
 
 fn compile_pattern(pattern: &PatternText) -> Result<Pattern, String> {
     Pattern::compile(&pattern.source, pattern.modifiers).map_err(|error| error.to_string())
+}
+
+/// Whether the pattern may have groups with names.
+fn has_names(source: &[u8]) -> bool {
+    ["(?<", "(?P<", "(?'"].iter().any(|mark| memchr::memmem::find(source, mark.as_bytes()).is_some())
 }
 
 fn argument_pattern(text: &str) -> Result<Pattern, String> {

@@ -48,7 +48,7 @@ impl RuleSet {
             Guard::Literals(shown(&formula))
         } else if sequence::of(&tree).is_some() {
             Guard::Shape
-        } else if relaxed::of(&tree).is_some() {
+        } else if relaxed::is_worthwhile(&tree) {
             Guard::Automaton
         } else {
             Guard::Nothing

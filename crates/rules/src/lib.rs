@@ -28,6 +28,7 @@
 //! - [`RuleSet::wanted`], then [`RuleSet::matches`]: one message; how rules are matched quickly is in docs/decisions/rule-matching.md;
 //! - [`input`] and [`evals`]: the message as rules see it, and the functions behind `eval:`.
 
+mod analysis;
 mod basis;
 mod compile;
 pub mod dns;
@@ -47,8 +48,9 @@ pub mod settings;
 pub mod shipped;
 mod shortcircuit;
 
+pub use analysis::{Analyses, CacheError};
 pub use basis::Basis;
-pub use compile::{CompileOptions, compile};
+pub use compile::{CompileOptions, compile, compile_with};
 pub use dns::{Answer, Answers, DnsQuestion, RecordType};
 pub use evals::{Arg, EvalContext, EvalFn, EvalResult};
 pub use field::FieldRequest;

@@ -21,6 +21,15 @@ use crate::plan::{Slot, field_group, pattern_of, text_group};
 use crate::ruleset::{Rule, RuleId, RuleSet};
 use crate::shortcircuit::Settled;
 
+/// Work that one message may take in patterns, in octets: each time an engine is started counts as the octets before it, but at least as
+/// [`START_OCTETS`] and at most as [`TEXT_OCTETS_MAX`], for it may come back to them. Ordinary messages take a thousandth of it.
+const WORK_OCTETS_MAX: usize = 64 << 20;
+/// What starting an engine counts as.
+const START_OCTETS: usize = 64;
+/// What a long text counts as: only patterns over whole messages see longer ones, and of these there are some dozens.
+const TEXT_OCTETS_MAX: usize = 4096;
+/// What a match counts as that was given up.
+const LIMIT_OCTETS: usize = 1 << 18;
 /// How much of a match is kept to be shown.
 const EVIDENCE_OCTETS_MAX: usize = 200;
 
@@ -44,7 +53,8 @@ pub struct Matches {
     pub hits: Vec<Hit>,
     /// Rules without (`__NAME`), in the order of their names.
     pub subtests: Vec<Hit>,
-    /// Rules whose pattern reached its limit in this message: whether they match is unknown.
+    /// Rules whose pattern reached its limit in this message, or was not tried on all texts because others had used up the message's
+    /// work: whether they match, or match more often, is unknown.
     pub limits: Vec<RuleId>,
     /// Eval tests that could not know, and why.
     pub unavailable: Vec<(RuleId, &'static str)>,
@@ -78,6 +88,7 @@ impl RuleSet {
     #[must_use]
     pub fn matches_plainly(&self, input: &Input<'_>, answers: &Answers) -> Matches {
         let mut run = Run::new(self, input, answers);
+        run.work = Work(usize::MAX);
         for &id in &self.order {
             run.test(id);
         }
@@ -104,6 +115,27 @@ struct Run<'a> {
     unavailable: Vec<(RuleId, &'static str)>,
     /// Patterns tried together that matched, and what the first match covered.
     hit_slots: Vec<(u32, Vec<u8>)>,
+    /// Patterns tried together that reached a limit: they are not tried again.
+    given_up: Vec<u32>,
+    work: Work,
+}
+
+/// What is left of the message's work.
+#[derive(Clone, Copy)]
+struct Work(usize);
+
+impl Work {
+    /// Takes what an engine may take that is started with so many octets before it; false when that is no longer there.
+    fn take(&mut self, octets: usize) -> bool {
+        let cost = octets.clamp(START_OCTETS, TEXT_OCTETS_MAX);
+        let has_enough = self.0 >= cost;
+        self.0 = self.0.saturating_sub(cost);
+        has_enough
+    }
+
+    fn take_limit(&mut self) {
+        self.0 = self.0.saturating_sub(LIMIT_OCTETS);
+    }
 }
 
 struct Found {
@@ -138,6 +170,8 @@ impl<'a> Run<'a> {
             limits: Vec::new(),
             unavailable: Vec::new(),
             hit_slots: Vec::new(),
+            given_up: Vec::new(),
+            work: Work(WORK_OCTETS_MAX),
         }
     }
 
@@ -204,6 +238,7 @@ impl<'a> Run<'a> {
         let before = self.scratch.counts.get(slot as usize).copied().unwrap_or_default();
         if before >= *limit
             || (*no_subject && number == 0)
+            || self.scratch.given_up.get(slot as usize).copied().unwrap_or_default()
             || guard.as_ref().is_some_and(|guard| !guard.may_match(text))
         {
             return;
@@ -212,9 +247,10 @@ impl<'a> Run<'a> {
             return;
         };
         let mut tally = Tally { count: before, ..Tally::default() };
-        count(pattern, text, *limit, &mut tally);
-        if tally.is_limited && !self.limits.contains(id) {
+        count(pattern, text, *limit, &mut tally, &mut self.work);
+        if tally.is_limited {
             self.limits.push(*id);
+            self.give_up(slot);
         }
         if tally.count == before {
             return;
@@ -224,6 +260,13 @@ impl<'a> Run<'a> {
         }
         if before == 0 {
             self.hit_slots.push((slot, tally.evidence));
+        }
+    }
+
+    fn give_up(&mut self, slot: u32) {
+        if let Some(flag) = self.scratch.given_up.get_mut(slot as usize) {
+            *flag = true;
+            self.given_up.push(slot);
         }
     }
 
@@ -292,6 +335,11 @@ impl<'a> Run<'a> {
                 *value = 0.0;
             }
         }
+        for slot in &self.given_up {
+            if let Some(flag) = scratch.given_up.get_mut(*slot as usize) {
+                *flag = false;
+            }
+        }
         self.set.scratches.give_back(scratch);
     }
 
@@ -340,9 +388,13 @@ impl<'a> Run<'a> {
 }
 
 /// Counts matches of `pattern` in `text`, up to `limit` in all.
-fn count(pattern: &Pattern, text: &[u8], limit: u32, tally: &mut Tally) {
+fn count(pattern: &Pattern, text: &[u8], limit: u32, tally: &mut Tally, work: &mut Work) {
     let mut at = 0;
     while tally.count < limit {
+        if !work.take(text.len().saturating_sub(at)) {
+            tally.is_limited = true;
+            return;
+        }
         match pattern.find_at(text, at) {
             Ok(Some((start, end))) => {
                 if tally.count == 0 {
@@ -353,6 +405,7 @@ fn count(pattern: &Pattern, text: &[u8], limit: u32, tally: &mut Tally) {
             }
             Ok(None) => return,
             Err(Limit) => {
+                work.take_limit();
                 tally.is_limited = true;
                 return;
             }
@@ -481,6 +534,24 @@ mod tests {
         answers.insert(question, Answer::Records(vec!["127.0.0.4".to_owned()]));
         assert!(set.wanted_after(&input(), &answers).is_empty());
         assert_eq!(set.matches(&input(), &answers).hits.len(), 1);
+    }
+
+    #[test]
+    fn work_that_is_used_up_is_no_miss() {
+        let set = set("body A /x/\nbody B /y/");
+        let (input, answers) = (Input { body: vec![b"x".to_vec(); 3], ..Input::default() }, Answers::default());
+        let mut run = Run::new(&set, &input, &answers);
+        run.work = Work(2 * START_OCTETS);
+        run.together();
+        run.hit_together();
+        let matches = run.finish();
+        let ids = |hits: &[Hit]| hits.iter().map(|hit| hit.rule).collect::<Vec<RuleId>>();
+        assert_eq!(
+            (ids(&matches.hits), matches.limits),
+            (vec![RuleId(0)], vec![RuleId(1)]),
+            "B was tried on the first text only"
+        );
+        assert_eq!(set.matches(&input, &answers).limits, [], "the next message has all of it again");
     }
 
     #[test]

@@ -40,7 +40,7 @@ enum Engine {
     },
     /// Patterns beyond the 64 KB that PCRE2 has for one: long texts in look-alike letters. They have no look-around.
     Linear(regex::bytes::Regex),
-    /// Its automaton has no room after all: whether it matches is never known.
+    /// No engine takes it after all, for want of room: whether it matches is never known.
     Oversized,
 }
 
@@ -90,6 +90,11 @@ impl Pattern {
             Err(error) => return Err(PatternError::Syntax(error.to_string())),
         };
         Ok(Pattern { source: source.into(), modifiers, names: names.into(), engine: OnceLock::new() })
+    }
+
+    /// A pattern without named groups that the engine is known to take: nothing is checked.
+    pub(crate) fn known(source: &[u8], modifiers: Modifiers) -> Pattern {
+        Pattern { source: source.into(), modifiers, names: Arc::default(), engine: OnceLock::new() }
     }
 
     fn engine(&self) -> &Engine {

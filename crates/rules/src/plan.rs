@@ -1,17 +1,17 @@
 //! In which order and how the rules of a set are tried: pattern rules together, by the texts they see; all others one by one.
 
+use crate::analysis::{Analyses, Analysis};
 use crate::language::rule::TextKind;
 use crate::pattern::Pattern;
 use crate::prefilter::network::{self, Network};
 use crate::prefilter::relaxed::Relaxed;
 use crate::prefilter::screen::{self, Screen};
-use crate::prefilter::{formula, relaxed, sequence, syntax};
 use crate::ruleset::{Flags, Matcher, Rule, RuleId, Template};
 
 /// How often one rule may hit in a message. SpamAssassin knows no such limit but for `mimeheader`, where it is the same.
 pub(crate) const HITS_MAX: u32 = 1000;
 /// With fewer patterns than this over one kind of text, each is tried: the pass over the text would cost more.
-const TOGETHER_MIN: usize = 3;
+const TOGETHER_MIN: usize = 6;
 
 /// How a set is tried.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ pub(crate) struct Slot {
     pub(crate) limit: u32,
     /// The first text is left out.
     pub(crate) no_subject: bool,
-    /// An automaton that must match first, for a large pattern.
+    /// An automaton that must match first, for a large pattern that nothing else guards.
     pub(crate) guard: Option<Relaxed>,
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn hits_max(flags: &Flags) -> u32 {
 
 impl Plan {
     /// The plan for `rules`; `order` names those to be tried, `fields` is the number of headers that they ask for.
-    pub(crate) fn new(rules: &[Rule], order: &[RuleId], fields: usize) -> Plan {
+    pub(crate) fn new(rules: &[Rule], order: &[RuleId], fields: usize, analyses: &mut Analyses) -> Plan {
         let mut plan = Plan::default();
         plan.groups.resize_with(field_group(fields), Group::default);
         let mut sizes = vec![0usize; plan.groups.len()];
@@ -91,7 +91,7 @@ impl Plan {
                 *size += 1;
             }
         }
-        let mut builders = Builders::default();
+        let mut builders = Builders { analyses, network: network::Builder::default(), screens: Vec::new() };
         builders.screens.resize_with(sizes.len(), Default::default);
         for &id in order {
             let Some(rule) = rules.get(id.index()) else { continue };
@@ -110,7 +110,7 @@ impl Plan {
 
     fn add(
         &mut self,
-        builders: &mut Builders,
+        builders: &mut Builders<'_>,
         id: RuleId,
         rule: &Rule,
         group: usize,
@@ -120,9 +120,9 @@ impl Plan {
         let (Some(pattern), Ok(slot)) = (pattern_of(&rule.matcher), u32::try_from(self.slots.len())) else {
             return;
         };
-        let tree = syntax::parse(pattern.source(), pattern.modifiers());
-        let is_known = is_filtered && tree.as_ref().is_some_and(|tree| builders.add(group, slot, tree));
-        let guard = tree.as_ref().and_then(relaxed::of);
+        let analysis = builders.analyses.of(pattern);
+        let is_known = is_filtered && builders.add(group, slot, &analysis);
+        let guard = (analysis.is_large && !is_known).then(|| Relaxed::of(pattern));
         let limit = if is_negated { 1 } else { hits_max(&rule.flags) };
         self.slots.push(Slot { rule: id, limit, no_subject: rule.flags.no_subject, guard });
         let Some(into) = self.groups.get_mut(group) else {
@@ -130,7 +130,7 @@ impl Plan {
         };
         if let Matcher::Header { unset, .. } = &rule.matcher {
             let value = unset.as_deref().unwrap_or_default();
-            let is_too_short = tree.as_ref().is_some_and(|tree| syntax::length_min(tree) > value.len());
+            let is_too_short = analysis.length_min > value.len();
             let matches = u32::from(!is_too_short && pattern.is_match(value).unwrap_or(false));
             let count = if is_negated { 1 - matches } else { matches };
             if count > 0 {
@@ -147,22 +147,21 @@ impl Plan {
     }
 }
 
-#[derive(Default)]
-struct Builders {
+struct Builders<'a> {
+    analyses: &'a mut Analyses,
     network: network::Builder,
     screens: Vec<Option<screen::Builder>>,
 }
 
-impl Builders {
+impl Builders<'_> {
     /// Adds a pattern to the network or to the screen of its group; false when neither can tell where it may match.
-    fn add(&mut self, group: usize, slot: u32, tree: &syntax::Node) -> bool {
-        let formula = formula::of(tree);
-        if network::is_selective(&formula) && self.network.add(group, slot, &formula) {
-            return true;
+    fn add(&mut self, group: usize, slot: u32, analysis: &Analysis) -> bool {
+        if let Some(formula) = &analysis.formula {
+            return self.network.add(group, slot, formula);
         }
-        match (sequence::of(tree), self.screens.get_mut(group)) {
+        match (&analysis.sequences, self.screens.get_mut(group)) {
             (Some(sequences), Some(screen)) => {
-                screen.get_or_insert_default().add(slot, sequences);
+                screen.get_or_insert_default().add(slot, sequences.clone());
                 true
             }
             _ => false,

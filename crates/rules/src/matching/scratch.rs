@@ -16,6 +16,8 @@ pub(crate) struct Scratch {
     pub(super) values: Vec<f64>,
     /// Matches so far of each pattern that is tried together with others.
     pub(super) counts: Vec<u32>,
+    /// Whether it is not tried again.
+    pub(super) given_up: Vec<bool>,
     pub(super) counters: Counters,
     pub(super) candidates: Vec<u32>,
     pub(super) due: Due,
@@ -32,6 +34,7 @@ impl Scratches {
         let mut scratch = kept.unwrap_or_default();
         scratch.values.resize(rules, 0.0);
         scratch.counts.resize(patterns, 0);
+        scratch.given_up.resize(patterns, false);
         scratch
     }
 

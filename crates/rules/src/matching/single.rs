@@ -54,6 +54,7 @@ impl<'a> Run<'a> {
         let Some(pattern) = self.filled(template) else {
             return;
         };
+        let mut work = self.work;
         let present = self.field(field).map(Vec::as_slice);
         let is_absent = present.is_none();
         let value = present.or(unset).unwrap_or_default();
@@ -65,13 +66,14 @@ impl<'a> Run<'a> {
             return;
         }
         let limit = hits_max(&rule.flags);
-        count(&pattern, value, limit, tally);
+        count(&pattern, value, limit, tally, &mut work);
         if is_absent {
             tally.evidence.clear();
         }
-        if template.captures && tally.count > 0 {
-            let value = value.to_vec();
-            self.keep_captures(&pattern, &value);
+        let captured = if template.captures && tally.count > 0 { value.to_vec() } else { Vec::new() };
+        self.work = work;
+        if !captured.is_empty() {
+            self.keep_captures(&pattern, &captured);
         }
     }
 
@@ -92,7 +94,7 @@ impl<'a> Run<'a> {
             return;
         };
         for text in texts {
-            count(&pattern, text, limit, tally);
+            count(&pattern, text, limit, tally, &mut self.work);
             if template.captures {
                 self.keep_captures(&pattern, text);
             }
@@ -151,7 +153,7 @@ impl<'a> Run<'a> {
             // A negated rule counts no matches in SpamAssassin, so that no part can make it miss.
             return false;
         }
-        count(pattern, value, limit, tally);
+        count(pattern, value, limit, tally, &mut self.work);
         if template.captures && tally.count > 0 {
             self.keep_captures(pattern, value);
         }

@@ -1,5 +1,5 @@
-//! All places of many literals in a text, in one pass: four octets at each place (three for literals of three) are looked up in a small
-//! table, and only where the rarest ones of some literal stand is the literal compared.
+//! All places of many literals in a text, in one pass: three octets at each place are looked up in a small table, and only where the
+//! rarest three octets of some literal stand is the literal compared.
 //!
 //! An Aho-Corasick automaton of the same literals is some megabytes large, and each octet of the text is a cache miss; this table is
 //! 8 KB at most, and smaller where there are fewer literals.
@@ -18,18 +18,9 @@ pub(crate) type LiteralId = u32;
 /// Literals, ready to be looked up.
 #[derive(Debug, Default)]
 pub(crate) struct Literals {
-    /// Those of three octets.
-    short: Table<3>,
-    /// Those of four and more.
-    long: Table<4>,
-}
-
-/// Literals by `N` of their octets.
-#[derive(Debug, Default)]
-struct Table<const N: usize> {
-    /// Number of buckets, as a power of two.
+    /// Number of buckets, as a power of two; 0 without literals.
     bits: u32,
-    /// One bit a bucket: whether it holds anything. Empty without literals.
+    /// One bit a bucket: whether it holds anything.
     filled: Vec<u64>,
     /// For each bucket, where its entries begin; one more at the end.
     starts: Vec<u32>,
@@ -54,42 +45,14 @@ struct Entry {
 impl Literals {
     /// An index of `literals`, which are folded and at least [`LITERAL_OCTETS_MIN`] long; a literal's id is its place.
     pub(crate) fn new(literals: &[Vec<u8>]) -> Literals {
-        let all = || (0..).zip(literals);
-        Literals {
-            short: Table::new(all().filter(|(_, literal)| literal.len() == LITERAL_OCTETS_MIN)),
-            long: Table::new(all().filter(|(_, literal)| literal.len() > LITERAL_OCTETS_MIN)),
-        }
-    }
-
-    /// Calls `found` for each place of each literal in `text`, which is folded.
-    pub(crate) fn scan(&self, text: &[u8], mut found: impl FnMut(LiteralId)) {
-        let mut four = 0u32;
-        for (last, &octet) in text.iter().enumerate() {
-            four = four >> 8 | u32::from(octet) << 24;
-            if let Some(bucket) = self.long.filled_bucket(four) {
-                self.long.compare(text, last, bucket, &mut found);
-            }
-            if let Some(bucket) = self.short.filled_bucket(four >> 8) {
-                self.short.compare(text, last, bucket, &mut found);
-            }
-        }
-    }
-}
-
-impl<const N: usize> Table<N> {
-    fn new<'l>(literals: impl Iterator<Item = (LiteralId, &'l Vec<u8>)>) -> Table<N> {
-        let literals: Vec<(LiteralId, &Vec<u8>)> = literals.collect();
-        if literals.is_empty() {
-            return Table { bits: 1, ..Table::default() };
-        }
         let wanted = literals.len().next_power_of_two().trailing_zeros() + SPARSE_BITS;
         let bits = wanted.clamp(BUCKET_BITS_MIN, BUCKET_BITS_MAX);
         let buckets = 1usize << bits;
         let mut load = vec![0u32; buckets];
         let mut placed = Vec::with_capacity(literals.len());
         let mut octets = Vec::new();
-        for (id, literal) in literals {
-            let Some((offset, bucket)) = rarest::<N>(literal, &load, bits) else {
+        for (id, literal) in (0..).zip(literals) {
+            let Some((offset, bucket)) = rarest(literal, &load, bits) else {
                 continue;
             };
             if let Some(count) = load.get_mut(bucket) {
@@ -116,24 +79,33 @@ impl<const N: usize> Table<N> {
             }
         }
         starts.push(next);
-        Table { bits, filled, starts, entries: placed.into_iter().map(|(_, entry)| entry).collect(), octets }
+        Literals { bits, filled, starts, entries: placed.into_iter().map(|(_, entry)| entry).collect(), octets }
     }
 
-    #[inline]
-    fn filled_bucket(&self, octets: u32) -> Option<usize> {
-        let bucket = (octets.wrapping_mul(HASH_FACTOR) >> (32 - self.bits)) as usize;
-        let word = self.filled.get(bucket / 64)?;
-        (word >> (bucket % 64) & 1 == 1).then_some(bucket)
+    /// Calls `found` for each place of each literal in `text`, which is folded.
+    pub(crate) fn scan(&self, text: &[u8], mut found: impl FnMut(LiteralId)) {
+        if self.bits == 0 {
+            return;
+        }
+        let shift = 32 - self.bits;
+        let mut three = 0u32;
+        for (end, &octet) in text.iter().enumerate() {
+            three = three >> 8 | u32::from(octet) << 16;
+            let bucket = (three.wrapping_mul(HASH_FACTOR) >> shift) as usize;
+            let is_filled = self.filled.get(bucket / 64).is_some_and(|word| word >> (bucket % 64) & 1 == 1);
+            if is_filled && end + 1 >= LITERAL_OCTETS_MIN {
+                self.compare(text, end + 1 - LITERAL_OCTETS_MIN, bucket, &mut found);
+            }
+        }
     }
 
-    /// Compares the literals of a bucket where the last of the looked-up octets is at `last`.
     #[inline(never)]
-    fn compare(&self, text: &[u8], last: usize, bucket: usize, found: &mut impl FnMut(LiteralId)) {
+    fn compare(&self, text: &[u8], at: usize, bucket: usize, found: &mut impl FnMut(LiteralId)) {
         let range =
             self.starts.get(bucket).zip(self.starts.get(bucket + 1)).map(|(start, end)| *start as usize..*end as usize);
         let entries = range.and_then(|range| self.entries.get(range)).unwrap_or_default();
         for entry in entries {
-            let Some(begin) = (last + 1).checked_sub(usize::from(entry.offset) + N) else { continue };
+            let Some(begin) = at.checked_sub(usize::from(entry.offset)) else { continue };
             if let Some(eight) = text.get(begin..).and_then(|rest| rest.first_chunk::<8>())
                 && u64::from_le_bytes(*eight) & entry.mask != entry.head
             {
@@ -156,22 +128,22 @@ fn head_of(literal: &[u8]) -> (u64, u64) {
     places.fold((0, 0), |(head, mask), (place, octet)| (head | shifted(*octet, place), mask | shifted(u8::MAX, place)))
 }
 
-/// The place in a literal whose `N` octets are rarest in ordinary text and in the index so far, and their bucket.
-fn rarest<const N: usize>(literal: &[u8], load: &[u32], bits: u32) -> Option<(usize, usize)> {
-    let cost = |octets: &[u8]| {
-        let others = load.get(bucket_of(octets, bits)).copied().unwrap_or_default();
-        octets.iter().map(|octet| octet_weight(*octet)).product::<f64>() * f64::from(1 + others)
+/// The place in a literal whose three octets are rarest in ordinary text and in the index so far, and their bucket.
+fn rarest(literal: &[u8], load: &[u32], bits: u32) -> Option<(usize, usize)> {
+    let cost = |three: &[u8]| {
+        let others = load.get(bucket_of(three, bits)).copied().unwrap_or_default();
+        three.iter().map(|octet| octet_weight(*octet)).product::<f64>() * f64::from(1 + others)
     };
-    let places = literal.windows(N).enumerate();
-    let (offset, octets) = places.min_by(|(_, a), (_, b)| cost(a).total_cmp(&cost(b)))?;
-    Some((offset, bucket_of(octets, bits)))
+    let places = literal.windows(LITERAL_OCTETS_MIN).enumerate();
+    let (offset, three) = places.min_by(|(_, a), (_, b)| cost(a).total_cmp(&cost(b)))?;
+    Some((offset, bucket_of(three, bits)))
 }
 
-/// For multiplicative hashing of three or four octets.
+/// For multiplicative hashing of three octets.
 const HASH_FACTOR: u32 = 0x9E37_79B1;
 
-fn bucket_of(octets: &[u8], bits: u32) -> usize {
-    let number = octets.iter().rev().fold(0u32, |number, octet| number << 8 | u32::from(*octet));
+fn bucket_of(three: &[u8], bits: u32) -> usize {
+    let number = three.iter().rev().fold(0u32, |number, octet| number << 8 | u32::from(*octet));
     (number.wrapping_mul(HASH_FACTOR) >> (32 - bits)) as usize
 }
 

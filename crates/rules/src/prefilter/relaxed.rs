@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::sync::OnceLock;
 
-use super::syntax::{Node, OctetSet, length_min};
+use super::syntax::{self, Node, OctetSet, length_min};
+use crate::pattern::Pattern;
 
 /// Smaller trees are verified by their own engine as quickly.
 const NODES_MIN: usize = 150;
@@ -11,32 +12,34 @@ const NODES_MIN: usize = 150;
 const COUNT_MAX: u32 = 6;
 /// Memory that one automaton may take when it is built.
 const AUTOMATON_OCTETS_MAX: usize = 64 << 20;
-/// Memory that one automaton may take while it runs.
+/// Memory that one automaton may take while it runs. With less, states are made again and again.
 const STATES_OCTETS_MAX: usize = 4 << 20;
 
 /// A loosened pattern. Its automaton is built when it is first asked.
 #[derive(Debug)]
 pub(crate) struct Relaxed {
-    source: String,
+    pattern: Pattern,
     /// `None` when it has no room.
     automaton: OnceLock<Option<regex::bytes::Regex>>,
 }
 
-/// What matches wherever a pattern of this tree does; `None` when the tree is small, or nothing is left of it.
-pub(crate) fn of(node: &Node) -> Option<Relaxed> {
-    if size(node) < NODES_MIN || length_min(node) == 0 {
-        return None;
-    }
-    let mut source = String::new();
-    write(node, &mut source);
-    Some(Relaxed { source, automaton: OnceLock::new() })
+/// Whether something can be won: not when the tree is small, or nothing is left of it.
+pub(crate) fn is_worthwhile(node: &Node) -> bool {
+    size(node) >= NODES_MIN && length_min(node) > 0
 }
 
 impl Relaxed {
+    /// What matches wherever `pattern` does, whose tree is worthwhile.
+    pub(crate) fn of(pattern: &Pattern) -> Relaxed {
+        Relaxed { pattern: pattern.clone(), automaton: OnceLock::new() }
+    }
+
     /// Whether the pattern may match in `text`.
     pub(crate) fn may_match(&self, text: &[u8]) -> bool {
         let automaton = self.automaton.get_or_init(|| {
-            regex::bytes::RegexBuilder::new(&self.source)
+            let mut source = String::new();
+            write(&syntax::parse(self.pattern.source(), self.pattern.modifiers())?, &mut source);
+            regex::bytes::RegexBuilder::new(&source)
                 .unicode(false)
                 .dot_matches_new_line(true)
                 .size_limit(AUTOMATON_OCTETS_MAX)
@@ -109,13 +112,14 @@ fn write_class(set: OctetSet, source: &mut String) {
 mod tests {
     use super::super::syntax::parse;
     use super::*;
-    use crate::pattern::{Modifiers, Pattern};
+    use crate::pattern::Modifiers;
     use proptest::prelude::*;
 
     fn relaxed(source: &str) -> Option<Relaxed> {
         let words = "lorem|ipsum|dolor|sit|amet|consectetur|adipiscing|elit|sed|do|eiusmod|tempor|incididunt|ut|labore|et|dolore|magna|aliqua";
         let source = source.replace('W', &format!("(?:{words}|{words})"));
-        of(&parse(source.as_bytes(), Modifiers::default()).unwrap())
+        let pattern = Pattern::compile(source.as_bytes(), Modifiers::default()).unwrap();
+        is_worthwhile(&parse(source.as_bytes(), Modifiers::default()).unwrap()).then(|| Relaxed::of(&pattern))
     }
 
     #[test]

@@ -24,6 +24,15 @@ impl OctetSet {
         set
     }
 
+    /// Its octets as bits, the lowest first.
+    pub(crate) fn words(self) -> [u64; 4] {
+        self.0
+    }
+
+    pub(crate) fn from_words(words: [u64; 4]) -> OctetSet {
+        OctetSet(words)
+    }
+
     pub(crate) fn insert(&mut self, octet: u8) {
         if let Some(word) = self.0.get_mut(usize::from(octet >> 6)) {
             *word |= 1 << (octet & 63);

@@ -167,6 +167,7 @@ impl Prepared {
             let mut words = vec![plan.judge.display().to_string()];
             words.extend(folders.iter().map(|folder| at(folder)));
             words.extend(["--listen".to_owned(), format!("127.0.0.1:{port}")]);
+            words.extend(["--cache".to_owned(), at(&format!("cache/{}", folders.len()))]);
             words
         };
         let mut systems = vec![
@@ -207,9 +208,11 @@ impl Prepared {
             ),
         ];
         for system in &mut systems {
-            if system.name == "rspamd" {
-                system.kept = Some(self.folder.join("rspamd/db"));
-            }
+            system.kept = match system.name.as_str() {
+                "rspamd" => Some(self.folder.join("rspamd/db")),
+                "tidegate" | "tidegate+kam" => Some(self.folder.join("cache")),
+                _ => None,
+            };
         }
         systems.extend(plan.with.iter().map(|(name, address, command)| {
             let words = ["sh", "-c", &format!("exec {command}")].map(str::to_owned);
