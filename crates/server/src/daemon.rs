@@ -85,11 +85,8 @@ impl Daemon {
         self.take(&config, !is_same).await
     }
 
-    /// Reads the rule files again if they changed. What is broken stays out of use, and `tidegate status` says so.
+    /// Reads the rule files, which changed, again. What is broken stays out of use, and `tidegate status` says so.
     pub async fn refresh_rules(&self) {
-        if !self.rules.is_stale(&self.config.load().rules) {
-            return;
-        }
         let _alone = self.reloading.lock().await;
         let config = self.config.load_full();
         if let Err(error) = self.take(&config, false).await {

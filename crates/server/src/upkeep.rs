@@ -21,7 +21,11 @@ const RULES_INTERVAL: Duration = Duration::from_millis(200);
 pub(crate) async fn rules(daemon: Arc<Daemon>) {
     loop {
         tokio::time::sleep(RULES_INTERVAL).await;
-        daemon.refresh_rules().await;
+        let looking = Arc::clone(&daemon);
+        let stale = tokio::task::spawn_blocking(move || looking.rules.is_stale(&looking.config.load().rules));
+        if stale.await.unwrap_or(false) {
+            daemon.refresh_rules().await;
+        }
     }
 }
 
