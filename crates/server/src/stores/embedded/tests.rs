@@ -101,6 +101,33 @@ fn a_full_disk_passes() {
     }
 }
 
+/// A store that cannot be begun for want of room leaves nothing behind: a half-made file would be taken for a damaged one, and
+/// with enough of them set aside, one that holds something would have to go.
+#[test]
+fn what_was_never_a_store_is_not_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.redb");
+    let aside = folder.path().join("state.redb.damaged-20260101T000000000Z");
+    std::fs::write(&aside, "what once was a store").unwrap();
+    let is_full = Arc::new(AtomicBool::new(true));
+    let store = Embedded::open_with(&path, &[&TABLE], on_fillable(&is_full)).unwrap();
+    for _ in 0..4 {
+        assert!(runtime().block_on(store.flush()).is_ok(), "nothing waits to be written");
+        assert!(store.health().trouble.is_some());
+    }
+    assert_eq!(store.health().set_aside, []);
+    is_full.store(false, Relaxed);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while store.health().trouble.is_some() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    runtime().block_on(store.write(&[put("new", "row")], at(0))).unwrap();
+    runtime().block_on(store.flush()).unwrap();
+    assert_eq!(store.health().set_aside, []);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "the store, and the one from before");
+    assert!(aside.exists());
+}
+
 /// What waits for a disk that stays full is bounded: more is refused as unavailable.
 #[test]
 fn pending_rows_are_bounded() {
