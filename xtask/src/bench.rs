@@ -1,5 +1,7 @@
 //! Measures, with optimised builds. What a figure means is said by the program that prints it.
 
+use std::process::{Command, Stdio};
+
 use anyhow::{Context, bail};
 
 use crate::{cargo, run as run_command, setup, shared, target};
@@ -10,7 +12,10 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
         Some((name, rest)) if name == "exim" => through_exim(rest),
         Some((name, [])) if name == "envelope" => envelope(),
         Some((name, rest)) if name == "rules" => rules(rest),
-        _ => bail!("there are `bench exim [COUNT]`, `bench envelope` and `bench rules [--json FILE] …`"),
+        Some((name, rest)) if name == "logs" => logs(rest),
+        _ => bail!(
+            "there are `bench exim [COUNT]`, `bench envelope`, `bench logs [MEGABYTES]` and `bench rules [--json FILE] …`"
+        ),
     }
 }
 
@@ -29,6 +34,20 @@ fn envelope() -> anyhow::Result<()> {
     let mut bench =
         cargo(&["run", "--quiet", "--release", "--package", "tidegate-e2e", "--bin", "bench-envelope", "--"]);
     run_command(bench.arg(target().join("release/examples/envelope_load")))
+}
+
+/// Lines alone, then the whole report over a made-up month of 500 accounts (about a gigabyte), with its time on the processor
+/// and the most memory it took.
+fn logs(arguments: &[String]) -> anyhow::Result<()> {
+    let examples = ["--example", "throughput", "--example", "generate", "--example", "report"];
+    run_command(cargo(&["build", "--quiet", "--release", "--package", "tidegate-watch"]).args(examples))?;
+    let example = |name: &str| Command::new(target().join("release/examples").join(name));
+    run_command(example("throughput").args(arguments))?;
+    let mut generate = example("generate").args(["1", "500", "24", "1.0"]).stdout(Stdio::piped()).spawn()?;
+    let log = generate.stdout.take().context("the made-up log has no output")?;
+    let reported = run_command(example("report").stdin(log).stdout(Stdio::null()));
+    generate.wait()?;
+    reported
 }
 
 /// The peers are measured where they are installed: `apt-get install spamassassin spamd rspamd`.

@@ -25,7 +25,7 @@ const TASKS: [(&str, &str, Task); 7] = [
     (
         "bench",
         "measure: `bench exim [COUNT]` is what Tidegate adds to each SMTP command, `bench envelope` how long its asks take, \
-         `bench rules` the CPU time of a message beside SpamAssassin and rspamd",
+         `bench rules` the CPU time of a message beside SpamAssassin and rspamd, `bench logs` how fast mail logs are read",
         bench::run,
     ),
     ("fuzz", "feed a parser what nobody would write: `fuzz TARGET [SECONDS]`, see fuzz/README.md", fuzz::run),
