@@ -56,7 +56,9 @@ impl Daemon {
             chown(folder.join(made), Some(UID), None)?;
         }
         let path = folder.join("tidegate.toml");
-        let text = format!("{}\n{config}\n", include_str!("tidegate.toml"));
+        // Not the logs of the machine that the lab is on.
+        let logs = if config.contains("[logs]") { "" } else { "[logs]\nfiles = [\"@LAB@/log/mainlog\"]\n" };
+        let text = format!("{}\n{logs}\n{config}\n", include_str!("tidegate.toml"));
         fs::write(&path, text.replace("@LAB@", &folder.to_string_lossy()))?;
         Ok(Daemon {
             program: program(folder)?,

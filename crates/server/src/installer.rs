@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 use crate::frontends::exim;
 
 mod blocks;
+mod events;
 mod layout;
 mod options;
 mod proof;
@@ -52,6 +53,8 @@ pub struct Plan {
     pub layout: Layout,
     /// Every file that is made or changed.
     pub changes: Vec<Change>,
+    /// What is left as an administrator set it, and what follows from that.
+    pub remarks: Vec<String>,
 }
 
 impl Plan {
@@ -71,7 +74,22 @@ impl Plan {
             .map(|(name, text)| Change { path: Path::new(PIECES_FOLDER).join(name), text: (*text).to_owned() });
         let mut changes: Vec<Change> = pieces.collect();
         changes.extend(layout.changes(root, socket)?);
-        Ok(Plan { root: root.to_owned(), layout, changes })
+        let mut plan = Plan { root: root.to_owned(), layout, changes, remarks: Vec::new() };
+        if events::are_in(root, layout) {
+            events::add(&mut plan)?;
+        }
+        Ok(plan)
+    }
+
+    /// The same plan, with Exim's own events: Exim tells what became of each message.
+    ///
+    /// # Errors
+    /// This layout has no place for them.
+    pub fn with_events(mut self) -> anyhow::Result<Plan> {
+        if !events::are_in(&self.root, self.layout) {
+            events::add(&mut self)?;
+        }
+        Ok(self)
     }
 
     /// Whether it is carried out elsewhere than on this server, where its Exim cannot be asked.

@@ -6,6 +6,7 @@
 //! looked count as well, and teach the detectors what is usual; their alerts are marked as old.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -17,14 +18,17 @@ use tidegate_watch::detectors::Thresholds;
 use crate::stores::embedded::Embedded;
 
 mod followed;
+mod once;
 mod picture;
 mod rows;
 mod status;
 #[cfg(test)]
 mod tests;
+mod told;
 mod watcher;
 
 pub use status::Status;
+pub use told::Told;
 
 use self::watcher::Watcher;
 
@@ -51,11 +55,13 @@ impl Default for Config {
 
 /// From one look at the logs to the next, when nothing came.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// Requests that wait for the thread.
-const QUEUE_MAX: usize = 1024;
+/// Requests that wait for the thread, tellings of Exim for the most part.
+const QUEUE_MAX: usize = 8192;
 
 /// What the thread is asked to do.
 enum Request {
+    /// Exim tells something.
+    Told(Box<Told>),
     /// Go on with another configuration.
     Configure(Box<Config>),
     /// Store everything and end.
@@ -66,6 +72,7 @@ enum Request {
 pub struct LogWatch {
     requests: SyncSender<Request>,
     status: Arc<Mutex<Status>>,
+    lost_tellings: AtomicU64,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -79,17 +86,25 @@ impl LogWatch {
         let status = Arc::new(Mutex::new(Status::default()));
         let watcher = Watcher::new(config.clone(), Arc::clone(store), Arc::clone(&status));
         let thread = std::thread::Builder::new().name("logs".into()).spawn(move || run(watcher, &receiver))?;
-        Ok(LogWatch { requests, status, thread: Mutex::new(Some(thread)) })
+        Ok(LogWatch { requests, status, lost_tellings: AtomicU64::new(0), thread: Mutex::new(Some(thread)) })
     }
 
     /// How the logs are, and what was seen in them.
     pub fn status(&self) -> Status {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        status.told.lost = self.lost_tellings.load(Ordering::Relaxed);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if thread.as_ref().is_none_or(JoinHandle::is_finished) {
             status.note = Some("the thread that reads the logs has ended; restart the daemon".into());
         }
         status
+    }
+
+    /// Takes what Exim tells of a delivery. Never waits: what there is no room for is lost, and counted.
+    pub fn tell(&self, told: Told) {
+        if self.requests.try_send(Request::Told(Box::new(told))).is_err() {
+            self.lost_tellings.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Goes on with another configuration.
@@ -125,6 +140,7 @@ fn run(mut watcher: Watcher, requests: &Receiver<Request>) {
         let mut request = requests.recv_timeout(pause);
         loop {
             match request {
+                Ok(Request::Told(told)) => watcher.tell(*told, jiff::Timestamp::now()),
                 Ok(Request::Configure(config)) => watcher.configure(*config),
                 Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => {
                     watcher.store(jiff::Timestamp::now());

@@ -218,6 +218,15 @@ pub struct Reply<'a> {
     pub text: &'a str,
 }
 
+impl<'a> Reply<'a> {
+    /// The code that another server gave, within the words of Exim about it: at their start, or behind what was asked, as in
+    /// `SMTP error from remote mail server after RCPT TO:<a@example.org>: 550 5.1.1 no such user`.
+    #[must_use]
+    pub fn within(words: &'a str) -> Option<Reply<'a>> {
+        crate::parsers::reply_within(words)
+    }
+}
+
 /// At which point of a session something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the names are the SMTP commands and hooks themselves")]

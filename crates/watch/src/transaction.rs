@@ -259,7 +259,9 @@ impl Joiner {
             return;
         }
         let origin = self.origin(event, arrival);
-        let recipients = u32::try_from(arrival.recipients.iter().count()).unwrap_or(u32::MAX);
+        let named = u32::try_from(arrival.recipients.iter().count()).unwrap_or(u32::MAX);
+        // The MTA itself may say how many there are where no line names them.
+        let recipients = if named > 0 { named } else { arrival.recipient_count.unwrap_or(0) };
         let message = Message { origin, recipients, is_announced: true, ..message(id, event, arrival, place) };
         each(Step::Arrived(&message));
         self.insert(message, each);

@@ -21,7 +21,8 @@ mod write;
 pub use address::{ExactAddress, split_recipients};
 pub use answer::{Action, Answer, AnswerError, HeaderLine, HeaderLineError, Position};
 pub use ask::{
-    Ask, AskError, Content, Counts, Defect, DefectKind, Login, Origin, Part, Stage, TEXT_OCTETS_MAX, Tls, Transaction,
+    Ask, AskError, Content, Counts, Defect, DefectKind, DeliveryEvent, Login, Origin, Part, Stage, TEXT_OCTETS_MAX,
+    Tls, Transaction,
 };
 pub use parts::{Assembly, HEADERS_OCTETS_MAX, Mail, PARTS_MAX, PartError, RECIPIENTS_OCTETS_MAX};
 

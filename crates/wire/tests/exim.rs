@@ -254,6 +254,25 @@ fn ask() -> impl Strategy<Value = Ask> {
     )
 }
 
+#[test]
+fn what_exim_tells_of_a_delivery_is_read() {
+    let line = b"v=1 st=event ev=msg:fail:delivery ed=\"SMTP error: 550 no\\nsuch \\\"user\\\"\" id=1xVdns-0001M8-1G s=\"\" \
+        ip=: host= ident=shop proto=local uid=33 gid=33 auth= am= from=shop@example.org size=420 rn=2 rcpt=b@example.net \
+        er=dnslookup et=remote_smtp eh=mx.example.net ea=192.0.2.9\n";
+    let ask = Ask::decode(line).unwrap();
+    assert_eq!(ask.defects, []);
+    let event = ask.event.clone().unwrap();
+    assert_eq!(
+        (event.name.as_str(), event.text.as_deref()),
+        ("msg:fail:delivery", Some("SMTP error: 550 no\nsuch \"user\""))
+    );
+    assert_eq!((event.host_ip.as_deref(), event.transport.as_deref()), (Some("192.0.2.9"), Some("remote_smtp")));
+    assert_eq!(ask.transaction.recipient.as_ref().map(ExactAddress::as_str), Some("b@example.net"));
+    assert_eq!(ask.transaction.sender.as_ref().map(ExactAddress::as_str), Some("shop@example.org"));
+    assert_eq!(Ask::decode(&ask.encode()), Ok(ask), "it comes back as it was written");
+    assert_eq!(Ask::decode(b"v=1 st=rcpt ev=msg:delivery\n").unwrap().event, None, "only that stage tells");
+}
+
 proptest! {
     #[test]
     fn an_ask_comes_back_as_it_was_written(ask in ask()) {

@@ -16,6 +16,10 @@ pub(super) enum Verb {
     Install {
         #[command(flatten)]
         place: Where,
+        /// Have Exim tell what became of each message (`event_action`), also where no log is read. This adds a setting to each
+        /// transport. Once installed, it stays with later installations.
+        #[arg(long)]
+        events: bool,
         /// Show what would be written, and write nothing.
         #[arg(long)]
         dry_run: bool,
@@ -49,6 +53,11 @@ impl Where {
     fn plan(&self, config: &Config) -> anyhow::Result<Plan> {
         Plan::new(&self.root, self.layout, &config.exim.socket)
     }
+
+    fn plan_with(&self, config: &Config, events: bool) -> anyhow::Result<Plan> {
+        let plan = self.plan(config)?;
+        if events { plan.with_events() } else { Ok(plan) }
+    }
 }
 
 pub(super) fn run(config_path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
@@ -57,13 +66,14 @@ pub(super) fn run(config_path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
     let snapshots = config.exim_snapshots();
     match verb {
         Verb::Print(place) => print(place, &config)?,
-        Verb::Install { place, dry_run: true, .. } => {
-            let plan = place.plan(&config)?;
+        Verb::Install { place, dry_run: true, events, .. } => {
+            let plan = place.plan_with(&config, *events)?;
             println!("layout: {}", plan.layout.name());
             plan.changes.iter().for_each(|change| println!("would write {}", plan.place(&change.path).display()));
+            plan.remarks.iter().for_each(|remark| println!("note: {remark}"));
         }
-        Verb::Install { place, no_restart, .. } => {
-            let plan = place.plan(&config)?;
+        Verb::Install { place, no_restart, events, .. } => {
+            let plan = place.plan_with(&config, *events)?;
             let restart = !no_restart && !plan.is_rehearsal();
             let snapshot = plan.carry_out(&snapshots, exim, restart)?;
             println!("installed; the former files are in {}", snapshot.folder().display());
@@ -73,6 +83,7 @@ pub(super) fn run(config_path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
             } else {
                 warn(&config);
             }
+            plan.remarks.iter().for_each(|remark| println!("note: {remark}"));
             if let Some(remark) = plan.layout.remark() {
                 println!("note: {remark}");
             }
@@ -89,7 +100,7 @@ pub(super) fn run(config_path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
         }
         Verb::Uninstall { place, no_restart } => {
             let plan = place.plan(&config)?;
-            Snapshot::first(&snapshots, &plan.root)?.restore()?;
+            Snapshot::restore_all(&snapshots, &plan.root)?;
             installer::settle(&plan, exim, !no_restart && !plan.is_rehearsal())?;
             Snapshot::forget_all(&snapshots, &plan.root)?;
             println!("every file is as it was before");

@@ -19,6 +19,7 @@ use super::Ended;
 use crate::conclude::Conclude;
 use crate::config::Config;
 use crate::daemon::{Counters, Daemon, SystemClock};
+use crate::frontends::exim::{Holder, Listening};
 use crate::journal::Journal;
 use crate::log_watch::LogWatch;
 use crate::quarantine::Quarantine;
@@ -39,7 +40,11 @@ pub(super) fn run(path: &Path) -> anyhow::Result<Ended> {
     let envelope = Builder::new_multi_thread().worker_threads(2).thread_name("envelope").enable_all().build()?;
     let content = content_runtime()?;
     envelope.block_on(async {
-        let listener = listener(&config)?;
+        let (listener, holder) = listener(&config)?;
+        let listening = Listening::announce(&config.exim.socket, holder);
+        if let Err(error) = &listening {
+            tracing::warn!(%error, "the file beside the socket cannot be written; Exim will tell no events");
+        }
         let control_listener = control::listen(&config.state.control_socket())
             .with_context(|| format!("cannot listen on {}", config.state.control_socket().display()))?;
         let spamd_listeners = frontends::spamd::listen(&config.spamd).await?;
@@ -63,6 +68,7 @@ pub(super) fn run(path: &Path) -> anyhow::Result<Ended> {
         tracing::info!(socket = %config.exim.socket.display(), "ready");
         let _without_systemd = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         let ended = until_told(&daemon).await;
+        drop(listening);
         serving.iter().for_each(tokio::task::JoinHandle::abort);
         daemon.log_watch.stop();
         daemon.flush().await;
@@ -149,11 +155,12 @@ fn uid_of(user: &str) -> anyhow::Result<Option<u32>> {
     Ok(uid)
 }
 
-/// The socket that systemd hands over, or our own. A socket file that is left over from before is replaced.
-fn listener(config: &Config) -> anyhow::Result<UnixListener> {
+/// The socket that systemd hands over, or our own, and the process that keeps it open. A socket file that is left over from
+/// before is replaced.
+fn listener(config: &Config) -> anyhow::Result<(UnixListener, Holder)> {
     if let Some(handed) = listenfd::ListenFd::from_env().take_unix_listener(0)? {
         handed.set_nonblocking(true)?;
-        return Ok(UnixListener::from_std(handed)?);
+        return Ok((UnixListener::from_std(handed)?, Holder::Systemd));
     }
     let socket = &config.exim.socket;
     if std::os::unix::net::UnixStream::connect(socket).is_ok() {
@@ -168,7 +175,7 @@ fn listener(config: &Config) -> anyhow::Result<UnixListener> {
     let listener = UnixListener::bind(socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
     // Who may ask is decided by the peer's uid; the file's mode only has to let Exim's group through.
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o666))?;
-    Ok(listener)
+    Ok((listener, Holder::Daemon))
 }
 
 /// Reloads on SIGHUP; returns on SIGTERM and SIGINT.

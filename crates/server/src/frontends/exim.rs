@@ -1,7 +1,8 @@
 //! The front-end for Exim: one request a connection on a Unix socket (see `tidegate_wire::exim`). Only Exim's own user may ask.
 //! The answer is always given within the stage's deadline; whatever goes wrong here, mail flows.
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +48,57 @@ impl Default for Config {
             spool: PathBuf::from("/var/spool/exim4"),
             program: PathBuf::from("/usr/sbin/exim4"),
         }
+    }
+}
+
+/// The file beside the socket that names the process which listens. Exim must not try to connect where nobody listens (see
+/// `tidegate_is_gone` in `packaging/exim/acls.conf`), and of a killed process, the socket's own file stays. Dropping it says that
+/// nobody listens any more.
+pub struct Listening {
+    file: PathBuf,
+    holder: Holder,
+}
+
+/// Who keeps the socket open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// This process: nobody listens any more when it is gone.
+    Daemon,
+    /// Systemd, whether this process runs or not.
+    Systemd,
+}
+
+impl Listening {
+    /// Says that `holder` keeps `socket` open.
+    ///
+    /// # Errors
+    /// The file cannot be written; no event is told then.
+    pub fn announce(socket: &Path, holder: Holder) -> std::io::Result<Listening> {
+        let mut file = socket.as_os_str().to_owned();
+        file.push(".pid");
+        let listening = Listening { file: file.into(), holder };
+        listening.write(match holder {
+            Holder::Daemon => std::process::id(),
+            Holder::Systemd => 1,
+        })?;
+        Ok(listening)
+    }
+
+    fn write(&self, pid: u32) -> std::io::Result<()> {
+        let fresh = self.file.with_extension("pid-new");
+        std::fs::write(&fresh, pid.to_string())?;
+        std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o644))?;
+        std::fs::rename(&fresh, &self.file)
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if self.holder == Holder::Systemd {
+            return;
+        }
+        // No process has this number. A file that is left as it was names one that is gone soon.
+        let _left_over = self.write(0);
     }
 }
 

@@ -91,6 +91,21 @@ impl Snapshot {
         Ok(all)
     }
 
+    /// Puts every file back as it was before the first installation in `root` that touched it: later ones may touch more.
+    ///
+    /// # Errors
+    /// There is no snapshot, or a file cannot be written.
+    pub fn restore_all(snapshots: &Path, root: &Path) -> anyhow::Result<()> {
+        let mut first = Snapshot::first(snapshots, root)?;
+        first.restore()?;
+        for mut later in Snapshot::all(snapshots, root)?.into_iter().skip(1) {
+            later.files.retain(|kept| !first.files.iter().any(|earlier| earlier.path == kept.path));
+            later.restore()?;
+            first.files.append(&mut later.files);
+        }
+        Ok(())
+    }
+
     /// Where the copies lie.
     pub fn folder(&self) -> &Path {
         &self.folder

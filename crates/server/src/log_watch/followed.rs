@@ -104,6 +104,11 @@ impl Followed {
         polled
     }
 
+    /// Whether it is there and can be read.
+    pub(super) fn is_well(&self) -> bool {
+        self.troubled_since_ms.is_none()
+    }
+
     pub(super) fn status(&self) -> FileStatus {
         let health = self.follower.health();
         let position = self.follower.state().positions.last().map_or(0, |position| position.offset);

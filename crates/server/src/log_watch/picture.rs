@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 use tidegate_watch::detectors::{Alert, Detectors, Thresholds};
-use tidegate_watch::{Event, Joiner, Place};
+use tidegate_watch::{Event, Joiner, Outcome, Place, Source, Step};
+
+use super::once::{Once, Teller};
+use super::told::Told;
 
 /// Messages that may be open at once. Older ones are let go; their later lines count as those of unknown messages.
 const OPEN_MESSAGES_MAX: usize = 50_000;
@@ -21,11 +24,44 @@ pub struct Noted {
     pub is_fresh: bool,
 }
 
+/// What became of recipients, over all logs and restarts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcomes {
+    /// Messages that came in.
+    pub messages: u64,
+    /// Recipients served, or discarded on purpose.
+    pub delivered: u64,
+    /// Attempts that were deferred.
+    pub deferred: u64,
+    /// Recipients given up.
+    pub failed: u64,
+}
+
+impl Outcomes {
+    fn count(&mut self, step: &Step<'_, '_>) {
+        let Outcomes { messages, delivered, deferred, failed } = self;
+        let counter = match step {
+            Step::Arrived(_) => messages,
+            Step::Outcome(_, delivery) => match delivery.outcome {
+                Outcome::Delivered | Outcome::Discarded => delivered,
+                Outcome::Deferred => deferred,
+                Outcome::Failed => failed,
+            },
+            Step::Finished(_) => return,
+        };
+        *counter += 1;
+    }
+}
+
 /// All that the events so far amount to. It is stored as a whole together with the positions in the logs.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Picture {
     joiner: Joiner,
     detectors: Detectors,
+    #[serde(default)]
+    once: Once,
+    #[serde(default)]
+    outcomes: Outcomes,
     alerts: VecDeque<Noted>,
     /// Alerts that are not recorded yet.
     #[serde(skip)]
@@ -37,6 +73,8 @@ impl Picture {
         Picture {
             joiner: Joiner::new(OPEN_MESSAGES_MAX),
             detectors: Detectors::new(thresholds),
+            once: Once::default(),
+            outcomes: Outcomes::default(),
             alerts: VecDeque::new(),
             unrecorded: Vec::new(),
         }
@@ -47,13 +85,53 @@ impl Picture {
     }
 
     /// Takes one event of a log.
-    pub(super) fn feed(&mut self, event: &Event<'_>, place: Place, is_fresh: bool) {
-        let Picture { joiner, detectors, .. } = self;
-        let mut alerts = detectors.feed(event);
-        joiner.feed(event, place, |step| alerts.extend(detectors.step(&step)));
+    pub(super) fn feed(&mut self, event: &Event<'_>, place: Place, is_fresh: bool, now_ms: i64) {
+        let mut alerts = self.detectors.feed(event);
+        if event.source != Source::Exim || self.once.is_new(event, Teller::Log, now_ms) {
+            alerts.extend(self.join(event, place));
+        }
         for alert in alerts {
             self.note(Noted { alert, is_fresh });
         }
+    }
+
+    /// From now on the log's events are remembered, to know those that Exim tells as well.
+    pub(super) fn exim_tells(&mut self, now_ms: i64) {
+        self.once.exim_tells(now_ms);
+    }
+
+    /// Takes what Exim tells; says whether the log had not told it before.
+    pub(super) fn told(&mut self, told: &Told, now_ms: i64) -> bool {
+        let Some(event) = told.event() else { return false };
+        let mut alerts = Vec::new();
+        if !self.once.knows(told.id()) && self.joiner.get(told.id()).is_none() {
+            let arrival = told.arrival();
+            if self.once.is_new(&arrival, Teller::Exim, now_ms) {
+                alerts.extend(self.join(&arrival, Place::default()));
+            }
+        }
+        let is_new = self.once.is_new(&event, Teller::Exim, now_ms);
+        if is_new {
+            alerts.extend(self.join(&event, Place::default()));
+        }
+        for alert in alerts {
+            self.note(Noted { alert, is_fresh: true });
+        }
+        is_new
+    }
+
+    fn join(&mut self, event: &Event<'_>, place: Place) -> Vec<Alert> {
+        let Picture { joiner, detectors, outcomes, .. } = self;
+        let mut alerts = Vec::new();
+        joiner.feed(event, place, |step| {
+            outcomes.count(&step);
+            alerts.extend(detectors.step(&step));
+        });
+        alerts
+    }
+
+    pub(super) fn outcomes(&self) -> Outcomes {
+        self.outcomes
     }
 
     fn note(&mut self, noted: Noted) {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tidegate_watch::Losses;
 
-use super::picture::Noted;
+use super::picture::{Noted, Outcomes};
 
 /// Alerts that are shown.
 pub(super) const ALERTS_SHOWN_MAX: usize = 50;
@@ -19,10 +19,25 @@ pub struct Status {
     pub alarms: Vec<String>,
     /// Messages that are on their way.
     pub open_messages: usize,
+    /// What became of recipients since the logs are followed.
+    pub outcomes: Outcomes,
     /// Messages and lines that could not be joined.
     pub losses: Lost,
+    /// What Exim itself told, since the start of the daemon.
+    pub told: ToldStatus,
     /// The newest alerts, the last one first.
     pub alerts: Vec<Noted>,
+}
+
+/// What Exim itself told, since the start of the daemon.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct ToldStatus {
+    /// Tellings.
+    pub events: u64,
+    /// Of these, outcomes and ends of messages that the log had not told before.
+    pub counted: u64,
+    /// Tellings for which there was no room.
+    pub lost: u64,
 }
 
 /// Messages and lines that could not be joined.

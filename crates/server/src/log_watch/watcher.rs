@@ -1,5 +1,6 @@
 //! The work of the thread that reads the logs: look at each, feed the picture, store, tell the status.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,8 @@ use super::Config;
 use super::followed::{Followed, is_exim_own, wanted};
 use super::picture::Picture;
 use super::rows::{self, FileRow};
-use super::status::{ALERTS_SHOWN_MAX, Status};
+use super::status::{ALERTS_SHOWN_MAX, Status, ToldStatus};
+use super::told::Told;
 use crate::logs::places;
 use crate::stores::embedded::Embedded;
 
@@ -25,6 +27,10 @@ const STORE_EVERY: Duration = Duration::from_secs(2);
 const STORE_SHARE: u32 = 50;
 /// How often it is looked for logs at the usual places that were not there before.
 const PLACES_EVERY: Duration = Duration::from_secs(60);
+/// How long a telling of Exim waits for the log, which knows more of the message: its subject, and the folder of a script.
+const LOG_FIRST: Duration = Duration::from_secs(5);
+/// Tellings that wait; of more, the oldest do not.
+const WAITING_MAX: usize = 20_000;
 /// Logs that are followed at once.
 const FILES_MAX: usize = 32;
 
@@ -37,6 +43,11 @@ pub(super) struct Watcher {
     /// Whether it is known from where to go on.
     has_begun: bool,
     picture: Picture,
+    /// Tellings of Exim, and since when they wait.
+    waiting: VecDeque<(Instant, Told)>,
+    told: ToldStatus,
+    /// Tellings were counted that are not stored.
+    is_told: bool,
     store_at: Instant,
     places_at: Instant,
     /// The last storing failed, which has been told.
@@ -54,6 +65,9 @@ impl Watcher {
             zone: TimeZone::system(),
             followed: Vec::new(),
             has_begun: false,
+            waiting: VecDeque::new(),
+            told: ToldStatus::default(),
+            is_told: false,
             store_at: now,
             places_at: now,
             is_failing: false,
@@ -106,7 +120,7 @@ impl Watcher {
     /// Reads some lines of the log that is furthest behind, and says whether more can be read at once.
     pub(super) fn look(&mut self, now: Timestamp) -> bool {
         if !self.begin() {
-            self.tell(now);
+            self.show(now);
             return false;
         }
         if Instant::now() >= self.places_at {
@@ -114,13 +128,14 @@ impl Watcher {
         }
         let mut order: Vec<usize> = (0..self.followed.len()).collect();
         order.sort_by_key(|at| self.followed.get(*at).map(|followed| followed.last_ms));
+        let now_ms = now.as_millisecond();
         let mut has_more = false;
         for at in order {
             let Some(followed) = self.followed.get_mut(at) else { continue };
             let file = u32::try_from(at).unwrap_or(u32::MAX);
             let picture = &mut self.picture;
             let polled = followed.look(now, &self.zone, |event, line, is_fresh| {
-                picture.feed(event, Place { file, line }, is_fresh);
+                picture.feed(event, Place { file, line }, is_fresh, now_ms);
             });
             has_more |= polled.has_more;
             if has_more {
@@ -128,11 +143,44 @@ impl Watcher {
                 break;
             }
         }
-        if Instant::now() >= self.store_at && self.followed.iter().any(|followed| followed.is_changed) {
+        if !has_more {
+            self.release(now_ms);
+        }
+        let is_changed = self.is_told || self.followed.iter().any(|followed| followed.is_changed);
+        if is_changed && Instant::now() >= self.store_at {
             self.store(now);
         }
-        self.tell(now);
+        self.show(now);
         has_more
+    }
+
+    /// Takes what Exim tells. It waits for the log, if there is one.
+    pub(super) fn tell(&mut self, told: Told, now: Timestamp) {
+        self.told.events += 1;
+        self.picture.exim_tells(now.as_millisecond());
+        self.waiting.push_back((Instant::now(), told));
+        if self.waiting.len() > WAITING_MAX
+            && let Some((_, oldest)) = self.waiting.pop_front()
+        {
+            self.count(&oldest, now.as_millisecond());
+        }
+    }
+
+    fn count(&mut self, told: &Told, now_ms: i64) {
+        self.told.counted += u64::from(self.picture.told(told, now_ms));
+        self.is_told = true;
+    }
+
+    /// Counts the tellings that have waited long enough, or for which there is no log to wait for.
+    fn release(&mut self, now_ms: i64) {
+        let has_log = self.followed.iter().any(|followed| is_exim_own(followed.path()) && followed.is_well());
+        while let Some((since, told)) = self.waiting.pop_front() {
+            if has_log && since.elapsed() < LOG_FIRST {
+                self.waiting.push_front((since, told));
+                break;
+            }
+            self.count(&told, now_ms);
+        }
     }
 
     /// Stores positions, counts and picture as one unit.
@@ -148,6 +196,7 @@ impl Watcher {
         match self.store.write(&unit, now).now_or_never() {
             Some(Ok(())) => {
                 self.picture.are_recorded();
+                self.is_told = false;
                 self.followed.iter_mut().for_each(|followed| followed.is_changed = false);
                 self.is_failing = false;
             }
@@ -160,7 +209,7 @@ impl Watcher {
         self.store_at = Instant::now() + STORE_EVERY.max(began.elapsed() * STORE_SHARE);
     }
 
-    fn tell(&self, now: Timestamp) {
+    fn show(&self, now: Timestamp) {
         let now_ms = now.as_millisecond();
         let alarms = self.followed.iter().flat_map(|followed| followed.alarms(now_ms, self.config.missing_minutes));
         let status = Status {
@@ -168,6 +217,8 @@ impl Watcher {
             files: self.followed.iter().map(Followed::status).collect(),
             alarms: alarms.collect(),
             open_messages: self.picture.joiner().open().count(),
+            outcomes: self.picture.outcomes(),
+            told: self.told,
             losses: self.picture.joiner().losses().into(),
             alerts: self.picture.alerts().take(ALERTS_SHOWN_MAX).cloned().collect(),
         };

@@ -32,10 +32,12 @@ pub enum Stage {
     Lost,
     /// Our router holds a recipient whose message was offered to the quarantine: keep it now, before it is discarded.
     Keep,
+    /// Exim tells what became of a message or a recipient; [`Ask::event`] says what. Nothing is asked.
+    Event,
 }
 
 /// Each stage and its word.
-pub(super) const STAGES: [(&str, Stage); 10] = [
+pub(super) const STAGES: [(&str, Stage); 11] = [
     ("connect", Stage::Connect),
     ("helo", Stage::Helo),
     ("auth", Stage::Auth),
@@ -46,10 +48,11 @@ pub(super) const STAGES: [(&str, Stage); 10] = [
     ("end", Stage::End),
     ("lost", Stage::Lost),
     ("keep", Stage::Keep),
+    ("event", Stage::Event),
 ];
 
 impl Stage {
-    /// The word of the protocol: `connect`, `helo`, … `not_smtp`, `keep`.
+    /// The word of the protocol: `connect`, `helo`, … `keep`, `event`.
     #[must_use]
     pub fn word(self) -> &'static str {
         STAGES.iter().find(|(_, stage)| *stage == self).map_or("", |(word, _)| word)
@@ -58,7 +61,7 @@ impl Stage {
     /// Whether a sender was given by then, so that an empty one is the null reverse-path.
     #[must_use]
     pub fn has_sender(self) -> bool {
-        matches!(self, Stage::Mail | Stage::Rcpt | Stage::Data | Stage::NotSmtp)
+        matches!(self, Stage::Mail | Stage::Rcpt | Stage::Data | Stage::NotSmtp | Stage::Event)
     }
 }
 
@@ -133,7 +136,7 @@ pub struct Transaction {
     pub sender: Option<ExactAddress>,
     /// Octets: what SIZE announced, and the true size once the message is there.
     pub size: Option<u64>,
-    /// The recipient asked about, at stages rcpt and keep.
+    /// The recipient asked or told about, at stages rcpt, keep and event.
     pub recipient: Option<ExactAddress>,
     /// The RCPT commands so far.
     pub counts: Counts,
@@ -175,6 +178,23 @@ pub struct Content {
     pub recipients: Vec<u8>,
 }
 
+/// What Exim tells of a delivery (its "events", raised by `event_action`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryEvent {
+    /// `$event_name`: `msg:delivery`, `msg:defer`, `msg:fail:delivery`, `msg:complete` …
+    pub name: String,
+    /// `$event_data`: what another server answered, or why it failed; hostile.
+    pub text: Option<String>,
+    /// The router that chose the way.
+    pub router: Option<String>,
+    /// The transport that carried it.
+    pub transport: Option<String>,
+    /// The name of the host to which it went.
+    pub host: Option<String>,
+    /// The address of that host.
+    pub host_ip: Option<String>,
+}
+
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
@@ -200,6 +220,8 @@ pub struct Ask {
     pub content: Content,
     /// How a lost connection ended (`$smtp_notquit_reason`).
     pub why: Option<String>,
+    /// What Exim tells, at stage event.
+    pub event: Option<DeliveryEvent>,
     /// What could not be read as it stood.
     pub defects: Vec<Defect>,
 }
@@ -259,6 +281,7 @@ impl Ask {
             transaction: Transaction::default(),
             content: Content::default(),
             why: None,
+            event: None,
             defects: Vec::new(),
         }
     }

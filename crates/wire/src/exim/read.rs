@@ -6,9 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use data_encoding::BASE64;
 
 use super::REQUEST_OCTETS_MAX;
+use super::Stage;
 use super::address::ExactAddress;
 use super::ask::{
-    Ask, AskError, Content, Defect, DefectKind, Login, Origin, Part, STAGES, TEXT_OCTETS_MAX, Tls, Transaction,
+    Ask, AskError, Content, Defect, DefectKind, DeliveryEvent, Login, Origin, Part, STAGES, TEXT_OCTETS_MAX, Tls,
+    Transaction,
 };
 use super::parts::PARTS_MAX;
 use super::words::{self, WORDS_MAX, Word};
@@ -59,15 +61,16 @@ struct Reader {
     part: Option<u16>,
     parts: Option<u16>,
     why: Option<String>,
+    event: DeliveryEvent,
     mechanism: Option<String>,
     defects: Vec<Defect>,
 }
 
 /// Every word of a request. An unknown one is for a newer daemon and no defect.
-const KEYS: [&str; 36] = [
-    "am", "auth", "authfail", "blen", "cut", "cwd", "eml", "from", "gid", "hdr", "helo", "hlen", "host", "id", "ident",
-    "if", "ip", "mech", "part", "parts", "proto", "queue", "rc", "rcpt", "rcpts", "rd", "rf", "rn", "s", "size", "sni",
-    "spool", "st", "tls", "uid", "why",
+const KEYS: [&str; 42] = [
+    "am", "auth", "authfail", "blen", "cut", "cwd", "ea", "ed", "eh", "eml", "er", "et", "ev", "from", "gid", "hdr",
+    "helo", "hlen", "host", "id", "ident", "if", "ip", "mech", "part", "parts", "proto", "queue", "rc", "rcpt",
+    "rcpts", "rd", "rf", "rn", "s", "size", "sni", "spool", "st", "tls", "uid", "why",
 ];
 
 impl Reader {
@@ -125,6 +128,12 @@ impl Reader {
             "hlen" => self.content.headers_octets = self.number(key, &value),
             "eml" => self.content.is_in_scan_file = value == b"1",
             "cut" => self.content.is_cut = value == b"1",
+            "ev" => self.event.name = self.exact_text(key, value),
+            "ed" => self.event.text = self.text(key, value),
+            "er" => self.event.router = self.text(key, value),
+            "et" => self.event.transport = self.text(key, value),
+            "eh" => self.event.host = self.text(key, value),
+            "ea" => self.event.host_ip = self.text(key, value),
             "hdr" => self.content.headers = self.base64(key, &value),
             "rcpts" => self.content.recipients = self.base64(key, &value),
             _ => {}
@@ -192,6 +201,7 @@ impl Reader {
             transaction: self.transaction,
             content: self.content,
             why: self.why,
+            event: Some(self.event).filter(|_| stage == Stage::Event),
             defects: self.defects,
         })
     }

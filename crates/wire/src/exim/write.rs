@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use data_encoding::BASE64;
 
 use super::address::ExactAddress;
-use super::ask::{Ask, Content, Origin, Part, Transaction};
+use super::ask::{Ask, Content, DeliveryEvent, Origin, Part, Transaction};
 use super::words::{push_bare, push_quoted};
 
 impl Ask {
@@ -30,6 +30,9 @@ impl Ask {
         push_transaction(&mut line, &self.transaction);
         push_content(&mut line, &self.content);
         push_text(&mut line, "why", self.why.as_deref());
+        if let Some(event) = &self.event {
+            push_event(&mut line, event);
+        }
         line.push(b'\n');
         line
     }
@@ -86,6 +89,15 @@ fn push_content(line: &mut Vec<u8>, content: &Content) {
             push_bare(line, key, BASE64.encode(bytes).as_bytes());
         }
     }
+}
+
+fn push_event(line: &mut Vec<u8>, event: &DeliveryEvent) {
+    push_text(line, "ev", Some(&event.name));
+    push_text(line, "ed", event.text.as_deref());
+    push_text(line, "er", event.router.as_deref());
+    push_text(line, "et", event.transport.as_deref());
+    push_text(line, "eh", event.host.as_deref());
+    push_text(line, "ea", event.host_ip.as_deref());
 }
 
 fn push_text(line: &mut Vec<u8>, key: &str, text: Option<&str>) {

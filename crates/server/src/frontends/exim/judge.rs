@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 use super::{Answered, spool};
 use crate::conclude::{Occasion, Submitted};
 use crate::daemon::Daemon;
+use crate::log_watch::Told;
 use crate::quarantine::{Admission, FIELD, Keep};
 
 /// What is kept of one connection between its asks.
@@ -32,7 +33,9 @@ pub struct Slot {
 
 /// Answers one ask.
 pub(super) async fn answer(daemon: &Arc<Daemon>, ask: Ask) -> Answered {
-    daemon.counters.asks.increment();
+    if ask.stage != Stage::Event {
+        daemon.counters.asks.increment();
+    }
     match ask.stage {
         Stage::End | Stage::Lost => {
             if let Some(name) = &ask.session {
@@ -42,6 +45,12 @@ pub(super) async fn answer(daemon: &Arc<Daemon>, ask: Ask) -> Answered {
         }
         Stage::Keep => Answered::only(keep(daemon, &ask).await),
         Stage::Auth => Answered::accept(),
+        Stage::Event => {
+            if let Some(told) = Told::of(&ask, daemon.world.clock.now()) {
+                daemon.log_watch.tell(told);
+            }
+            Answered::accept()
+        }
         _ if client(daemon, &ask).is_none() => {
             daemon.counters.unreadable_asks.increment();
             Answered::accept()

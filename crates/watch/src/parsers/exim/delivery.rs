@@ -213,7 +213,7 @@ fn is_flag(token: &str) -> bool {
 }
 
 /// The code within words such as `SMTP error from remote mail server after RCPT TO:<a@example.org>: 550 5.1.1 no such user`.
-fn reply_within(words: &str) -> Option<Reply<'_>> {
+pub(crate) fn reply_within(words: &str) -> Option<Reply<'_>> {
     if let Some(found) = reply(words) {
         return Some(found);
     }
