@@ -116,19 +116,35 @@ pub(crate) fn values<'f>(fields: &'f [Field<'_>], name: &'f [u8]) -> impl Double
     fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.decoded.as_slice())
 }
 
+/// The lines of a body. Long runs of blank lines are cut short: the first one stays, and the last ones. The run's length counts from the
+/// line before it, but at the start of the body from the first blank line: that is how SpamAssassin counts.
+fn lines_of(body: &[u8], buffer: usize) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut blank_from = None;
+    let mut start = 0;
+    for line in octets::lines(body) {
+        lines.push(Line { buffer, start, end: start + line.len(), is_cut: false });
+        start += line.len();
+        if !line.iter().all(|&octet| is_space(octet)) {
+            blank_from = None;
+            continue;
+        }
+        let from = *blank_from.get_or_insert(lines.len() - 1);
+        let most = if from == 0 { BLANK_LINES_MAX + 1 } else { BLANK_LINES_MAX };
+        if lines.len() - from > most {
+            lines.remove(from + 1);
+        }
+    }
+    lines
+}
+
 impl Parser {
     /// Queues a message (the outermost or a forwarded one) for the node it fills.
     fn message(&mut self, node: usize, fields: &[Field<'_>], body: &[u8], is_crlf: bool, nesting_left: usize) {
         let body = if is_crlf { octets::lf_lines(body) } else { body.to_vec() };
         let buffer = self.buffers.len();
-        let mut lines = Vec::new();
-        let mut start = 0;
-        for line in octets::lines(&body) {
-            lines.push(Line { buffer, start, end: start + line.len(), is_cut: false });
-            start += line.len();
-        }
+        let mut lines = lines_of(&body, buffer);
         self.buffers.push(body);
-        self.squeeze_blank_lines(&mut lines);
         let kind = ContentType::read(values(fields, b"content-type").next_back());
         if kind.is_multipart() && lines.len() > 1 && self.needs_blank_line(&lines, kind.boundary.as_deref()) {
             let blank = self.buffers.len();
@@ -145,10 +161,6 @@ impl Parser {
         self.buffers.get(line.buffer).and_then(|buffer| buffer.get(line.start..line.end)).unwrap_or_default()
     }
 
-    fn is_blank(&self, line: Line) -> bool {
-        self.text(line).iter().all(|&octet| is_space(octet))
-    }
-
     /// A body that does not begin with a blank line or its boundary gets a blank line, so that it is not taken for a part's header.
     fn needs_blank_line(&self, lines: &[Line], boundary: Option<&[u8]>) -> bool {
         let Some(first) = lines.first().map(|line| self.text(*line)) else { return false };
@@ -156,33 +168,6 @@ impl Parser {
         let is_boundary =
             boundary.is_some_and(|boundary| first.strip_prefix(b"--").is_some_and(|rest| rest.starts_with(boundary)));
         is_text && !is_boundary
-    }
-
-    /// Long runs of blank lines are cut short. The run's length counts from the line before it, but at the start of the body from the
-    /// first blank line: that is how SpamAssassin counts.
-    fn squeeze_blank_lines(&self, lines: &mut Vec<Line>) {
-        let mut kept: Vec<Line> = Vec::with_capacity(lines.len());
-        let mut index = 0;
-        while let Some(&line) = lines.get(index) {
-            if !self.is_blank(line) {
-                kept.push(line);
-                index += 1;
-                continue;
-            }
-            let run = lines.get(index..).unwrap_or_default().iter().take_while(|line| self.is_blank(**line)).count();
-            let keep = if index == 0 && run > BLANK_LINES_MAX + 1 {
-                BLANK_LINES_MAX + 1
-            } else if index > 0 && run > BLANK_LINES_MAX {
-                BLANK_LINES_MAX
-            } else {
-                run
-            };
-            // The first blank line stays, and the last ones.
-            kept.push(line);
-            kept.extend(lines.get(index + run + 1 - keep..index + run).unwrap_or_default());
-            index += run;
-        }
-        *lines = kept;
     }
 
     fn step(&mut self, work: Work, root_fields: &[Field<'_>]) {
@@ -468,4 +453,23 @@ fn disposition_name(disposition: &[u8]) -> Option<Vec<u8>> {
         from = at + 1;
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_blank_lines_are_cut_short() {
+        for (before, blank, expected, why) in [
+            ("", 21, 21, "at the start a run may be one longer"),
+            ("", 60, 21, "the first and the last twenty"),
+            ("a\n", 20, 21, "a run that may stay"),
+            ("a\n", 60, 21, "with the line before it"),
+        ] {
+            let body = [before.as_bytes(), b" \n".repeat(blank - 1).as_slice(), b"\t\n"].concat();
+            let lines = lines_of(&body, 0);
+            assert_eq!((lines.len(), lines.last().map(|line| line.end)), (expected, Some(body.len())), "{why}");
+        }
+    }
 }
