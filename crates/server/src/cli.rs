@@ -134,7 +134,7 @@ pub fn run() -> ExitCode {
         Verb::List(verb) => list::run(&cli.config, &verb),
         Verb::Quarantine(verb) => quarantine::run(&cli.config, &verb),
         Verb::Exim(verb) => exim::run(&cli.config, &verb),
-        Verb::Rules(verb) => rules::run(&verb),
+        Verb::Rules(verb) => rules::run(&cli.config, &verb),
         Verb::Check(arguments) => check::run(&cli.config, &arguments),
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tidegate", &mut std::io::stdout());

@@ -5,6 +5,7 @@
     reason = "time, files, environment and sockets are this crate's job; everything below gets them as values"
 )]
 
+pub mod channels;
 pub mod cli;
 pub mod conclude;
 pub mod config;

@@ -186,7 +186,7 @@ pub(super) fn progress(files: usize) -> ProgressBar {
 }
 
 /// The configuration; without a file at the default place, what applies when nothing is said.
-fn config(path: &Path) -> anyhow::Result<Config> {
+pub(super) fn config(path: &Path) -> anyhow::Result<Config> {
     if path == Path::new(crate::config::DEFAULT_PATH) && !path.exists() {
         return Ok(Config::parse("[server]\nhostname = \"localhost\"\n[panel]\nkind = \"static\"\n", path)?);
     }

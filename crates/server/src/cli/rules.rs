@@ -1,7 +1,7 @@
 //! `tidegate rules`: SpamAssassin rule files checked, explained and tried on messages, without a running daemon.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use tidegate_filter::check::Evidence;
@@ -18,6 +18,7 @@ mod lint;
 mod messages;
 mod test;
 mod trial;
+mod update;
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
@@ -29,14 +30,17 @@ pub(super) enum Verb {
     Explain(explain::Arguments),
     /// Tries new rules on labelled mail before they are enabled: what they would hit, good mail first.
     Try(trial::Arguments),
+    /// Fetches, proves and enables the newest rules of sa-update channels, or goes back to those before.
+    Update(update::Arguments),
 }
 
-pub(super) fn run(verb: &Verb) -> anyhow::Result<Ended> {
+pub(super) fn run(config: &Path, verb: &Verb) -> anyhow::Result<Ended> {
     match verb {
         Verb::Check(arguments) => check::run(arguments),
         Verb::Test(arguments) => test::run(arguments),
         Verb::Explain(arguments) => explain::run(arguments),
         Verb::Try(arguments) => trial::run(arguments),
+        Verb::Update(arguments) => update::run(config, arguments),
     }
 }
 
