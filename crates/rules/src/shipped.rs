@@ -19,7 +19,8 @@ pub const FILES: &[(&str, &str)] = files![
     "60_advance_fee.cf",
     "65_goods.cf",
     "70_hidden.cf",
-    "80_hosting.cf"
+    "80_hosting.cf",
+    "90_together.cf",
 ];
 
 /// The files, ready to be read.

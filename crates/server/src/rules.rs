@@ -13,6 +13,7 @@ mod load;
 
 pub use files::Stamps;
 pub use load::{Loaded, load};
+pub(crate) use load::{every_plugin, read};
 
 /// Remarks that `tidegate status` shows.
 const REMARKS_SHOWN: usize = 20;

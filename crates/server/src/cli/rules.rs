@@ -7,10 +7,10 @@ use clap::Subcommand;
 use tidegate_filter::check::Evidence;
 use tidegate_rules::language::source::{Diagnostic, SourceFile};
 use tidegate_rules::language::{ParseOptions, Parsed, parse};
-use tidegate_rules::{CompileOptions, RuleSet, compile, shipped};
+use tidegate_rules::{CompileOptions, RuleSet, compile};
 
-use super::Ended;
-use crate::rule_files;
+use super::{Ended, check as check_mail};
+use crate::{rule_files, rules};
 
 mod check;
 mod explain;
@@ -36,10 +36,10 @@ pub(super) enum Verb {
 
 pub(super) fn run(config: &Path, verb: &Verb) -> anyhow::Result<Ended> {
     match verb {
-        Verb::Check(arguments) => check::run(arguments),
-        Verb::Test(arguments) => test::run(arguments),
-        Verb::Explain(arguments) => explain::run(arguments),
-        Verb::Try(arguments) => trial::run(arguments),
+        Verb::Check(arguments) => check::run(config, arguments),
+        Verb::Test(arguments) => test::run(config, arguments),
+        Verb::Explain(arguments) => explain::run(config, arguments),
+        Verb::Try(arguments) => trial::run(config, arguments),
         Verb::Update(arguments) => update::run(config, arguments),
     }
 }
@@ -55,12 +55,15 @@ struct Loaded {
 }
 
 impl Loaded {
-    /// Reads files and folders; the shipped rules if none is named.
-    fn read(paths: &[PathBuf]) -> anyhow::Result<Loaded> {
-        Ok(Loaded::of(if paths.is_empty() { shipped::files() } else { rule_files::read(paths)? }))
+    /// Reads files and folders; if none is named, what the daemon reads.
+    fn read(config: &Path, paths: &[PathBuf]) -> anyhow::Result<Loaded> {
+        Ok(Loaded::of(sources(config, paths)?))
     }
 
     fn of(mut sources: Vec<SourceFile>) -> Loaded {
+        if !sources.iter().any(|source| source.name.ends_with(".pre")) {
+            sources.insert(0, rules::every_plugin());
+        }
         let included = RefCell::new(Vec::new());
         let include = |name: &str, from: &str| {
             let file = rule_files::include(name, from)?;
@@ -79,6 +82,18 @@ impl Loaded {
         let index = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
         let line = text.split(|octet| *octet == b'\n').nth(index).unwrap_or_default();
         String::from_utf8_lossy(line).trim().to_owned()
+    }
+}
+
+/// The texts of the files and folders named; if none is, those of `[rules]` in the configuration.
+fn sources(config: &Path, paths: &[PathBuf]) -> anyhow::Result<Vec<SourceFile>> {
+    if !paths.is_empty() {
+        return rule_files::read(paths);
+    }
+    let (sources, unreadable) = rules::read(&check_mail::config(config)?.rules);
+    match unreadable.first() {
+        Some(error) => anyhow::bail!("{error}; name the files, or mend `[rules] files`"),
+        None => Ok(sources),
     }
 }
 

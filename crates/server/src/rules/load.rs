@@ -111,7 +111,7 @@ pub fn load(config: &Config, trusted: &[IpNet]) -> Loaded {
 }
 
 /// All texts in order, and what cannot be read.
-fn read(config: &Config) -> (Vec<SourceFile>, Vec<String>) {
+pub(crate) fn read(config: &Config) -> (Vec<SourceFile>, Vec<String>) {
     if !config.enabled {
         return (Vec::new(), Vec::new());
     }
@@ -135,7 +135,7 @@ fn read_file(path: &Path) -> std::io::Result<SourceFile> {
 }
 
 /// Where no `.pre` file says which plugins are loaded, all are.
-fn every_plugin() -> SourceFile {
+pub(crate) fn every_plugin() -> SourceFile {
     let lines: Vec<String> = conditions::plugins().map(|plugin| format!("loadplugin {plugin}\n")).collect();
     SourceFile { name: "built-in.pre".to_owned(), text: lines.concat().into_bytes() }
 }

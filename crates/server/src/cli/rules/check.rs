@@ -1,6 +1,6 @@
 //! `tidegate rules check`: what is wrong with rule files, with the line itself.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use clap::Args;
@@ -11,7 +11,7 @@ use super::{Ended, Loaded};
 
 #[derive(Args)]
 pub(in crate::cli) struct Arguments {
-    /// Rule files, or folders with `.pre` and `.cf` files; the shipped rules if none is named.
+    /// Rule files, or folders with `.pre` and `.cf` files; what the daemon reads if none is named.
     #[arg(value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
     /// Also what works, but is worth knowing.
@@ -22,8 +22,8 @@ pub(in crate::cli) struct Arguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ended> {
-    let loaded = Loaded::read(&arguments.paths)?;
+pub(super) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<Ended> {
+    let loaded = Loaded::read(config, &arguments.paths)?;
     let remarks = remarks(&loaded);
     let is_wanted = |remark: &&Remark| arguments.notes || arguments.json || remark.severity > Severity::Note;
     for remark in remarks.iter().filter(is_wanted) {
@@ -35,7 +35,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ended> {
     }
     let count = |severity| remarks.iter().filter(|remark| remark.severity == severity).count();
     if !arguments.json {
-        let (files, rules) = (loaded.sources.len(), loaded.set.rules().len());
+        let files = loaded.sources.iter().filter(|source| source.name != "built-in.pre").count();
+        let rules = loaded.set.rules().len();
         let (errors, warnings, notes) = (count(Severity::Error), count(Severity::Warning), count(Severity::Note));
         let hint = if arguments.notes || notes == 0 { "" } else { " (shown with --notes)" };
         println!("files: {files}, rules: {rules}, errors: {errors}, warnings: {warnings}, notes: {notes}{hint}");

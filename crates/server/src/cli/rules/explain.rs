@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -23,7 +23,7 @@ const NAMES_SHOWN_MAX: usize = 20;
 pub(in crate::cli) struct Arguments {
     /// The rule's name.
     name: String,
-    /// Rule files or folders, several times if need be; the shipped rules if none is named.
+    /// Rule files or folders, several times if need be; what the daemon reads if none is named.
     #[arg(long, value_name = "FILE|DIR")]
     rules: Vec<PathBuf>,
     /// One JSON object.
@@ -31,8 +31,8 @@ pub(in crate::cli) struct Arguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ended> {
-    let loaded = Loaded::read(&arguments.rules)?;
+pub(super) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<Ended> {
+    let loaded = Loaded::read(config, &arguments.rules)?;
     let explained = explained(&loaded, &arguments.name).with_context(|| missing(&loaded, &arguments.name))?;
     if arguments.json {
         println!("{}", serde_json::to_string(&explained)?);

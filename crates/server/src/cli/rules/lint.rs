@@ -257,6 +257,15 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_to_be_said_of_our_own_rules() {
+        let remarks: Vec<String> = remarks(&Loaded::of(tidegate_rules::shipped::files()))
+            .into_iter()
+            .map(|remark| format!("{}: {}", remark.place, remark.message))
+            .collect();
+        assert_eq!(remarks, [] as [&str; 0]);
+    }
+
+    #[test]
     fn notes_do_not_disturb() {
         let text = b"body A /aaa/\nbody __B /bbb/\ndescribe C nothing\n".to_vec();
         let loaded = Loaded::of(vec![SourceFile { name: "t.cf".to_owned(), text }]);

@@ -14,7 +14,7 @@ use crate::cli::check::files;
 
 #[derive(Args)]
 pub(in crate::cli) struct Arguments {
-    /// Rule files or folders, several times if need be; the shipped rules if none is named.
+    /// Rule files or folders, several times if need be; what the daemon reads if none is named.
     #[arg(long, value_name = "FILE|DIR")]
     rules: Vec<PathBuf>,
     /// Messages: files, folders (with all below), or `-` for standard input.
@@ -29,8 +29,8 @@ pub(in crate::cli) struct Arguments {
 }
 
 /// Runs without DNS and without a classifier: rules that need them do not hit.
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ended> {
-    let loaded = Loaded::read(&arguments.rules)?;
+pub(super) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<Ended> {
+    let loaded = Loaded::read(config, &arguments.rules)?;
     let files = files(&arguments.paths)?;
     let work = |file: &Path, octets: &[u8]| report(&loaded, file, octets);
     messages::each(&files, work, |_, report| {

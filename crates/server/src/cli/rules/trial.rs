@@ -8,10 +8,10 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use serde::Serialize;
 use tidegate_mail::Score;
-use tidegate_rules::{Answers, Context as MessageContext, Input, shipped};
+use tidegate_rules::{Answers, Context as MessageContext, Input};
 
 use super::messages::{self, Seen, seen};
-use super::{Ended, Loaded, shown};
+use super::{Ended, Loaded, shown, sources};
 use crate::cli::check::files;
 use crate::cli::check::labels::Labels;
 use crate::rule_files;
@@ -30,7 +30,7 @@ pub(in crate::cli) struct Arguments {
     /// A table with the label of each message, as `tidegate check` reads it.
     #[arg(long, value_name = "TSV")]
     labels: Option<PathBuf>,
-    /// The rules beside which the new ones run: files or folders; the shipped rules if none is named.
+    /// The rules beside which the new ones run: files or folders; what the daemon reads if none is named.
     #[arg(long, value_name = "FILE|DIR")]
     rules: Vec<PathBuf>,
     /// How many hits of each rule are shown on good mail, and on spam.
@@ -44,8 +44,8 @@ pub(in crate::cli) struct Arguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ended> {
-    let loaded = load(arguments)?;
+pub(super) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<Ended> {
+    let loaded = load(config, arguments)?;
     let names = new_rules(&loaded, &arguments.file, arguments.subtests);
     ensure!(!names.is_empty(), "{} defines no rule that can be tried", arguments.file.display());
     let labelled = labelled(arguments)?;
@@ -82,8 +82,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Ended> {
 }
 
 /// The rules beside and the new ones, which come last and so replace what has the same name.
-fn load(arguments: &Arguments) -> anyhow::Result<Loaded> {
-    let mut sources = if arguments.rules.is_empty() { shipped::files() } else { rule_files::read(&arguments.rules)? };
+fn load(config: &Path, arguments: &Arguments) -> anyhow::Result<Loaded> {
+    let mut sources = sources(config, &arguments.rules)?;
     let new = rule_files::read(std::slice::from_ref(&arguments.file))?;
     sources.retain(|source| new.iter().all(|new| new.name != source.name));
     sources.extend(new);
@@ -265,6 +265,7 @@ fn rate(hits: usize, total: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::DEFAULT_PATH;
 
     fn arguments(folder: &Path, rules: &str) -> Arguments {
         for (name, text) in [
@@ -293,16 +294,16 @@ mod tests {
     fn hits_on_good_mail_end_with_one() {
         let folder = tempfile::tempdir().unwrap();
         let wide = arguments(folder.path(), "body PILLS /cheap pills/\n");
-        assert_eq!(run(&wide).unwrap(), Ended::Found);
+        assert_eq!(run(Path::new(DEFAULT_PATH), &wide).unwrap(), Ended::Found);
         let narrow = arguments(folder.path(), "body __BUY /buy/i\nmeta PILLS __BUY && 1\n");
-        assert_eq!(run(&narrow).unwrap(), Ended::Done);
+        assert_eq!(run(Path::new(DEFAULT_PATH), &narrow).unwrap(), Ended::Done);
     }
 
     #[test]
     fn hits_are_counted_by_label() {
         let folder = tempfile::tempdir().unwrap();
         let arguments = arguments(folder.path(), "body PILLS /cheap pills/\n");
-        let loaded = load(&arguments).unwrap();
+        let loaded = load(Path::new(DEFAULT_PATH), &arguments).unwrap();
         let mut labels: Vec<Label> = labelled(&arguments).unwrap().into_iter().map(|(_, label)| label).collect();
         labels.dedup();
         assert_eq!(labels, [Label::Ham, Label::Unknown, Label::Spam]);
@@ -320,7 +321,7 @@ mod tests {
     fn a_broken_file_is_not_tried() {
         let folder = tempfile::tempdir().unwrap();
         for rules in ["body PILLS /cheap(/\n", "bodi PILLS /cheap/\n", "# nothing\n"] {
-            assert!(run(&arguments(folder.path(), rules)).is_err(), "{rules}");
+            assert!(run(Path::new(DEFAULT_PATH), &arguments(folder.path(), rules)).is_err(), "{rules}");
         }
     }
 }
