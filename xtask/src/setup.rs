@@ -10,11 +10,15 @@ use anyhow::{Context, ensure};
 use crate::no_arguments;
 
 /// Debian packages, each with what it is for.
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 10] = [
     ("exim4-daemon-heavy", "the mail server, with content scanning"),
     ("exim4-config", "Debian's own configuration of it, which we tie into"),
     ("iproute2", "network namespaces"),
     ("spamc", "a client of spamd, for which Tidegate stands in"),
+    ("pflogsumm", "whose counts of Postfix's log ours are held against"),
+    ("gpg", "signatures of rule channels, made"),
+    ("gpg-agent", "keys for them"),
+    ("gpgv", "signatures of rule channels, checked"),
     ("util-linux", "setpriv: programs as other users"),
     ("gcc", "the linker, and the C parts of some libraries"),
 ];
