@@ -158,7 +158,7 @@ impl Config {
 
     /// Reads and compiles the rule files.
     pub fn load_rules(&self) -> Loaded {
-        rules::load(&self.rules, &self.server.trusted_relays)
+        rules::load(&self.rules, &self.server.trusted_relays, &self.state.folder.join("rules.cache"))
     }
 
     /// Builds the engine, with the own lists as they stand in their file, and with the rules that were loaded.

@@ -122,20 +122,22 @@ impl Live {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn files_that_did_not_change_are_read_once() {
         let folder = tempfile::tempdir().unwrap();
         let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         let config = Config { files: vec![folder.path().join("*.cf").display().to_string()], ..Config::default() };
+        let load = |config: &Config| load(config, &[], &folder.path().join("rules.cache"));
         let live = Live::default();
         assert!(live.is_stale(&config));
         put("a.cf", "body GOOD /x/");
-        live.put(Arc::new(load(&config, &[])), Timestamp::UNIX_EPOCH);
+        live.put(Arc::new(load(&config)), Timestamp::UNIX_EPOCH);
         assert!(!live.is_stale(&config));
         put("b.cf", "include c.inc\nbody BROKEN /(/");
         assert!(live.is_stale(&config));
-        let broken = load(&config, &[]);
+        let broken = load(&config);
         let errors = broken.errors();
         assert!(errors.len() == 2 && errors.iter().all(|error| error.contains("b.cf:")), "{errors:?}");
         live.keep_old(&broken, errors, Timestamp::UNIX_EPOCH);
@@ -144,16 +146,19 @@ mod tests {
         put("c.inc", "body INCLUDED /y/");
         assert!(live.is_stale(&config), "a file that was missed is there now");
         put("b.cf", "include c.inc");
-        let whole = load(&config, &[]);
+        let whole = load(&config);
         assert!(whole.errors().is_empty() && whole.set.rule("INCLUDED").is_some());
         assert_ne!(whole.hash, live.loaded().unwrap().hash);
+        put("rules.cache", "damaged");
+        assert_eq!(load(&config).hash, whole.hash, "a file that cannot be used is as good as none, and is replaced");
+        assert_ne!(std::fs::read(folder.path().join("rules.cache")).unwrap(), b"damaged");
     }
 
     #[test]
     fn a_named_file_must_be_there_and_switched_off_rules_are_none() {
         let config = Config { files: vec!["/nonexistent/local.cf".into()], ..Config::default() };
-        assert_eq!(load(&config, &[]).errors().len(), 1);
-        let off = load(&Config { enabled: false, ..config }, &[]);
+        assert_eq!(load(&config, &[], Path::new("/nonexistent/rules.cache")).errors().len(), 1);
+        let off = load(&Config { enabled: false, ..config }, &[], Path::new("/nonexistent/rules.cache"));
         assert!(off.errors().is_empty() && off.live() == 0);
     }
 }
