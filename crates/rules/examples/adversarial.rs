@@ -23,34 +23,25 @@ type Recipe = (&'static str, fn(usize) -> Vec<u8>);
 /// Name, and the message of a size from 1 to [`SIZES`].
 const RECIPES: [Recipe; 20] = [
     ("one octet, up to 50 MB on one line", |n| body("", &"a".repeat(n * 5_000_000))),
-    ("spaces and tabs, up to 50 MB", |n| body("", &" \t".repeat(n * 2_500_000))),
+    ("lines of one octet, up to 20 MB", |n| body("", &"a\n".repeat(n * 1_000_000))),
     ("empty lines, up to 20 MB", |n| body("", &"\n".repeat(n * 2_000_000))),
-    ("words of one letter", |n| body("", &"a b ".repeat(n * 100_000))),
+    ("words of one letter, in parts", |n| parts(n * 40, &"a b ".repeat(12_000))),
     ("nearly a form: names of fields without end", |n| {
         body("", &"name: address: phone: city: country: age: ".repeat(n * 2000))
     }),
     ("nearly a form, in paragraphs and parts", |n| {
         parts(n * 20, &"Full name: ..... home address: ____ tel: () sex: ".repeat(40))
     }),
-    ("look-alikes of words that are looked for", |n| {
-        body("", &"v1agr_ c-i-a-l-1-s b i t c o 1 n am4zo_ ".repeat(n * 5000))
+    ("look-alikes of words that are looked for, in parts", |n| {
+        parts(n * 40, &"v1agr_ c-i-a-l-1-s b i t c o 1 n am4zo_ ".repeat(1200))
     }),
-    ("amounts and digits", |n| body("", &"$1,000,000.00 USD 9.999.999,99 million 0.1% ".repeat(n * 5000))),
-    ("literals of many rules", |n| {
-        body(
-            "",
-            &"click here to unsubscribe dear friend bank account million dollars password verify lottery winner "
-                .repeat(n * 2000),
-        )
+    ("amounts and digits, in parts", |n| parts(n * 40, &"$1,000,000.00 USD 9.999.999,99 million 0.1% ".repeat(1100))),
+    ("literals of many rules, in parts", |n| {
+        let words =
+            "click here to unsubscribe dear friend bank account million dollars password verify lottery winner ";
+        parts(n * 40, &words.repeat(500))
     }),
-    ("100,000 links", |n| {
-        body(
-            "",
-            &(0..n * 10_000)
-                .map(|i| format!("http://h{i}.example.com/?u=http%3a//x{i}.example.org/ "))
-                .collect::<String>(),
-        )
-    }),
+    ("100,000 links, in parts", |n| parts(n * 20, &links(500))),
     ("one link of up to 10 MB", |n| body("", &format!("http://example.com/{}", "%41?a=b&".repeat(n * 125_000)))),
     ("links in links", |n| body("", &"http://www.google.com/url?q=".repeat(n * 5000))),
     ("HTML elements in each other", |n| body(HTML, &"<div><b><table><tr><td>".repeat(n * 20_000))),
@@ -79,6 +70,10 @@ fn body(fields: &str, text: &str) -> Vec<u8> {
 fn parts(count: usize, text: &str) -> Vec<u8> {
     let part = format!("--b\nContent-Type: text/plain\n\n{text}\n");
     body("MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n", &part.repeat(count))
+}
+
+fn links(count: usize) -> String {
+    (0..count).map(|i| format!("http://h{i}.example.com/?u=http%3a//x{i}.example.org/ ")).collect()
 }
 
 fn nested(n: usize) -> Vec<u8> {
