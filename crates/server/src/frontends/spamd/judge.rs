@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use tidegate_filter::aside::aside;
 use tidegate_filter::check::Class;
 use tidegate_filter::policy::{Brief, Weighed};
 use tidegate_filter::session::{Client, Helo, Remote};
@@ -60,8 +61,12 @@ impl Judged {
 /// Judges the message in `octets`.
 pub(super) async fn judge(daemon: &Daemon, octets: Vec<u8>) -> Result<Judged, Fault> {
     let began = Instant::now();
-    let Wrapped { preamble, envelope, message } = Wrapped::of(octets);
-    let message = Arc::new(Message::parse(traces::with_one_line_end(message), &Limits::default()));
+    let read = aside(move || {
+        let Wrapped { preamble, envelope, message } = Wrapped::of(octets);
+        let message = Message::parse(traces::with_one_line_end(message), &Limits::default());
+        (preamble, envelope, Arc::new(message))
+    });
+    let (preamble, envelope, message) = read.await;
     let engine = daemon.engine.load_full();
     let hostname = engine.hostname().clone();
     let hop = traces::first_hop(&message);
