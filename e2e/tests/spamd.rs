@@ -25,7 +25,7 @@ files = [\"@LAB@/rules/*.cf\"]
 listen = [\"127.0.0.1:17830\", \"@LAB@/run/spamd.sock\"]
 ";
 const RULE: &str =
-    "body LOCAL_PRIZE /million dollars/i\ndescribe LOCAL_PRIZE Promises a million\nscore LOCAL_PRIZE 9\n";
+    "body LOCAL_PRIZE /million dollars/i\ndescribe LOCAL_PRIZE Promises a million\nscore LOCAL_PRIZE 7\n";
 const DNS: &str = "
 good.test MX 10 mail.good.test
 good.test TXT v=spf1 ip4:203.0.113.10 -all
@@ -86,14 +86,14 @@ fn spamc_gets_what_each_option_asks_for() {
 
     assert_eq!(spamc(&lab, &["-K"], "").1, 0);
     let (score, code) = spamc(&lab, &["-c"], SPAM);
-    assert!(score.ends_with("/5.0\n") && score.starts_with('9') && code == 1, "{score}");
+    assert!(score.ends_with("/5.0\n") && score.starts_with('7') && code == 1, "{score}");
     let (score, code) = spamc(&lab, &["-u", "someone", "-c"], HAM);
     assert!(score.ends_with("/5.0\n") && code == 0, "{score}");
     let (symbols, _) = spamc(&lab, &["-U", socket, "-y"], SPAM);
     assert!(symbols.split(',').any(|symbol| symbol == "LOCAL_PRIZE"), "{symbols}");
 
     let (report, _) = spamc(&lab, &["-R"], SPAM);
-    assert!(report.contains(" 9.0 LOCAL_PRIZE            Promises a million\n"), "{report}");
+    assert!(report.contains(" 7.0 LOCAL_PRIZE            Promises a million\n"), "{report}");
     assert!(report.contains("[million dollars]") && report.contains("points, 5.0 required)"), "{report}");
     assert!(spamc(&lab, &["-r"], SPAM).0.contains("LOCAL_PRIZE"));
     assert_eq!(spamc(&lab, &["-r"], HAM).0, "");
@@ -179,7 +179,7 @@ fn exim_with_a_plain_spam_condition_works() {
     assert_eq!(send("a@bad.test", SPAM).code, 250);
     let delivered = lab.exim.wait_delivered(1).unwrap();
     let heard = delivered[0].header("X-Heard").join("");
-    assert!(heard.starts_with('9') && heard.ends_with(" reject"), "{heard}");
+    assert!(heard.starts_with('7') && heard.ends_with(" reject"), "{heard}");
     let report = delivered[0].header("X-Report").join("");
     assert!(report.contains("LOCAL_PRIZE") && report.contains("tidegate why "), "{report}");
     lab.exim.empty_mailbox().unwrap();
