@@ -10,10 +10,11 @@ use anyhow::{Context, ensure};
 use crate::no_arguments;
 
 /// Debian packages, each with what it is for.
-const PACKAGES: [(&str, &str); 10] = [
+const PACKAGES: [(&str, &str); 11] = [
     ("exim4-daemon-heavy", "the mail server, with content scanning"),
     ("exim4-config", "Debian's own configuration of it, which we tie into"),
     ("iproute2", "network namespaces"),
+    ("procps", "kill: signals to programs"),
     ("spamc", "a client of spamd, for which Tidegate stands in"),
     ("pflogsumm", "whose counts of Postfix's log ours are held against"),
     ("gpg", "signatures of rule channels, made"),

@@ -15,7 +15,7 @@ use tidegate_filter::engine::{self, ConfigError, Deadlines, Engine, ServerIdenti
 use tidegate_filter::policy;
 use tidegate_mail::Score;
 
-use crate::rules::Loaded;
+use crate::rules::{Cache, Loaded};
 use crate::{dns, frontends, journal, log_watch, panels, quarantine, rules};
 
 /// Where the configuration lies unless `--config` says otherwise.
@@ -156,9 +156,18 @@ impl Config {
         self.state.folder.join("exim-snapshots")
     }
 
-    /// Reads and compiles the rule files.
+    /// Reads and compiles the rule files for the daemon, which keeps what was found out about patterns for its next start.
     pub fn load_rules(&self) -> Loaded {
-        rules::load(&self.rules, &self.server.trusted_relays, &self.state.folder.join("rules.cache"))
+        rules::load(&self.rules, &self.server.trusted_relays, Cache::Kept(&self.rules_cache()))
+    }
+
+    /// Reads and compiles the rule files, and writes nothing.
+    pub fn look_at_rules(&self) -> Loaded {
+        rules::load(&self.rules, &self.server.trusted_relays, Cache::Read(&self.rules_cache()))
+    }
+
+    fn rules_cache(&self) -> PathBuf {
+        self.state.folder.join("rules.cache")
     }
 
     /// Builds the engine, with the own lists as they stand in their file, and with the rules that were loaded.

@@ -12,7 +12,7 @@ mod files;
 mod load;
 
 pub use files::Stamps;
-pub use load::{Loaded, load};
+pub use load::{Cache, Loaded, load};
 pub(crate) use load::{every_plugin, read};
 
 /// Remarks that `tidegate status` shows.
@@ -129,7 +129,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         let config = Config { files: vec![folder.path().join("*.cf").display().to_string()], ..Config::default() };
-        let load = |config: &Config| load(config, &[], &folder.path().join("rules.cache"));
+        let load = |config: &Config| load(config, &[], Cache::Kept(&folder.path().join("rules.cache")));
         let live = Live::default();
         assert!(live.is_stale(&config));
         put("a.cf", "body GOOD /x/");
@@ -157,8 +157,8 @@ mod tests {
     #[test]
     fn a_named_file_must_be_there_and_switched_off_rules_are_none() {
         let config = Config { files: vec!["/nonexistent/local.cf".into()], ..Config::default() };
-        assert_eq!(load(&config, &[], Path::new("/nonexistent/rules.cache")).errors().len(), 1);
-        let off = load(&Config { enabled: false, ..config }, &[], Path::new("/nonexistent/rules.cache"));
+        assert_eq!(load(&config, &[], Cache::Kept(Path::new("/nonexistent/rules.cache"))).errors().len(), 1);
+        let off = load(&Config { enabled: false, ..config }, &[], Cache::Kept(Path::new("/nonexistent/rules.cache")));
         assert!(off.errors().is_empty() && off.live() == 0);
     }
 }

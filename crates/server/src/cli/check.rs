@@ -72,7 +72,7 @@ pub(super) struct Arguments {
 pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<Ended> {
     let mut config = config(config_path)?;
     change_rules(&mut config.rules, arguments);
-    let rules = config.load_rules();
+    let rules = config.look_at_rules();
     rules.errors().iter().for_each(|error| eprintln!("tidegate: {error}"));
     let is_lost = !rules.unreadable.is_empty() || rules.names.is_empty();
     anyhow::ensure!(arguments.rules.is_empty() || !is_lost, "--rules leads to no rules that can be read");

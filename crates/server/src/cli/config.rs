@@ -23,7 +23,7 @@ pub(super) enum Verb {
 
 pub(super) fn run(path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
     let config = Config::read(path)?;
-    let rules = config.load_rules();
+    let rules = config.look_at_rules();
     let engine = config.engine(path, Some(&rules))?;
     match verb {
         Verb::Check => {
