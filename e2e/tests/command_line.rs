@@ -32,9 +32,6 @@ notice_days = 3
 weight = 5.0
 codes = { \"127.0.0.2\" = {} }
 
-[policy.caps]
-rules = 6.0
-
 [policy.server]
 inbound = { greylist = \"off\", reject = \"off\", quarantine = 6.5 }
 ";

@@ -57,8 +57,7 @@ fn shipped_caps() -> BTreeMap<Group, Score> {
         cap(Group::ClientNames, 4),
         cap(Group::Form, 4),
         cap(Group::Reputation, 4),
-        // Below 8, where domains that keep spam back often begin.
-        (Group::Rules, Score::milli(7500)),
+        cap(Group::Rules, 6),
     ])
 }
 

@@ -253,12 +253,12 @@ mod tests {
 
     #[test]
     fn one_cap_leaves_the_others_as_they_are() {
-        let text = "[server]\nhostname = \"mx.example.org\"\n[policy.caps]\nrules = 6.0\n";
+        let text = "[server]\nhostname = \"mx.example.org\"\n[policy.caps]\nrules = 5.5\n";
         let caps = Config::parse(text, Path::new("t.toml")).unwrap().policy.caps;
         let shipped = policy::Config::default().caps;
         assert_eq!(caps.len(), shipped.len());
         let changed: Vec<_> = caps.iter().filter(|(group, cap)| shipped.get(group) != Some(cap)).collect();
-        assert_eq!(changed, [(&tidegate_filter::check::Group::Rules, &Score::points(6))]);
+        assert_eq!(changed, [(&tidegate_filter::check::Group::Rules, &Score::milli(5500))]);
     }
 
     #[test]
