@@ -11,21 +11,12 @@ use tidegate_filter::panel::Account;
 use tidegate_mail::{Address, Domain};
 
 use super::Snapshot;
-use super::files::{Target, domains, optional, owners, pairs, required, users};
+use super::files::{Root, Target, domains, optional, owners, pairs, required, users};
 
 /// `[panel]` with `kind = "cpanel"`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Where the files are looked for; `/` on a real server.
-    pub root: PathBuf,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config { root: PathBuf::from("/") }
-    }
-}
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Config(pub Root);
 
 const LOCAL: &str = "etc/localdomains";
 const REMOTE: &str = "etc/remotedomains";
@@ -43,23 +34,23 @@ const LIST_SUFFIXES: [&str; 10] =
 impl Config {
     pub(super) fn files(&self) -> Vec<PathBuf> {
         let fixed = [LOCAL, REMOTE, SECONDARY, OWNERS, MAIN_DOMAINS, PASSWD, ALIASES, DOMAIN_ALIASES, LISTS];
-        let mut files: Vec<PathBuf> = fixed.iter().map(|file| self.root.join(file)).collect();
-        let owners = owners(&optional(&self.root.join(OWNERS)).unwrap_or_default());
-        let passwd = optional(&self.root.join(PASSWD)).unwrap_or_default();
+        let mut files: Vec<PathBuf> = fixed.iter().map(|file| self.0.root.join(file)).collect();
+        let owners = owners(&optional(&self.0.root.join(OWNERS)).unwrap_or_default());
+        let passwd = optional(&self.0.root.join(PASSWD)).unwrap_or_default();
         let homes = self.homes(&passwd);
-        for domain in domains(&optional(&self.root.join(LOCAL)).unwrap_or_default()) {
-            files.push(self.root.join(ALIASES).join(domain.as_str()));
+        for domain in domains(&optional(&self.0.root.join(LOCAL)).unwrap_or_default()) {
+            files.push(self.0.root.join(ALIASES).join(domain.as_str()));
             files.extend(owners.get(&domain).and_then(|owner| mailboxes(&homes, owner, &domain)));
         }
         files
     }
 
     pub(super) fn read(&self) -> io::Result<Snapshot> {
-        let text = |file: &str| optional(&self.root.join(file));
-        let local: BTreeSet<Domain> = domains(&required(&self.root.join(LOCAL))?).collect();
+        let text = |file: &str| optional(&self.0.root.join(file));
+        let local: BTreeSet<Domain> = domains(&required(&self.0.root.join(LOCAL))?).collect();
         if local.is_empty() {
             // The server's own name is always in it; an empty file is one that is being written.
-            let message = format!("{}: no domain in it", self.root.join(LOCAL).display());
+            let message = format!("{}: no domain in it", self.0.root.join(LOCAL).display());
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         let owners = owners(&text(OWNERS)?);
@@ -90,14 +81,14 @@ impl Config {
 
     /// The home folders of all users.
     fn homes(&self, passwd: &str) -> HashMap<String, PathBuf> {
-        let home = |home: &str| self.root.join(Path::new(home).strip_prefix("/").unwrap_or(Path::new(home)));
+        let home = |home: &str| self.0.root.join(Path::new(home).strip_prefix("/").unwrap_or(Path::new(home)));
         users(passwd).map(|user| (user.name.to_owned(), home(user.home))).collect()
     }
 
     fn read_domain(&self, snapshot: &mut Snapshot, domain: &Domain, owner: &Account, homes: &HashMap<String, PathBuf>) {
-        let aliases = optional(&self.root.join(ALIASES).join(domain.as_str()));
+        let aliases = optional(&self.0.root.join(ALIASES).join(domain.as_str()));
         let passwd = mailboxes(homes, owner, domain).map_or(Ok(String::new()), |path| optional(&path));
-        let is_alias_domain = self.root.join(DOMAIN_ALIASES).join(domain.as_str()).exists();
+        let is_alias_domain = self.0.root.join(DOMAIN_ALIASES).join(domain.as_str()).exists();
         let (Ok(aliases), Ok(passwd), false) = (aliases, passwd, is_alias_domain) else {
             snapshot.unlisted.insert(domain.clone());
             return;
@@ -113,7 +104,7 @@ impl Config {
 
     /// Folders named `list_domain`.
     fn read_lists(&self, snapshot: &mut Snapshot) {
-        let folder = self.root.join(LISTS);
+        let folder = self.0.root.join(LISTS);
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
@@ -170,7 +161,7 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
-        let config = Config { root: root.path().to_owned() };
+        let config = Config(Root { root: root.path().to_owned() });
         (root, config)
     }
 

@@ -3,30 +3,22 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tidegate_filter::panel::Account;
 use tidegate_mail::Domain;
 
 use super::Snapshot;
+use super::files::{Root, optional};
 
 /// Human users begin here (Debian policy section 9.2.2); mail to system users is delivered as well.
 const SHELL_FIELDS: usize = 7;
 
 /// `[panel]` with `kind = "debian-exim"`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Where the files are looked for; `/` on a real server.
-    pub root: PathBuf,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config { root: PathBuf::from("/") }
-    }
-}
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Config(pub Root);
 
 const SETTINGS: &str = "etc/exim4/update-exim4.conf.conf";
 const MAILNAME: &str = "etc/mailname";
@@ -35,29 +27,22 @@ const ALIASES: &str = "etc/aliases";
 
 impl Config {
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        [SETTINGS, MAILNAME, PASSWD, ALIASES].iter().map(|file| self.root.join(file)).collect()
+        [SETTINGS, MAILNAME, PASSWD, ALIASES].iter().map(|file| self.0.root.join(file)).collect()
     }
 
     pub(super) fn read(&self) -> io::Result<Snapshot> {
-        let settings = std::fs::read_to_string(self.root.join(SETTINGS))?;
+        let settings = std::fs::read_to_string(self.0.root.join(SETTINGS))?;
         let mut snapshot = Snapshot::default();
-        let mailname = optional(&self.root.join(MAILNAME))?;
+        let mailname = optional(&self.0.root.join(MAILNAME))?;
         let local = setting(&settings, "dc_other_hostnames").into_iter().chain(mailname.lines());
         // `*` and lookups are for Exim's eyes; what is no name here is left to Exim.
         snapshot.local.extend(local.filter_map(|name| Some((Domain::parse(name.trim()).ok()?, None))));
         let relayed = setting(&settings, "dc_relay_domains").into_iter();
         snapshot.relayed.extend(relayed.filter_map(|name| Some((Domain::parse(name.trim()).ok()?, None))));
         snapshot.relayed.retain(|domain, _| !snapshot.local.contains_key(domain));
-        read_passwd(&std::fs::read_to_string(self.root.join(PASSWD))?, &mut snapshot);
-        snapshot.everywhere.extend(alias_names(&optional(&self.root.join(ALIASES))?));
+        read_passwd(&std::fs::read_to_string(self.0.root.join(PASSWD))?, &mut snapshot);
+        snapshot.everywhere.extend(alias_names(&optional(&self.0.root.join(ALIASES))?));
         Ok(snapshot)
-    }
-}
-
-fn optional(path: &Path) -> io::Result<String> {
-    match std::fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        other => other,
     }
 }
 
@@ -109,7 +94,7 @@ mod tests {
         put(MAILNAME, "good.test\n");
         put(PASSWD, "root:x:0:0:root:/root:/bin/bash\nanna:x:1000:1000:,,,:/home/anna:/bin/sh\nbroken\n");
         put(ALIASES, "# aliases\npostmaster: root\n\tcontinued: x\nInfo: anna, bob@example.com\n");
-        let snapshot = Config { root: root.path().to_owned() }.read().unwrap();
+        let snapshot = Config(Root { root: root.path().to_owned() }).read().unwrap();
         let domain = |text: &str| Domain::parse(text).unwrap();
         let address = |text: &str| Address::parse(text).unwrap();
         assert_eq!(snapshot.hosting(&domain("good.test")), Hosting::Local(None));

@@ -11,21 +11,12 @@ use tidegate_filter::panel::Account;
 use tidegate_mail::Domain;
 
 use super::Snapshot;
-use super::files::{Target, domains, optional, owners, pairs, required};
+use super::files::{Root, Target, domains, optional, owners, pairs, required};
 
 /// `[panel]` with `kind = "directadmin"`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Where the files are looked for; `/` on a real server.
-    pub root: PathBuf,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config { root: PathBuf::from("/") }
-    }
-}
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Config(pub Root);
 
 const VIRTUAL: &str = "etc/virtual";
 const LOCAL: &str = "etc/virtual/domains";
@@ -39,28 +30,28 @@ const OTHERS: [&str; 3] = ["autoresponder.conf", "majordomo/list.aliases", "majo
 
 impl Config {
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        let mut files: Vec<PathBuf> = [LOCAL, OWNERS, PASSWD].iter().map(|file| self.root.join(file)).collect();
-        for domain in domains(&optional(&self.root.join(LOCAL)).unwrap_or_default()) {
-            let folder = self.root.join(VIRTUAL).join(domain.as_str());
+        let mut files: Vec<PathBuf> = [LOCAL, OWNERS, PASSWD].iter().map(|file| self.0.root.join(file)).collect();
+        for domain in domains(&optional(&self.0.root.join(LOCAL)).unwrap_or_default()) {
+            let folder = self.0.root.join(VIRTUAL).join(domain.as_str());
             files.extend([MAILBOXES, ALIASES].iter().chain(&OTHERS).map(|file| folder.join(file)));
         }
         files
     }
 
     pub(super) fn read(&self) -> io::Result<Snapshot> {
-        let local: BTreeSet<Domain> = domains(&required(&self.root.join(LOCAL))?).collect();
+        let local: BTreeSet<Domain> = domains(&required(&self.0.root.join(LOCAL))?).collect();
         if local.is_empty() {
             // The server's own name is always in it; an empty file is one that is being written.
-            let message = format!("{}: no domain in it", self.root.join(LOCAL).display());
+            let message = format!("{}: no domain in it", self.0.root.join(LOCAL).display());
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
-        let owners = owners(&optional(&self.root.join(OWNERS))?);
+        let owners = owners(&optional(&self.0.root.join(OWNERS))?);
         let mut snapshot = Snapshot::default();
         snapshot.local.extend(local.into_iter().map(|domain| (domain.clone(), owners.get(&domain).cloned())));
         // A customer's domain that is not delivered here has its mail elsewhere.
         let elsewhere = owners.iter().filter(|(domain, _)| !snapshot.local.contains_key(domain));
         snapshot.relayed.extend(elsewhere.map(|(domain, owner)| (domain.clone(), Some(owner.clone()))));
-        snapshot.set_users(&optional(&self.root.join(PASSWD))?, owners.values());
+        snapshot.set_users(&optional(&self.0.root.join(PASSWD))?, owners.values());
         for (domain, owner) in snapshot.local.clone() {
             let is_read = owner.is_some_and(|owner| self.read_domain(&mut snapshot, &domain, &owner).is_ok());
             if !is_read {
@@ -73,7 +64,7 @@ impl Config {
 
     fn read_domain(&self, snapshot: &mut Snapshot, domain: &Domain, owner: &Account) -> io::Result<()> {
         // The folder of a domain pointer is a link to that of its target.
-        let folder = self.root.join(VIRTUAL).join(domain.as_str());
+        let folder = self.0.root.join(VIRTUAL).join(domain.as_str());
         for (local, _) in pairs(&required(&folder.join(MAILBOXES))?) {
             snapshot.add_mailbox(local, domain, owner);
         }
@@ -115,7 +106,7 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
-        let config = Config { root: root.path().to_owned() };
+        let config = Config(Root { root: root.path().to_owned() });
         (root, config)
     }
 

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
 use tidegate_filter::panel::Account;
 use tidegate_mail::{Address, Domain};
 
@@ -15,6 +16,20 @@ use tidegate_mail::{Address, Domain};
 const FILE_OCTETS_MAX: u64 = 32 * 1024 * 1024;
 /// Fields of a line in passwd(5).
 const PASSWD_FIELDS: usize = 7;
+
+/// Where the files of a panel lie.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Root {
+    /// Where the files are looked for; `/` on a real server.
+    pub root: PathBuf,
+}
+
+impl Default for Root {
+    fn default() -> Root {
+        Root { root: PathBuf::from("/") }
+    }
+}
 
 /// The text of the file at `path`; nothing if there is none. Octets that are no UTF-8 are replaced.
 ///
