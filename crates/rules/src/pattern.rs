@@ -87,7 +87,7 @@ impl Pattern {
         let names = match backtracking(source, modifiers, Code::Checked) {
             Ok(regex) => regex.capture_names().iter().flatten().cloned().collect(),
             Err(error) if error.code() == TOO_LARGE && is_regular(source, modifiers) => Vec::new(),
-            Err(error) => return Err(PatternError::Syntax(error.to_string())),
+            Err(error) => return Err(PatternError::Syntax(in_words(&error))),
         };
         Ok(Pattern { source: source.into(), modifiers, names: names.into(), engine: OnceLock::new() })
     }
@@ -232,9 +232,26 @@ fn backtracking(source: &[u8], modifiers: Modifiers, code: Code) -> Result<Regex
             .extended(modifiers.extended)
             .jit_if_available(code != Code::Checked)
             .max_jit_stack_size((code == Code::Roomy).then_some(STACK_OCTETS_MAX))
-            .build(&format!("(*LIMIT_MATCH={MATCH_STEPS_MAX})(?J){text}"))
+            .build(&(preamble() + text))
     };
     build(&text).or_else(|error| build(&wrap_assertions(&text)).map_err(|_| error))
+}
+
+/// What stands before each pattern: its limit of steps, and that groups may share a name.
+fn preamble() -> String {
+    format!("(*LIMIT_MATCH={MATCH_STEPS_MAX})(?J)")
+}
+
+/// What the engine says, counting from where the pattern begins as it was written.
+fn in_words(error: &pcre2::Error) -> String {
+    let text = error.to_string();
+    let told = error.offset().and_then(|offset| Some((offset, text.split_once(&format!(" at offset {offset}: "))?.1)));
+    match told {
+        Some((offset, words)) => {
+            format!("{words}, at octet {} of the pattern", offset.saturating_sub(preamble().len()))
+        }
+        None => text,
+    }
 }
 
 /// Whether the linear engine takes the pattern, without building its automaton.

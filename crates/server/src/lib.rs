@@ -20,7 +20,6 @@ pub mod log_watch;
 pub mod logs;
 pub mod panels;
 pub mod quarantine;
-pub mod rule_files;
 pub mod rules;
 pub mod sessions;
 pub mod stores;

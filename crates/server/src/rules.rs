@@ -13,7 +13,7 @@ mod load;
 
 pub use files::Stamps;
 pub use load::{Cache, Loaded, load};
-pub(crate) use load::{every_plugin, read};
+pub(crate) use load::{every_plugin, included, read, read_named};
 
 /// Remarks that `tidegate status` shows.
 const REMARKS_SHOWN: usize = 20;

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use tidegate_filter::check::Evidence;
-use tidegate_rules::language::source::{Diagnostic, SourceFile};
+use tidegate_rules::language::source::{Diagnostic, Severity, SourceFile};
 use tidegate_rules::language::{ParseOptions, Parsed, parse};
 use tidegate_rules::{CompileOptions, RuleSet, compile};
 
 use super::{Ended, check as check_mail};
-use crate::{rule_files, rules};
+use crate::rules;
 
 mod check;
 mod explain;
@@ -66,7 +66,8 @@ impl Loaded {
         }
         let included = RefCell::new(Vec::new());
         let include = |name: &str, from: &str| {
-            let file = rule_files::include(name, from)?;
+            let (_, file) = rules::included(name, from);
+            let file = file?;
             included.borrow_mut().push(file.clone());
             Some(file)
         };
@@ -74,6 +75,12 @@ impl Loaded {
         sources.append(&mut included.into_inner());
         let (set, remarks) = compile(parsed.clone(), CompileOptions::default());
         Loaded { sources, parsed, set, remarks }
+    }
+
+    /// Lines that could not be read: their rules are not in the set.
+    fn errors(&self) -> Vec<&Diagnostic> {
+        let remarks = self.parsed.diagnostics.iter().chain(&self.remarks);
+        remarks.filter(|remark| remark.severity == Severity::Error).collect()
     }
 
     /// The line that a place is in, as written, without white space around it.
@@ -88,7 +95,7 @@ impl Loaded {
 /// The texts of the files and folders named; if none is, those of `[rules]` in the configuration.
 fn sources(config: &Path, paths: &[PathBuf]) -> anyhow::Result<Vec<SourceFile>> {
     if !paths.is_empty() {
-        return rule_files::read(paths);
+        return rules::read_named(paths);
     }
     let (sources, unreadable) = rules::read(&check_mail::config(config)?.rules);
     match unreadable.first() {

@@ -30,19 +30,20 @@ fn stamp(path: &Path) -> Option<Stamp> {
 
 /// The files in the order in which they are read, and entries that lead to none.
 pub(super) fn found(config: &Config) -> (Vec<PathBuf>, Vec<String>) {
-    let (mut first, mut then, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut files, mut missing) = (Vec::new(), Vec::new());
     for entry in &config.files {
         match of_entry(entry) {
-            Ok(files) => {
-                for file in files.into_iter().take(FILES_MAX) {
-                    if has_ending(&file, "pre") { &mut first } else { &mut then }.push(file);
-                }
-            }
+            Ok(found) => files.extend(found.into_iter().take(FILES_MAX)),
             Err(error) => missing.push(format!("{entry}: {error}")),
         }
     }
-    first.append(&mut then);
-    (first, missing)
+    (plugins_first(files), missing)
+}
+
+/// `.pre` files before all others, since they say what is loaded.
+pub(super) fn plugins_first(files: Vec<PathBuf>) -> Vec<PathBuf> {
+    let (first, then): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| has_ending(file, "pre"));
+    [first, then].concat()
 }
 
 fn of_entry(entry: &str) -> std::io::Result<Vec<PathBuf>> {
@@ -58,6 +59,11 @@ fn of_entry(entry: &str) -> std::io::Result<Vec<PathBuf>> {
             listed => listed,
         };
     }
+    of_path(path)
+}
+
+/// A file as it is; of a folder its `.pre` and `.cf` files by name.
+pub(super) fn of_path(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if std::fs::metadata(path)?.is_dir() {
         return in_folder(path, |name| [".cf", ".pre"].iter().any(|ending| name.ends_with(ending)));
     }
@@ -100,6 +106,18 @@ mod tests {
             found.iter().map(|path| path.strip_prefix(folder.path()).unwrap().display().to_string()).collect();
         assert_eq!(names, ["b/v.pre", "a/10_a.cf", "a/20_b.cf", "b/local.cf"]);
         assert_eq!(missing.len(), 1, "{missing:?}");
+    }
+
+    /// Who names a folder by hand and finds nothing in it has named the wrong one.
+    #[test]
+    fn a_folder_named_by_hand_must_hold_rules() {
+        let folder = tempfile::tempdir().unwrap();
+        let named = || crate::rules::read_named(&[folder.path().to_owned()]);
+        assert!(named().unwrap_err().to_string().ends_with("holds no .cf or .pre file"));
+        std::fs::write(folder.path().join("a.cf"), "").unwrap();
+        assert_eq!(named().unwrap().len(), 1);
+        let from = folder.path().join("b.cf").display().to_string();
+        assert!(crate::rules::included("a.cf", &from).1.is_some() && crate::rules::included("c.cf", &from).1.is_none());
     }
 
     #[test]

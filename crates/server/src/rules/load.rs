@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use anyhow::{Context, ensure};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use siphasher::sip::SipHasher13;
@@ -95,8 +96,7 @@ pub fn load(config: &Config, trusted: &[IpNet], cache: Cache<'_>) -> Loaded {
     }
     let included = RefCell::new(Vec::new());
     let include = |name: &str, from: &str| {
-        let path = Path::new(from).parent().unwrap_or(Path::new("")).join(name);
-        let source = read_file(&path).ok();
+        let (path, source) = self::included(name, from);
         let text = source.as_ref().map(|source| source.text.clone()).unwrap_or_default();
         included.borrow_mut().push((path, text));
         source
@@ -163,6 +163,28 @@ pub(crate) fn read(config: &Config) -> (Vec<SourceFile>, Vec<String>) {
         }
     }
     (sources, unreadable)
+}
+
+/// The texts of files and folders that somebody names by hand, in the order in which they are read.
+///
+/// # Errors
+/// One of them cannot be read, or is a folder without rules.
+pub(crate) fn read_named(paths: &[PathBuf]) -> anyhow::Result<Vec<SourceFile>> {
+    let mut files = Vec::new();
+    for path in paths {
+        let found = files::of_path(path).with_context(|| format!("cannot read {}", path.display()))?;
+        ensure!(!found.is_empty(), "{} holds no .cf or .pre file", path.display());
+        files.extend(found);
+    }
+    let read = |path: PathBuf| read_file(&path).with_context(|| format!("cannot read {}", path.display()));
+    files::plugins_first(files).into_iter().map(read).collect()
+}
+
+/// What an `include` line in the file `from` names, and its text if it can be read; relative names begin in that file's folder.
+pub(crate) fn included(name: &str, from: &str) -> (PathBuf, Option<SourceFile>) {
+    let path = Path::new(from).parent().unwrap_or(Path::new("")).join(name);
+    let source = read_file(&path).ok();
+    (path, source)
 }
 
 fn read_file(path: &Path) -> std::io::Result<SourceFile> {

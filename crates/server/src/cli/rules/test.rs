@@ -31,6 +31,10 @@ pub(in crate::cli) struct Arguments {
 /// Runs without DNS and without a classifier: rules that need them do not hit.
 pub(super) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<Ended> {
     let loaded = Loaded::read(config, &arguments.rules)?;
+    let errors = loaded.errors();
+    for error in &errors {
+        eprintln!("tidegate: {error}; not tried, see `tidegate rules check`");
+    }
     let files = files(&arguments.paths)?;
     let work = |file: &Path, octets: &[u8]| report(&loaded, file, octets);
     messages::each(&files, work, |_, report| {
@@ -41,7 +45,8 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<Ended>
         }
         Ok(())
     })?;
-    Ok(Ended::Done)
+    // What was not tried cannot have missed.
+    Ok(if errors.is_empty() { Ended::Done } else { Ended::BadInput })
 }
 
 #[derive(Serialize)]
@@ -117,6 +122,25 @@ mod tests {
     const RULES: &str = "body PILLS /cheap\\s+pills/i\nheader __FROM From =~ /seller/\nmeta BOTH PILLS && __FROM\nscore BOTH 2.5\n\
                          uri LINK /shop\\.example\\.com/\n";
     const MESSAGE: &str = "From: seller@shop.example\nSubject: Hello\n\nBuy our\ncheap \x1bpills, cheap  pills\nhttp://shop.example.com/now\n";
+
+    /// A rule that could not be read is told of and ends with bad input: a message it was never tried on was not missed by it.
+    #[test]
+    fn a_rule_that_cannot_be_read_is_no_miss() {
+        let folder = tempfile::tempdir().unwrap();
+        let (rules, message) = (folder.path().join("a.cf"), folder.path().join("a.eml"));
+        std::fs::write(&rules, "body BROKEN /(/\nbody GOOD /x/\n").unwrap();
+        std::fs::write(&message, MESSAGE).unwrap();
+        let mut arguments =
+            Arguments { rules: vec![rules.clone()], paths: vec![message], subtests: false, json: false };
+        let config = folder.path().join("none.toml");
+        assert_eq!(run(&config, &arguments).unwrap(), Ended::BadInput);
+        let loaded = Loaded::read(&config, &arguments.rules).unwrap();
+        let error = loaded.errors().into_iter().map(ToString::to_string).collect::<String>();
+        assert!(error.contains("a.cf:1:6: ") && error.contains("at octet 1 of the pattern"), "{error}");
+        std::fs::write(&rules, "body GOOD /x/\n").unwrap();
+        arguments.json = true;
+        assert_eq!(run(&config, &arguments).unwrap(), Ended::Done);
+    }
 
     #[test]
     fn a_hit_says_where_and_on_which_text() {

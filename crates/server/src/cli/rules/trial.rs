@@ -14,7 +14,7 @@ use super::messages::{self, Seen, seen};
 use super::{Ended, Loaded, shown, sources};
 use crate::cli::check::files;
 use crate::cli::check::labels::Labels;
-use crate::rule_files;
+use crate::rules;
 
 /// The table of labels that a folder of messages may hold.
 const LABELS_NAME: &str = "labels.tsv";
@@ -84,15 +84,12 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<Ended>
 /// The rules beside and the new ones, which come last and so replace what has the same name.
 fn load(config: &Path, arguments: &Arguments) -> anyhow::Result<Loaded> {
     let mut sources = sources(config, &arguments.rules)?;
-    let new = rule_files::read(std::slice::from_ref(&arguments.file))?;
+    let new = rules::read_named(std::slice::from_ref(&arguments.file))?;
     sources.retain(|source| new.iter().all(|new| new.name != source.name));
     sources.extend(new);
     let loaded = Loaded::of(sources);
     let file = arguments.file.display().to_string();
-    let is_error = |diagnostic: &&tidegate_rules::language::source::Diagnostic| {
-        diagnostic.severity == tidegate_rules::language::source::Severity::Error && *diagnostic.place.file == *file
-    };
-    if let Some(error) = loaded.parsed.diagnostics.iter().chain(&loaded.remarks).find(is_error) {
+    if let Some(error) = loaded.errors().into_iter().find(|error| *error.place.file == *file) {
         anyhow::bail!("{error}; see `tidegate rules check`");
     }
     Ok(loaded)
