@@ -32,14 +32,14 @@ impl Party {
     /// The domain that SPF vouches for. No signature can make it another party.
     pub fn by_spf(sender: &Sender) -> Option<Party> {
         let domain = sender.spf.as_ref().ok()?.vouching_domain()?;
-        Some(Party::Domain(organization(domain)))
+        Some(Party::Domain(domain.organization()))
     }
 
     /// The domain that DKIM vouches for: the author's if it signs, else the first one.
     pub fn by_dkim(mail: &Mail) -> Option<Party> {
         let author = mail.message.author().and_then(|author| author.address.as_ref());
-        let author = author.map(|author| organization(author.domain()));
-        let signers: Vec<Domain> = mail.identity.signers().take(SIGNERS_MAX).map(organization).collect();
+        let author = author.map(|author| author.domain().organization());
+        let signers: Vec<Domain> = mail.identity.signers().take(SIGNERS_MAX).map(Domain::organization).collect();
         let own = signers.iter().find(|signer| Some(*signer) == author.as_ref());
         own.or(signers.first()).cloned().map(Party::Domain)
     }
@@ -85,11 +85,6 @@ pub fn network(ip: IpAddr) -> IpNet {
         IpAddr::V4(ip) => Ipv4Net::new(ip, NETWORK_V4).map_or(IpNet::from(IpAddr::V4(ip)), |net| net.trunc().into()),
         IpAddr::V6(ip) => Ipv6Net::new(ip, NETWORK_V6).map_or(IpNet::from(IpAddr::V6(ip)), |net| net.trunc().into()),
     }
-}
-
-/// The registrable domain, or the name itself where there is none.
-fn organization(domain: &Domain) -> Domain {
-    domain.registrable().unwrap_or_else(|| domain.clone())
 }
 
 /// The name without its first label, unless that would leave a public suffix: the mail servers of one operator.

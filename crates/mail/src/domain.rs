@@ -116,6 +116,19 @@ impl Domain {
         psl::domain_str(&self.0).map(|name| Domain(name.into()))
     }
 
+    /// Whose name it is, as far as the name alone tells: the registrable domain, or the name itself where there is none. What DMARC calls
+    /// the organizational domain is found out by asking DNS (RFC 9989 section 4.10) and may be another.
+    #[must_use]
+    pub fn organization(&self) -> Domain {
+        self.registrable().unwrap_or_else(|| self.clone())
+    }
+
+    /// Whether both names have the same [`Domain::organization`].
+    #[must_use]
+    pub fn is_same_organization(&self, other: &Domain) -> bool {
+        self == other || self.organization() == other.organization()
+    }
+
     /// Whether the name stands below a suffix that the public suffix list names (`example.org`, not `example.invalid`, not
     /// `co.uk` itself).
     #[must_use]
@@ -191,5 +204,24 @@ mod tests {
         let of = |text: &str| Domain::parse(text).unwrap().registrable().map(|d| d.to_string());
         assert_eq!(of("a.b.example.co.uk").as_deref(), Some("example.co.uk"));
         assert_eq!(of("co.uk"), None);
+    }
+
+    #[test]
+    fn an_organization_is_the_registrable_domain_or_the_name_itself() {
+        for (one, other, is_same) in [
+            ("a.example.co.uk", "b.c.example.co.uk", true),
+            ("example.co.uk", "a.example.co.uk", true),
+            ("example.co.uk", "other.co.uk", false),
+            // Nobody owns a public suffix, so two of them have no owner in common.
+            ("co.uk", "co.uk", true),
+            ("co.uk", "com", false),
+            ("co.uk", "example.co.uk", false),
+            ("[192.0.2.1]", "[192.0.2.1]", true),
+            ("[192.0.2.1]", "[192.0.2.2]", false),
+        ] {
+            let (one, other) = (Domain::parse(one).unwrap(), Domain::parse(other).unwrap());
+            assert_eq!(one.is_same_organization(&other), is_same, "{one} {other}");
+            assert_eq!(other.is_same_organization(&one), is_same, "{other} {one}");
+        }
     }
 }

@@ -106,7 +106,7 @@ impl FoundUrl {
     #[must_use]
     pub fn is_label_foreign(&self) -> bool {
         let (Some(label), Some(domain)) = (self.label_domain(), self.domain()) else { return false };
-        label.registrable().unwrap_or(label) != domain.registrable().unwrap_or_else(|| domain.clone())
+        !label.is_same_organization(domain)
     }
 }
 

@@ -191,11 +191,7 @@ fn may_be_vouched_for(author: &Domain, mail: &Mail) -> bool {
     };
     let is_open_question = |s: &&DkimSignature| matches!(s.result, DkimResult::Pass | DkimResult::Unavailable(_));
     let by_dkim = mail.identity.dkim.iter().filter(is_open_question).filter_map(|signature| signature.domain.as_ref());
-    by_spf.iter().chain(by_dkim).any(|domain| is_same_organization(domain, author))
-}
-
-fn is_same_organization(one: &Domain, other: &Domain) -> bool {
-    one == other || (one.registrable().is_some() && one.registrable() == other.registrable())
+    by_spf.iter().chain(by_dkim).any(|domain| domain.is_same_organization(author))
 }
 
 /// The mailing list that the message says it comes from, if it is signed by the list's own domain.
@@ -203,7 +199,7 @@ fn signed_list(mail: &Mail) -> Option<String> {
     let id = mail.message.list_id()?;
     let is_list = mail.message.header("List-Post").or(mail.message.header("List-Unsubscribe")).is_some();
     let domain = Domain::parse(&id).ok().filter(|_| is_list)?;
-    mail.identity.signers().any(|signer| is_same_organization(signer, &domain)).then_some(id)
+    mail.identity.signers().any(|signer| signer.is_same_organization(&domain)).then_some(id)
 }
 
 fn shown(author: &Domain, dmarc: &Dmarc) -> String {

@@ -78,7 +78,7 @@ impl Check {
         let mut answers = message.reply_to().iter().filter_map(|mailbox| mailbox.address.as_ref());
         let answer = answers.find(|answer| {
             let domain = answer.domain();
-            self.free_providers.contains(domain) && domain.registrable() != author.registrable()
+            self.free_providers.contains(domain) && !domain.is_same_organization(author)
         })?;
         Some(Finding::of(&ELSEWHERE, format!("{answer}, author in {author}")))
     }

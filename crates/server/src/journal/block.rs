@@ -57,7 +57,7 @@ pub(super) fn pack(entries: &[(Entry, Vec<u8>)]) -> Result<Vec<u8>, JournalError
 fn take_out(entry: &Entry, line: &mut String) -> Vec<String> {
     let record = &entry.record;
     let domain = record.sender.as_ref().and_then(ReversePath::domain);
-    let domain = domain.map(|domain| domain.registrable().unwrap_or_else(|| domain.clone()).to_string());
+    let domain = domain.map(|domain| domain.organization().to_string());
     let client = record.client.map(|ip| ip.to_string());
     let first = record.recipients().next().map(ToString::to_string);
     let numbers = format!("\"duration_us\":{}", record.duration_us);

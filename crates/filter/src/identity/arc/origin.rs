@@ -29,7 +29,7 @@ fn aligned(value: Option<&str>, author: Option<&Domain>) -> bool {
     let value = value.trim_matches('"');
     let name = value.rsplit_once('@').map_or(value, |(_, domain)| domain);
     let Ok(domain) = Domain::parse(name) else { return false };
-    domain == *author || (domain.registrable().is_some() && domain.registrable() == author.registrable())
+    domain.is_same_organization(author)
 }
 
 /// The value without its comments, so that nothing in one passes for a result.
