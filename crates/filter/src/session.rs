@@ -1,5 +1,15 @@
 //! The facts of an SMTP session, stage by stage. Each stage's value owns the one before it, so no fact is a placeholder:
 //! a check that runs at RCPT cannot be handed a session without a sender.
+//!
+//! A value is named after what is known with it, and not after the SMTP command that made it known:
+//!
+//! | stage | facts | what is new |
+//! | --- | --- | --- |
+//! | [`Stage::Connect`] | [`Connect`] | the client |
+//! | [`Stage::Helo`] | [`Greeting`] | what it calls itself |
+//! | [`Stage::Mail`] | [`Sender`] | who sends; not [`Mail`], of which nothing is known yet |
+//! | [`Stage::Rcpt`] | [`Rcpt`] | one recipient |
+//! | [`Stage::Data`] | [`Mail`], which owns its [`Envelope`] | all recipients, and the message |
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -17,15 +27,15 @@ use crate::world::Known;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// The client has connected.
+    /// The client has connected: [`Connect`].
     Connect,
-    /// EHLO or HELO.
+    /// EHLO or HELO: [`Greeting`].
     Helo,
-    /// MAIL FROM.
+    /// MAIL FROM: [`Sender`].
     Mail,
-    /// One RCPT TO.
+    /// One RCPT TO: [`Rcpt`].
     Rcpt,
-    /// The message is complete.
+    /// The message is complete: [`Mail`].
     Data,
 }
 
@@ -109,7 +119,7 @@ pub struct Greeting {
     pub spf_helo: Known<Spf>,
 }
 
-/// Facts from MAIL FROM on.
+/// Facts from MAIL FROM on: those of [`Stage::Mail`].
 #[derive(Clone, Debug)]
 pub struct Sender {
     /// What was known before.
@@ -144,7 +154,7 @@ pub struct Envelope {
     pub recipients: Vec<Recipient>,
 }
 
-/// Facts when the message is complete.
+/// Facts when the message is complete: those of [`Stage::Data`]. A mail is envelope and message (RFC 5321 section 2.3.1).
 #[derive(Clone, Debug)]
 pub struct Mail {
     /// What was known before.
