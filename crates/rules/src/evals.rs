@@ -21,7 +21,7 @@ use std::sync::OnceLock;
 
 use crate::dns::{Answers, DnsQuestion};
 use crate::input::{Input, received_address_pattern};
-use crate::pattern::Pattern;
+use crate::pattern::{Limit, Pattern};
 use crate::settings::Settings;
 
 /// One argument of an `eval:` test, without its quotes.
@@ -112,6 +112,24 @@ fn with_addresses(source: &str) -> Pattern {
     Pattern::compile(source.as_bytes(), crate::pattern::Modifiers::default()).expect("the patterns of evals are ours")
 }
 
+/// Whether a pattern of a rule's argument matches; without a pattern it does not.
+fn argument_matches(args: &[Arg], index: usize, text: &[u8]) -> Result<bool, Limit> {
+    args.get(index).and_then(|arg| arg.pattern.as_ref()).map_or(Ok(false), |pattern| pattern.is_match(text))
+}
+
+/// Whether `test` holds for one of `items`. One that holds is enough, whatever is not known of others.
+fn any<T>(items: impl IntoIterator<Item = T>, test: impl Fn(T) -> Result<bool, Limit>) -> Result<bool, Limit> {
+    let mut answer = Ok(false);
+    for item in items {
+        match test(item) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(Limit) => answer = Err(Limit),
+        }
+    }
+    answer
+}
+
 /// An argument as a number; a missing one is 0.
 fn number(args: &[Arg], index: usize) -> f64 {
     args.get(index).map_or(0.0, Arg::number)
@@ -133,6 +151,14 @@ pub enum EvalResult {
     Ask(Vec<DnsQuestion>),
     /// Could not know, and why: no classifier, no identity result, DNS failed.
     Unavailable(&'static str),
+    /// A pattern of the rule's arguments reached its limit, and nothing else made the rule hit.
+    Limit,
+}
+
+impl From<Result<bool, Limit>> for EvalResult {
+    fn from(answer: Result<bool, Limit>) -> EvalResult {
+        answer.map_or(EvalResult::Limit, EvalResult::of)
+    }
 }
 
 impl EvalResult {

@@ -428,7 +428,7 @@ mod tests {
     use super::*;
     use crate::compile::{CompileOptions, compile};
     use crate::dns::{Answer, DnsQuestion};
-    use crate::input::Field;
+    use crate::input::{Field, Relay, Relays};
     use crate::language::source::SourceFile;
     use crate::language::{ParseOptions, parse};
     use std::borrow::Cow;
@@ -560,5 +560,33 @@ mod tests {
         let text = [vec![b'a'; 200], b"!".to_vec()].concat();
         let input = Input { body: vec![text], ..Input::default() };
         assert_eq!(set.matches(&input, &Answers::default()).limits, [RuleId(0)]);
+    }
+
+    /// Who publishes the record chooses its text, and so whether a pattern comes to an end.
+    #[test]
+    fn a_limit_in_what_dns_says_is_no_miss() {
+        let costly = format!("{}!", "a".repeat(200));
+        for rule in [
+            "askdns A x.example TXT /^(?:a|aa)+$/\ntflags A net",
+            "loadplugin Mail::SpamAssassin::Plugin::DNSEval\nheader A eval:check_rbl_txt('s', 'x.example.', '^(?:a|aa)+$')\ntflags A net",
+        ] {
+            let set = set(rule);
+            let relay = Relay { ip: Some("192.0.2.7".parse().unwrap()), ..Relay::default() };
+            let relays = Relays { untrusted: vec![relay], ..Relays::default() };
+            let input = Input { relays, ..input() };
+            let questions = set.wanted(&input);
+            assert_eq!(questions.len(), 1, "{rule}");
+            for (records, hits, limits) in [
+                (vec![costly.clone()], 0, 1),
+                // One record that matches is enough, whatever is not known of the others.
+                (vec![costly.clone(), "aaa".to_owned()], 1, 0),
+                (vec!["b".to_owned()], 0, 0),
+            ] {
+                let mut answers = Answers::default();
+                answers.insert(questions[0].clone(), Answer::Records(records));
+                let matches = set.matches(&input, &answers);
+                assert_eq!((matches.hits.len(), matches.limits.len()), (hits, limits), "{rule}");
+            }
+        }
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use super::header::matches;
 use super::{Arg, EvalContext, EvalResult, number, ours};
 use crate::input::{Part, RenderedText, octets, short_chunks};
 use crate::pattern::Pattern;
@@ -210,9 +209,4 @@ pub(super) fn plaintext_body_sig_ratio(context: &EvalContext<'_>, args: &[Arg]) 
         .map(|(body, signature)| if signature > 0 { body as f64 / signature as f64 } else { WITHOUT_SIGNATURE });
     let max = args.get(1).map(Arg::number);
     EvalResult::of(ratio.is_some_and(|ratio| ratio >= number(args, 0) && max.is_none_or(|max| ratio <= max)))
-}
-
-/// Whether a pattern of a rule's argument matches; without a pattern it does not.
-pub(super) fn argument_matches(args: &[Arg], index: usize, text: &[u8]) -> bool {
-    args.get(index).and_then(|arg| arg.pattern.as_ref()).is_some_and(|pattern| matches(pattern, text))
 }

@@ -1,10 +1,9 @@
 //! `DNSEval` and `URIDNSBL`: what blocklists say of relays, senders and links, as questions that the engine asks.
 
-use super::header::matches;
 use super::{Arg, EvalContext, EvalResult};
 use crate::dns::{Answer, DnsQuestion, RecordType};
 use crate::input::{Relay, domain, ip, octets};
-use crate::pattern::Pattern;
+use crate::pattern::{Limit, Pattern};
 use crate::settings::RblZone;
 
 const RELAYS_MAX: usize = 9; // num_check_received
@@ -42,34 +41,40 @@ fn value(text: &str) -> Option<u32> {
     text.parse::<std::net::Ipv4Addr>().map(u32::from).or_else(|_| text.parse()).ok()
 }
 
-fn fits(record: &str, record_type: RecordType, subtest: &Subtest<'_>) -> bool {
+fn fits(record: &str, record_type: RecordType, subtest: &Subtest<'_>) -> Result<bool, Limit> {
     // A list answers with loopback addresses; anything else is a domain that somebody parked.
     if record_type == RecordType::A && !record.starts_with("127.") {
-        return false;
+        return Ok(false);
     }
     let address = || record.parse::<std::net::Ipv4Addr>().map(u32::from).ok();
-    match subtest {
+    Ok(match subtest {
         Subtest::Any => true,
         Subtest::Exact(wanted) => record == *wanted,
         Subtest::Bits(bits) => address().is_some_and(|address| address & bits & 0x00ff_ffff != 0),
         Subtest::Range(low, high) => address().is_some_and(|address| {
             (*low..=*high).contains(&(if *high < 1 << 24 { address & 0x00ff_ffff } else { address }))
         }),
-        Subtest::Pattern(pattern) => matches(pattern, record.as_bytes()),
-    }
+        Subtest::Pattern(pattern) => pattern.is_match(record.as_bytes())?,
+    })
 }
 
 /// The verdict over all questions: those without an answer are asked; a hit tells what was listed.
 fn judge(context: &EvalContext<'_>, questions: Vec<DnsQuestion>, subtest: &Subtest<'_>) -> EvalResult {
     let mut missing = Vec::new();
-    let mut is_unavailable = false;
+    let (mut is_unavailable, mut is_limited) = (false, false);
     for question in &questions {
         match context.answers.get(question) {
             None => missing.push(question.clone()),
             Some(Answer::Unavailable) => is_unavailable = true,
             Some(Answer::Records(records)) => {
-                if let Some(record) = records.iter().find(|record| fits(record, question.record, subtest)) {
-                    return EvalResult::Hit { count: 1, evidence: format!("{} {record}", question.name) };
+                for record in records {
+                    match fits(record, question.record, subtest) {
+                        Ok(true) => {
+                            return EvalResult::Hit { count: 1, evidence: format!("{} {record}", question.name) };
+                        }
+                        Ok(false) => {}
+                        Err(Limit) => is_limited = true,
+                    }
                 }
             }
         }
@@ -78,6 +83,8 @@ fn judge(context: &EvalContext<'_>, questions: Vec<DnsQuestion>, subtest: &Subte
         EvalResult::Ask(missing)
     } else if is_unavailable {
         EvalResult::Unavailable("DNS")
+    } else if is_limited {
+        EvalResult::Limit
     } else {
         EvalResult::Miss
     }

@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 
 use super::header::matches;
 use super::lists::{fits, is_listed};
-use super::{Arg, EvalContext, EvalResult, ours};
+use super::{Arg, EvalContext, EvalResult, any, argument_matches, ours};
 use crate::input::{UriSource, domain, octets};
-use crate::pattern::Pattern;
+use crate::pattern::{Limit, Pattern};
 
 const BODY_EMAILS_MAX: usize = 5;
 const BODY_FREEMAILS_MAX: usize = 3;
@@ -66,8 +66,8 @@ fn host_fits(glob: &str, host: &str) -> bool {
 }
 
 /// Whether the argument that is a pattern allows `address`; without one all are.
-fn is_allowed(args: &[Arg], index: usize, address: &[u8]) -> bool {
-    args.get(index).is_none() || super::body::argument_matches(args, index, address)
+fn is_allowed(args: &[Arg], index: usize, address: &[u8]) -> Result<bool, Limit> {
+    if args.get(index).is_none() { Ok(true) } else { argument_matches(args, index, address) }
 }
 
 fn lower(addresses: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
@@ -75,11 +75,15 @@ fn lower(addresses: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
 }
 
 fn first_hit(context: &EvalContext<'_>, args: &[Arg], index: usize, addresses: Vec<Vec<u8>>) -> EvalResult {
-    let mut addresses = lower(addresses).into_iter();
-    match addresses.find(|address| is_freemail(context, address) && is_allowed(args, index, address)) {
-        Some(address) => EvalResult::Hit { count: 1, evidence: octets::lossy(&address) },
-        None => EvalResult::Miss,
+    let mut otherwise = EvalResult::Miss;
+    for address in lower(addresses).iter().filter(|address| is_freemail(context, address)) {
+        match is_allowed(args, index, address) {
+            Ok(true) => return EvalResult::Hit { count: 1, evidence: octets::lossy(address) },
+            Ok(false) => {}
+            Err(Limit) => otherwise = EvalResult::Limit,
+        }
     }
+    otherwise
 }
 
 pub(super) fn check_freemail_header(context: &EvalContext<'_>, args: &[Arg]) -> EvalResult {
@@ -99,7 +103,7 @@ pub(super) fn check_freemail_body(context: &EvalContext<'_>, args: &[Arg]) -> Ev
         return EvalResult::Miss;
     }
     let found = body_addresses(context).as_deref().unwrap_or_default();
-    EvalResult::of(found.iter().any(|address| is_allowed(args, 0, address)))
+    any(found, |address| is_allowed(args, 0, address)).into()
 }
 
 pub(super) fn check_freemail_replyto(context: &EvalContext<'_>, args: &[Arg]) -> EvalResult {

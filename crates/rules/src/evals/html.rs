@@ -1,7 +1,6 @@
 //! `HTMLEval` and `HTTPSMismatch`: what the HTML parts show.
 
-use super::body::argument_matches;
-use super::{Arg, EvalContext, EvalResult, number};
+use super::{Arg, EvalContext, EvalResult, any, argument_matches, number};
 use crate::input::{HtmlPart, domain, ip, octets};
 
 pub(super) fn html_tag_balance(context: &EvalContext<'_>, args: &[Arg]) -> EvalResult {
@@ -107,14 +106,14 @@ fn texts<'p>(part: &'p HtmlPart, name: &str) -> &'p [String] {
 
 pub(super) fn html_text_match(context: &EvalContext<'_>, args: &[Arg]) -> EvalResult {
     let name = args.first().map_or("", |arg| arg.text.as_str());
-    let mut all = context.input.html.parts.iter().flat_map(|part| texts(part, name));
-    EvalResult::of(all.any(|text| argument_matches(args, 1, text.as_bytes())))
+    let all = context.input.html.parts.iter().flat_map(|part| texts(part, name));
+    any(all, |text| argument_matches(args, 1, text.as_bytes())).into()
 }
 
 pub(super) fn html_text_not_match(context: &EvalContext<'_>, args: &[Arg]) -> EvalResult {
     let name = args.first().map_or("", |arg| arg.text.as_str());
-    let mut all = context.input.html.parts.iter().flat_map(|part| texts(part, name));
-    EvalResult::of(all.any(|text| !argument_matches(args, 1, text.as_bytes())))
+    let all = context.input.html.parts.iter().flat_map(|part| texts(part, name));
+    any(all, |text| argument_matches(args, 1, text.as_bytes()).map(|is_match| !is_match)).into()
 }
 
 #[allow(clippy::cast_precision_loss, reason = "sizes are exact in a double")]

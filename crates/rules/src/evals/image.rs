@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::body::argument_matches;
-use super::{Arg, EvalContext, EvalResult, number};
+use super::{Arg, EvalContext, EvalResult, any, argument_matches, number};
 use crate::input::Part;
 
 /// Images of one kind, or of all.
@@ -173,7 +172,7 @@ pub(super) fn image_named(context: &EvalContext<'_>, args: &[Arg]) -> EvalResult
 }
 
 pub(super) fn image_name_regex(context: &EvalContext<'_>, args: &[Arg]) -> EvalResult {
-    EvalResult::of(images(context).names.iter().any(|name| argument_matches(args, 0, name)))
+    any(&images(context).names, |name| argument_matches(args, 0, name)).into()
 }
 
 #[cfg(test)]

@@ -3,10 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use super::body::argument_matches;
 use super::header::{group, matches};
 use super::image::{any_size_within, is_within};
-use super::{Arg, EvalContext, EvalResult, number, ours};
+use super::{Arg, EvalContext, EvalResult, any, argument_matches, number, ours};
 use crate::input::octets;
 use crate::pattern::Pattern;
 
@@ -169,7 +168,7 @@ pub(super) fn pdf_named(context: &EvalContext<'_>, args: &[Arg]) -> EvalResult {
 }
 
 pub(super) fn pdf_name_regex(context: &EvalContext<'_>, args: &[Arg]) -> EvalResult {
-    EvalResult::of(pdfs(context).names.iter().any(|name| argument_matches(args, 0, name)))
+    any(&pdfs(context).names, |name| argument_matches(args, 0, name)).into()
 }
 
 pub(super) fn pdf_is_encrypted(context: &EvalContext<'_>, _: &[Arg]) -> EvalResult {
@@ -222,7 +221,7 @@ pub(super) fn pdf_image_size_range(context: &EvalContext<'_>, args: &[Arg]) -> E
 pub(super) fn pdf_match_details(context: &EvalContext<'_>, args: &[Arg]) -> EvalResult {
     let name = args.first().map_or("", |arg| arg.text.as_str());
     let values = pdfs(context).details.get(name).map_or(&[][..], Vec::as_slice);
-    EvalResult::of(values.iter().any(|value| argument_matches(args, 1, value)))
+    any(values, |value| argument_matches(args, 1, value)).into()
 }
 
 #[cfg(test)]

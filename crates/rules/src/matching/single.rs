@@ -187,6 +187,7 @@ impl<'a> Run<'a> {
             EvalResult::Hit { count, evidence } => self.hit(id, 1, f64::from(count), shorten(evidence.as_bytes())),
             EvalResult::Ask(_) => self.unavailable.push((id, "its DNS questions were not answered")),
             EvalResult::Unavailable(why) => self.unavailable.push((id, why)),
+            EvalResult::Limit => self.limits.push(id),
         }
     }
 
@@ -201,8 +202,15 @@ impl<'a> Run<'a> {
                 None => continue,
             };
             for record in records {
-                if subtest.is_none_or(|subtest| fulfils(subtest, record)) {
-                    tally.count = 1;
+                match subtest {
+                    None => tally.count = 1,
+                    Some(Subtest::Text(text)) => tally.count = u32::from(record == text),
+                    Some(Subtest::Pattern(pattern)) => count(pattern, record.as_bytes(), 1, tally, &mut self.work),
+                    Some(Subtest::Bits { mask, low, high }) => {
+                        tally.count = u32::from(has_bits(record, *mask, *low, *high));
+                    }
+                }
+                if tally.count > 0 {
                     tally.evidence = shorten(format!("{} {record}", question.name).as_bytes());
                     return;
                 }
@@ -235,16 +243,11 @@ fn part_value(part: &Part<'_>, field: &str, is_raw: bool) -> Option<Vec<u8>> {
     part.headers.iter().rev().find(|other| other.name.eq_ignore_ascii_case(field.as_bytes())).map(value)
 }
 
-fn fulfils(subtest: &Subtest, record: &str) -> bool {
-    match subtest {
-        Subtest::Text(text) => record == text,
-        Subtest::Pattern(pattern) => pattern.is_match(record.as_bytes()).unwrap_or(false),
-        Subtest::Bits { mask, low, high } => {
-            let number = record.parse::<std::net::Ipv4Addr>().map(u32::from).or_else(|_| record.parse());
-            number.is_ok_and(|number| {
-                let masked = number & mask;
-                if mask == low && low == high { masked != 0 } else { (*low..=*high).contains(&masked) }
-            })
-        }
-    }
+/// Whether the record, an address or a number, has one of the bits of `mask` or lies within the range below it.
+fn has_bits(record: &str, mask: u32, low: u32, high: u32) -> bool {
+    let number = record.parse::<std::net::Ipv4Addr>().map(u32::from).or_else(|_| record.parse());
+    number.is_ok_and(|number| {
+        let masked = number & mask;
+        if mask == low && low == high { masked != 0 } else { (low..=high).contains(&masked) }
+    })
 }
