@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "automation runs programs and reads files")]
 
 mod bench;
+mod checks;
 mod demo;
 mod docs;
 mod fuzz;
@@ -30,7 +31,11 @@ const TASKS: [(&str, &str, Task); 7] = [
     ),
     ("fuzz", "feed a parser what nobody would write: `fuzz TARGET [SECONDS]`, see fuzz/README.md", fuzz::run),
     ("docs", "make the reference pages in docs/reference; --check says whether they are up to date", docs::run),
-    ("tidy", "what no compiler checks: floors, lengths of files, a page and a case for each check", tidy::run),
+    (
+        "tidy",
+        "what no compiler checks: floors, lengths of files, a page for each check and a case for each symbol",
+        tidy::run,
+    ),
 ];
 
 fn main() -> ExitCode {

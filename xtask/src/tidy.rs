@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
-use crate::{no_arguments, root};
+use crate::{checks, no_arguments, root};
 
 /// The crates of the product and their floors. A crate uses lower floors only, and those of floor 1 never each other.
 const FLOORS: [(&str, u8); 7] = [
@@ -22,10 +22,6 @@ const FLOORS: [(&str, u8); 7] = [
 const DRAWERS: [&str; 7] = ["common", "utils", "util", "helpers", "types", "misc", "prelude"];
 /// Longest source file in lines: it should read in one sitting.
 const FILE_LINES_MAX: usize = 800;
-/// Where the checks are listed, and where their parts are.
-const CHECKS: &str = "crates/filter/src/checks.rs";
-const CHECK_FOLDER: &str = "crates/filter/src/checks";
-const CASE_FOLDER: &str = "crates/filter/tests/cases";
 
 /// `cargo xtask tidy`.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
@@ -34,7 +30,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let mut faults = Vec::new();
     floors(&mut faults)?;
     files(&mut faults)?;
-    checks(&mut faults)?;
+    faults.extend(checks::faults()?);
     for fault in &faults {
         println!("{fault}");
     }
@@ -96,7 +92,8 @@ fn files(faults: &mut Vec<String>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn sources(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+/// Every file of Rust below `folder`, sorted.
+pub(crate) fn sources(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
@@ -110,47 +107,8 @@ fn sources(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The word of a check is its module, its page and its folder of cases; whatever has one of them has all.
-fn checks(faults: &mut Vec<String>) -> anyhow::Result<()> {
-    let list = root().join(CHECKS);
-    if !list.exists() {
-        return Ok(());
-    }
-    let listed = listed_checks(&fs::read_to_string(list)?);
-    ensure!(!listed.is_empty(), "no check was found in {CHECKS}; tidy no longer understands the list");
-    for name in &listed {
-        for (path, what) in [
-            (format!("{CHECK_FOLDER}/{name}.rs"), "code"),
-            (format!("{CHECK_FOLDER}/{name}.md"), "page"),
-            (format!("{CASE_FOLDER}/{name}"), "folder of cases"),
-        ] {
-            if !root().join(&path).exists() {
-                faults.push(format!("{path}: the check `{name}` has no {what}"));
-            }
-        }
-        let cases = fs::read_dir(root().join(CASE_FOLDER).join(name)).into_iter().flatten().flatten();
-        if !cases.into_iter().any(|entry| entry.path().extension().is_some_and(|e| e == "toml")) {
-            faults.push(format!("{CASE_FOLDER}/{name}: the check `{name}` has no case"));
-        }
-    }
-    for entry in fs::read_dir(root().join(CHECK_FOLDER))? {
-        let path = entry?.path();
-        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        if !path.is_dir() && !listed.contains(stem) {
-            faults.push(format!("{}: `{stem}` is not in the list of checks", shown(&path)));
-        }
-    }
-    Ok(())
-}
-
-/// The names in `checks! { name => [Stage, …]; }`.
-fn listed_checks(source: &str) -> BTreeSet<String> {
-    let block = source.split("\nchecks! {").nth(1).and_then(|rest| rest.split("\n}").next()).unwrap_or_default();
-    let entries = block.lines().filter_map(|line| line.trim().split_once("=>"));
-    entries.map(|(name, _)| name.trim().to_owned()).collect()
-}
-
-fn shown(path: &Path) -> String {
+/// `path` from the top of the repository.
+pub(crate) fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
@@ -174,11 +132,5 @@ mod tests {
             let text = format!("[package]\nname = \"{name}\"\n[dev-dependencies]\n{dependency} = \"1\"\n");
             assert_eq!(floor_faults(&text.parse().unwrap()).is_empty(), is_fine, "{name} {dependency}");
         }
-    }
-
-    #[test]
-    fn the_list_of_checks_is_read() {
-        let source = "macro_rules! checks {\n  ($($name:ident => x)) => {}\n}\n\nchecks! {\n    // first\n    lists  => [Connect, Mail];\n    dnsbl => [Connect]; // second\n}\n";
-        assert_eq!(listed_checks(source), BTreeSet::from(["lists".to_owned(), "dnsbl".to_owned()]));
     }
 }
