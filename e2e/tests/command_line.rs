@@ -127,6 +127,25 @@ fn every_form_has_the_fields_that_the_page_names() {
         &say(&["rules", "test", "--json", "--rules", &rules, &message.to_string_lossy()]).0,
         "tidegate rules test --json",
     );
+    let message = message.to_string_lossy();
+    check(&say(&["rules", "bench", "--json", "--rules", &rules, &message]).0, "tidegate rules bench --json");
+    let mail = lab.folder().join("mail");
+    for (name, count) in [("missed", 4), ("good", 50)] {
+        std::fs::create_dir_all(mail.join(name)).unwrap();
+        for number in 0..count {
+            let said = if name == "good" {
+                "Hello."
+            } else {
+                "Please pay the unpaid customs fee of your waiting parcel today."
+            };
+            std::fs::write(mail.join(name).join(number.to_string()), format!("Subject: {number}\n\n{said}\n")).unwrap();
+        }
+    }
+    let (missed, good) = (mail.join("missed"), mail.join("good"));
+    let (missed, good, out) = (missed.to_string_lossy(), good.to_string_lossy(), mail.join("proposed.cf"));
+    let out = out.to_string_lossy();
+    let (proposed, ..) = say(&["rules", "propose", "--json", "--missed", &missed, "--ham", &good, "--out", &out]);
+    check(&proposed, "tidegate rules propose --json");
 }
 
 /// A read-only verb leaves nothing behind, whoever calls it and whatever is not there yet.

@@ -26,6 +26,7 @@
 //! - [`language`]: texts to [`language::Parsed`], with file, line and column of each mistake;
 //! - [`compile()`]: patterns compiled, names looked up, metas in order: a [`RuleSet`], immutable and shared between threads;
 //! - [`RuleSet::wanted`], then [`RuleSet::matches`]: one message; how rules are matched quickly is in docs/decisions/rule-matching.md;
+//! - [`propose`]: rules for mail that rules missed;
 //! - [`input`] and [`evals`]: the message as rules see it, and the functions behind `eval:`.
 
 mod analysis;
@@ -42,6 +43,7 @@ mod metas;
 pub mod pattern;
 mod plan;
 mod prefilter;
+pub mod propose;
 mod replace;
 mod ruleset;
 pub mod settings;
@@ -56,6 +58,7 @@ pub use evals::{Arg, EvalContext, EvalFn, EvalResult};
 pub use field::FieldRequest;
 pub use guard::Guard;
 pub use input::{Context, Input, Relay};
+pub use matching::cost::{Cost, Trial};
 pub use matching::{Hit, Matches};
 pub use pattern::{Limit, Pattern, PatternError};
 pub use ruleset::{Flags, Rule, RuleId, RuleSet};

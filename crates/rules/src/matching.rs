@@ -1,5 +1,6 @@
 //! Two steps over one message: which DNS questions the rules have ([`RuleSet::wanted`]), and which rules hit ([`RuleSet::matches`]).
 
+pub(crate) mod cost;
 pub(crate) mod scratch;
 mod single;
 pub(crate) mod tags;
@@ -14,6 +15,7 @@ use crate::dns::Answers;
 use crate::evals::{Arg, EvalContext, EvalFn, EvalResult, EvalTarget};
 use crate::input::{Input, Uri};
 use crate::language::rule::TextKind;
+use crate::matching::cost::Meter;
 use crate::matching::scratch::Scratch;
 use crate::metas;
 use crate::pattern::{Limit, Pattern};
@@ -75,12 +77,7 @@ impl RuleSet {
     #[must_use]
     pub fn matches(&self, input: &Input<'_>, answers: &Answers) -> Matches {
         let mut run = Run::new(self, input, answers);
-        for &id in &self.plan.single {
-            run.test(id);
-        }
-        run.together();
-        run.hit_together();
-        run.metas();
+        run.as_planned();
         run.finish()
     }
 
@@ -88,12 +85,7 @@ impl RuleSet {
     #[must_use]
     pub fn matches_plainly(&self, input: &Input<'_>, answers: &Answers) -> Matches {
         let mut run = Run::new(self, input, answers);
-        run.work = Work(usize::MAX);
-        for &id in &self.order {
-            run.test(id);
-        }
-        self.metas.all(&mut run.scratch.due);
-        run.metas();
+        run.plainly();
         run.finish()
     }
 }
@@ -118,6 +110,8 @@ struct Run<'a> {
     /// Patterns tried together that reached a limit: they are not tried again.
     given_up: Vec<u32>,
     work: Work,
+    /// Takes the time of each rule, if somebody asks.
+    meter: Option<Meter<'a>>,
 }
 
 /// What is left of the message's work.
@@ -172,6 +166,33 @@ impl<'a> Run<'a> {
             hit_slots: Vec::new(),
             given_up: Vec::new(),
             work: Work(WORK_OCTETS_MAX),
+            meter: None,
+        }
+    }
+
+    /// All rules, patterns where they may match.
+    fn as_planned(&mut self) {
+        let set = self.set;
+        self.one_by_one(&set.plan.single);
+        self.together();
+        self.hit_together();
+        self.metas();
+    }
+
+    /// All rules, each pattern on each text.
+    fn plainly(&mut self) {
+        let set = self.set;
+        self.work = Work(usize::MAX);
+        self.one_by_one(&set.order);
+        set.metas.all(&mut self.scratch.due);
+        self.metas();
+    }
+
+    fn one_by_one(&mut self, rules: &[RuleId]) {
+        for &id in rules {
+            let began = self.now();
+            self.test(id);
+            self.took(id, began, 1);
         }
     }
 
@@ -239,15 +260,19 @@ impl<'a> Run<'a> {
         if before >= *limit
             || (*no_subject && number == 0)
             || self.scratch.given_up.get(slot as usize).copied().unwrap_or_default()
-            || guard.as_ref().is_some_and(|guard| !guard.may_match(text))
         {
             return;
         }
         let Some(pattern) = set.rules.get(id.index()).and_then(|rule| pattern_of(&rule.matcher)) else {
             return;
         };
+        let began = self.now();
+        if guard.as_ref().is_some_and(|guard| !guard.may_match(text)) {
+            return self.took(*id, began, 0);
+        }
         let mut tally = Tally { count: before, ..Tally::default() };
         count(pattern, text, *limit, &mut tally, &mut self.work);
+        self.took(*id, began, 1);
         if tally.is_limited {
             self.limits.push(*id);
             self.give_up(slot);
@@ -275,7 +300,10 @@ impl<'a> Run<'a> {
             return;
         };
         let pattern = self.set.rules.get(id.index()).and_then(|rule| pattern_of(&rule.matcher));
-        match pattern.map_or(Ok(false), |pattern| if is_candidate { pattern.is_match(text) } else { Ok(false) }) {
+        let began = self.now();
+        let result = pattern.map_or(Ok(false), |pattern| if is_candidate { pattern.is_match(text) } else { Ok(false) });
+        self.took(id, began, u32::from(is_candidate));
+        match result {
             Ok(true) => {}
             Ok(false) => self.hit(id, 1, 1.0, Vec::new()),
             Err(Limit) => self.limits.push(id),
@@ -319,8 +347,10 @@ impl<'a> Run<'a> {
         while let Some((number, id)) = set.metas.next(&self.scratch.due, from) {
             from = number + 1;
             let Some(expression) = metas::expression(&set.rules, id) else { continue };
+            let began = self.now();
             let values = &self.scratch.values;
             let value = expression.eval(&mut |id: &RuleId| values.get(id.index()).copied().unwrap_or_default());
+            self.took(id, began, 1);
             if value != 0.0 {
                 self.hit(id, 1, value, Vec::new());
             }

@@ -12,6 +12,7 @@ mod files;
 mod load;
 
 pub use files::Stamps;
+pub(crate) use files::would_read;
 pub use load::{Cache, Loaded, load};
 pub(crate) use load::{every_plugin, included, read, read_named};
 

@@ -7,15 +7,17 @@ use clap::Subcommand;
 use tidegate_filter::check::Evidence;
 use tidegate_rules::language::source::{Diagnostic, Severity, SourceFile};
 use tidegate_rules::language::{ParseOptions, Parsed, parse};
-use tidegate_rules::{CompileOptions, RuleSet, compile};
+use tidegate_rules::{Analyses, CompileOptions, RuleSet, compile_with};
 
 use super::{Ended, check as check_mail};
 use crate::rules;
 
+mod bench;
 mod check;
 mod explain;
 mod lint;
 mod messages;
+mod propose;
 mod test;
 mod trial;
 mod update;
@@ -30,6 +32,10 @@ pub(super) enum Verb {
     Explain(explain::Arguments),
     /// Tries new rules on labelled mail before they are enabled: what they would hit, good mail first.
     Try(trial::Arguments),
+    /// Measures which rules cost most on your mail.
+    Bench(bench::Arguments),
+    /// Proposes rules for mail that was missed. They are written to a file that is not in use.
+    Propose(propose::Arguments),
     /// Fetches, proves and enables the newest rules of sa-update channels, or goes back to those before.
     Update(update::Arguments),
 }
@@ -40,6 +46,8 @@ pub(super) fn run(config: &Path, verb: &Verb) -> anyhow::Result<Ended> {
         Verb::Test(arguments) => test::run(config, arguments),
         Verb::Explain(arguments) => explain::run(config, arguments),
         Verb::Try(arguments) => trial::run(config, arguments),
+        Verb::Bench(arguments) => bench::run(config, arguments),
+        Verb::Propose(arguments) => propose::run(config, arguments),
         Verb::Update(arguments) => update::run(config, arguments),
     }
 }
@@ -60,7 +68,12 @@ impl Loaded {
         Ok(Loaded::of(sources(config, paths)?))
     }
 
-    fn of(mut sources: Vec<SourceFile>) -> Loaded {
+    fn of(sources: Vec<SourceFile>) -> Loaded {
+        Loaded::with(sources, &mut Analyses::default())
+    }
+
+    /// The same sooner, if `analyses` holds what was found out about the patterns before.
+    fn with(mut sources: Vec<SourceFile>, analyses: &mut Analyses) -> Loaded {
         if !sources.iter().any(|source| source.name.ends_with(".pre")) {
             sources.insert(0, rules::every_plugin());
         }
@@ -73,7 +86,7 @@ impl Loaded {
         };
         let parsed = parse(&sources, &ParseOptions::default(), &include);
         sources.append(&mut included.into_inner());
-        let (set, remarks) = compile(parsed.clone(), CompileOptions::default());
+        let (set, remarks) = compile_with(parsed.clone(), CompileOptions::default(), analyses);
         Loaded { sources, parsed, set, remarks }
     }
 

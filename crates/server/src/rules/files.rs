@@ -28,6 +28,33 @@ fn stamp(path: &Path) -> Option<Stamp> {
     Some((metadata.ctime(), metadata.ctime_nsec(), metadata.ino(), metadata.len()))
 }
 
+/// Whether a file at `path` is read, or would be if it were there.
+pub(crate) fn would_read(config: &Config, path: &Path) -> bool {
+    let whole = |path: &Path| path.canonicalize().ok();
+    let folder = |path: &Path| match path.parent() {
+        Some(parent) if parent != Path::new("") => whole(parent),
+        _ => whole(Path::new(".")),
+    };
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
+    config.files.iter().map(Path::new).any(|entry| {
+        let entry_name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let is_beside = folder(entry).is_some() && folder(entry) == folder(path);
+        match entry_name.split_once('*') {
+            Some((front, back)) => is_beside && fits(name, front, back),
+            None if entry.is_dir() => whole(entry) == folder(path) && is_rule_file(name),
+            None => is_beside && entry_name == name,
+        }
+    })
+}
+
+fn fits(name: &str, front: &str, back: &str) -> bool {
+    name.len() >= front.len() + back.len() && name.starts_with(front) && name.ends_with(back)
+}
+
+fn is_rule_file(name: &str) -> bool {
+    [".cf", ".pre"].iter().any(|ending| name.ends_with(ending))
+}
+
 /// The files in the order in which they are read, and entries that lead to none.
 pub(super) fn found(config: &Config) -> (Vec<PathBuf>, Vec<String>) {
     let (mut files, mut missing) = (Vec::new(), Vec::new());
@@ -51,10 +78,8 @@ fn of_entry(entry: &str) -> std::io::Result<Vec<PathBuf>> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if let Some((front, back)) = name.split_once('*') {
         let folder = path.parent().unwrap_or(Path::new("."));
-        let fits =
-            |name: &str| name.len() >= front.len() + back.len() && name.starts_with(front) && name.ends_with(back);
         // A folder of one's own rules need not be there.
-        return match in_folder(folder, fits) {
+        return match in_folder(folder, |name| fits(name, front, back)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
             listed => listed,
         };
@@ -65,7 +90,7 @@ fn of_entry(entry: &str) -> std::io::Result<Vec<PathBuf>> {
 /// A file as it is; of a folder its `.pre` and `.cf` files by name.
 pub(super) fn of_path(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if std::fs::metadata(path)?.is_dir() {
-        return in_folder(path, |name| [".cf", ".pre"].iter().any(|ending| name.ends_with(ending)));
+        return in_folder(path, is_rule_file);
     }
     Ok(vec![path.to_owned()])
 }
@@ -118,6 +143,26 @@ mod tests {
         assert_eq!(named().unwrap().len(), 1);
         let from = folder.path().join("b.cf").display().to_string();
         assert!(crate::rules::included("a.cf", &from).1.is_some() && crate::rules::included("c.cf", &from).1.is_none());
+    }
+
+    #[test]
+    fn what_would_be_read_is_known_before_it_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("whole")).unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let files = ["own_*.cf", "whole", "local.cf"].map(|name| at(name).display().to_string()).to_vec();
+        let config = Config { files, ..Config::default() };
+        for (name, is_read) in [
+            ("own_new.cf", true),
+            ("own.cf", false),
+            ("whole/new.cf", true),
+            ("whole/../whole/new.cf", true),
+            ("whole/new.txt", false),
+            ("local.cf", true),
+            ("other.cf", false),
+        ] {
+            assert_eq!(would_read(&config, &at(name)), is_read, "{name}");
+        }
     }
 
     #[test]

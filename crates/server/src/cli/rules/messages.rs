@@ -59,7 +59,8 @@ pub(super) fn each<T: Send>(
     })
 }
 
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+/// The octets of a message; `-` is standard input.
+pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     if file == Path::new("-") {
         let mut octets = Vec::new();
         std::io::stdin().read_to_end(&mut octets).context("cannot read standard input")?;

@@ -1,0 +1,272 @@
+//! `tidegate rules propose`: rules for mail that was missed. Here are the files, the journal that says which messages were nearly found, and the file
+//! that is written; how rules are found is in `tidegate_rules::propose`. Nothing is enabled: a person does that.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use tidegate_filter::verdict::Action;
+use tidegate_mail::Score;
+use tidegate_rules::propose::{Counts, Draft, Missed, Proposal, Sample};
+use tidegate_rules::{Context, Input, Settings};
+
+use super::{Ended, messages};
+use crate::cli::check::{self, files};
+use crate::config::Config;
+use crate::journal::{Query, Reader, Record};
+use crate::rules;
+
+/// Good messages below which nothing is proposed: what is in none of a few proves little.
+const HAM_MIN: usize = 50;
+/// Records of the journal that are looked at for near misses, newest first, and how far back.
+const RECORDS_MAX: usize = 10_000;
+const NEAR_DAYS: i64 = 30;
+/// How far below the threshold is near.
+const NEAR: Score = Score::points(1);
+/// The name of the file in the state folder that proposals are written to.
+const FILE_NAME: &str = "proposed.cf";
+
+#[derive(Args)]
+pub(in crate::cli) struct Arguments {
+    /// Mail that was missed: files, folders, or Maildirs.
+    #[arg(long, value_name = "PATH", required_unless_present = "near")]
+    missed: Vec<PathBuf>,
+    /// Mailboxes: their messages count as missed that the journal records as accepted at most one point below the tag threshold
+    /// within 30 days.
+    #[arg(long, value_name = "PATH")]
+    near: Vec<PathBuf>,
+    /// Good mail of these weeks: files, folders, or Maildirs. No proposal hits any of it.
+    #[arg(long, value_name = "PATH", required = true)]
+    ham: Vec<PathBuf>,
+    /// The file to write; `proposed.cf` in the state folder if none is named. It must not be one that the daemon reads.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// One JSON object a proposal.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<Ended> {
+    let config = check::config(config)?;
+    let out = arguments.out.clone().unwrap_or_else(|| config.state.folder.join(FILE_NAME));
+    ensure!(
+        !rules::would_read(&config.rules, &out),
+        "{} is read by the daemon, so rules there would be in use at once; name another file with --out",
+        out.display()
+    );
+    let ham = mail(&arguments.ham)?;
+    ensure!(ham.len() >= HAM_MIN, "{} good messages prove too little; name at least {HAM_MIN} with --ham", ham.len());
+    let near = near(&config, &arguments.near)?;
+    let missed: Vec<PathBuf> = mail(&arguments.missed)?.into_iter().chain(near.iter().cloned()).collect();
+    ensure!(!missed.is_empty(), "there is no missed mail");
+    let (draft, counts, left_out) = draft(&missed, &ham)?;
+    let (proposals, without) = draft.proposals(&counts);
+    let said =
+        Said { missed: missed.len(), near: near.len(), ham: ham.len(), left_out, groups: draft.groups(), without };
+    let text = said.file(&proposals);
+    if arguments.json {
+        for proposal in &proposals {
+            println!("{}", serde_json::to_string(&Line::of(proposal))?);
+        }
+    } else {
+        print!("{text}");
+    }
+    if !proposals.is_empty() {
+        write(&out, &text)?;
+        eprintln!("tidegate: written to {}; nothing is enabled", out.display());
+    }
+    Ok(Ended::Done)
+}
+
+/// The messages of files, folders and Maildirs: of these no index and no note of a mail server.
+fn mail(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut mail = Vec::new();
+    for path in paths {
+        let all = files(std::slice::from_ref(path))?;
+        let is_in_maildir = |file: &PathBuf| {
+            let folder = file.parent().and_then(Path::file_name);
+            folder.is_some_and(|folder| folder == "cur" || folder == "new")
+        };
+        let is_maildir = all.iter().any(is_in_maildir);
+        mail.extend(all.into_iter().filter(|file| !is_maildir || is_in_maildir(file)));
+    }
+    Ok(mail)
+}
+
+/// The messages of `mailboxes` that the journal knows as near misses. It keeps no text, so the text comes from the mailboxes.
+fn near(config: &Config, mailboxes: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    if mailboxes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let since = Timestamp::now() - SignedDuration::from_hours(24 * NEAR_DAYS);
+    let found = Reader::new(&config.journal_folder()).find(&Query::newest(RECORDS_MAX).since(since))?;
+    for gap in &found.gaps {
+        eprintln!("tidegate: near misses may be lacking: {gap}");
+    }
+    let records = found.entries.iter().map(|entry| &entry.record).filter(|record| is_near(record));
+    let ids: HashSet<&str> = records.filter_map(|record| record.message_id.as_deref()).collect();
+    let files = mail(mailboxes)?;
+    let mut near = Vec::new();
+    let id = |_: &Path, octets: &[u8]| {
+        let input = Input::from_octets(octets, &Context::default(), &Settings::default());
+        let field = input.headers.iter().find(|field| field.name.eq_ignore_ascii_case(b"message-id"));
+        field.map(|field| String::from_utf8_lossy(&field.decoded).trim().trim_matches(['<', '>']).to_owned())
+    };
+    messages::each(&files, id, |file, id| {
+        near.extend(id.filter(|id| ids.contains(id.as_str())).map(|_| file.to_owned()));
+        Ok(())
+    })?;
+    Ok(near)
+}
+
+/// Whether a message was let in for somebody, just below what tags.
+fn is_near(record: &Record) -> bool {
+    let recipients = record.brief.recipients.iter().zip(&record.verdict.recipients);
+    recipients
+        .filter(|(_, ruled)| ruled.action == Action::Accept)
+        .any(|(brief, ruled)| brief.thresholds.tag.is_some_and(|tag| (tag - NEAR..tag).contains(&ruled.score)))
+}
+
+/// Reads all mail: the missed twice, once to find what it has in common and once to count, the good once.
+fn draft(missed: &[PathBuf], ham: &[PathBuf]) -> anyhow::Result<(Draft, Counts, usize)> {
+    let name = |file: &Path| file.display().to_string();
+    let mut all = Missed::default();
+    let sample = |file: &Path, octets: &[u8]| Sample::of(&name(file), &read(octets));
+    messages::each(missed, sample, |_, sample| {
+        all.add(sample);
+        Ok(())
+    })?;
+    let left_out = all.left_out;
+    let draft = all.draft();
+    let mut counts = Counts::new(&draft);
+    let see = |_: &Path, octets: &[u8]| draft.see(&read(octets));
+    messages::each(missed, see, |file, seen| {
+        counts.missed(&draft, &name(file), &seen);
+        Ok(())
+    })?;
+    messages::each(ham, see, |_, seen| {
+        counts.ham(&seen);
+        Ok(())
+    })?;
+    Ok((draft, counts, left_out))
+}
+
+fn read(octets: &[u8]) -> Input<'_> {
+    Input::from_octets(octets, &Context::default(), &Settings::default())
+}
+
+/// Whoever reads the file has the former one or the new one.
+fn write(out: &Path, text: &str) -> anyhow::Result<()> {
+    let new = out.with_extension(format!("new-{}", std::process::id()));
+    let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, out));
+    written.with_context(|| format!("cannot write {}; name another file with --out", out.display()))
+}
+
+/// What was looked at.
+struct Said {
+    missed: usize,
+    near: usize,
+    ham: usize,
+    left_out: usize,
+    groups: usize,
+    without: Vec<usize>,
+}
+
+impl Said {
+    /// The file with all proposals.
+    fn file(&self, proposals: &[Proposal]) -> String {
+        let Said { missed, near, ham, left_out, groups, without } = self;
+        let mut text = format!(
+            "# Proposed by `tidegate rules propose` from {missed} missed messages ({near} of them near misses of the journal), held against {ham} good ones.\n\
+             # {groups} groups of messages say the same; {} of them have nothing in common that no good message has.\n\
+             # {left_out} messages say too little to be compared, or are too many.\n\
+             # Not in use. Read each rule, try it on more good mail (`tidegate rules try`), then move the file to where the daemon reads rules.\n",
+            without.len()
+        );
+        for Proposal { name, group, hits, ham, examples, text: rule, .. } in proposals {
+            text.push_str(&format!("\n# {hits} of {group} messages of its group, 0 of {ham} good ones.\n"));
+            for example in examples {
+                text.push_str(&format!("# test: {name} hits {}\n", super::shown(example.as_bytes())));
+            }
+            text.push_str(rule);
+        }
+        text
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    rule: &'a str,
+    score: Score,
+    group: usize,
+    hits: usize,
+    ham: usize,
+    ham_hits: usize,
+    examples: &'a [String],
+    text: &'a str,
+}
+
+impl<'a> Line<'a> {
+    fn of(proposal: &'a Proposal) -> Line<'a> {
+        let Proposal { name, score, group, hits, ham, examples, text } = proposal;
+        Line { rule: name, score: *score, group: *group, hits: *hits, ham: *ham, ham_hits: 0, examples, text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::DEFAULT_PATH;
+
+    fn arguments(folder: &Path) -> Arguments {
+        let put = |path: String, text: String| {
+            let path = folder.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        for number in 0..4 {
+            let text = "\n\nPlease confirm the unpaid customs fee of your waiting parcel before tomorrow evening.\n";
+            put(format!("box/cur/{number}:2,S"), format!("Subject: Parcel {number}{text}"));
+        }
+        put("box/dovecot.index.log".to_owned(), "index".to_owned());
+        (0..HAM_MIN).for_each(|number| put(format!("good/{number}"), format!("Subject: {number}\n\nHello.\n")));
+        Arguments {
+            missed: vec![folder.join("box")],
+            near: Vec::new(),
+            ham: vec![folder.join("good")],
+            out: Some(folder.join("proposed.cf")),
+            json: false,
+        }
+    }
+
+    #[test]
+    fn what_is_proposed_can_be_read_and_hits() {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = arguments(folder.path());
+        assert_eq!(mail(&arguments.missed).unwrap().len(), 4, "the index of the mail server is no message");
+        assert_eq!(run(Path::new(DEFAULT_PATH), &arguments).unwrap(), Ended::Done);
+        let loaded = super::super::Loaded::read(Path::new(DEFAULT_PATH), &[folder.path().join("proposed.cf")]).unwrap();
+        assert!(loaded.errors().is_empty());
+        let rules: Vec<&str> =
+            loaded.set.rules().iter().filter(|rule| !rule.is_subtest()).map(|rule| &*rule.name).collect();
+        assert!(matches!(rules[..], [name] if name.starts_with("PROPOSED_")), "{rules:?}");
+    }
+
+    #[test]
+    fn little_good_mail_and_a_file_in_use_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let few = arguments(folder.path());
+        let few = Arguments { ham: vec![folder.path().join("good/1")], ..few };
+        assert!(run(Path::new(DEFAULT_PATH), &few).unwrap_err().to_string().starts_with("1 good messages prove"));
+        let config = folder.path().join("tidegate.toml");
+        let files = folder.path().join("*.cf").display().to_string();
+        let text =
+            format!("[server]\nhostname = \"a.example\"\n[panel]\nkind = \"static\"\n[rules]\nfiles = [{files:?}]\n");
+        std::fs::write(&config, text).unwrap();
+        let error = run(&config, &arguments(folder.path())).unwrap_err().to_string();
+        assert!(error.contains("would be in use at once"), "{error}");
+    }
+}
