@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::{Address, Score};
 
@@ -182,7 +183,7 @@ pub enum RefusalKind {
 }
 
 /// Symbols that say much the same about one message. The cap of each group is configuration (`[policy.caps]`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Group {
     /// Says something of its own.

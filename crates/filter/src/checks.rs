@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{OnConnect, OnData, OnHelo, OnMail, OnRcpt, SymbolRef};
@@ -15,7 +16,7 @@ macro_rules! checks {
         $(pub mod $name;)+
 
         /// The name of a check, as it stands in the configuration.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[allow(non_camel_case_types, reason = "a check has one name, in code as in the configuration")]
         #[allow(missing_docs, reason = "each check has a page")]
         pub enum Name { $($name),+ }
@@ -28,7 +29,7 @@ macro_rules! checks {
         }
 
         /// `[checks.<name>]`: what each check lets one set.
-        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, default)]
         #[allow(missing_docs, reason = "each check has a page")]
         pub struct Config {

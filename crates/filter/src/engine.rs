@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::{Domain, Score};
 use tidegate_rules::RuleSet;
@@ -48,18 +49,19 @@ pub struct Config {
 }
 
 /// Who we are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServerIdentity {
     /// Our host name; also the authserv-id of Authentication-Results (RFC 8601 section 2.5).
     pub hostname: Domain,
     /// Relays whose mail counts as submitted here.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub trusted_relays: Vec<IpNet>,
 }
 
 /// How long a stage may take before what is missing counts as unavailable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Deadlines {
     /// CONNECT to RCPT, in milliseconds.

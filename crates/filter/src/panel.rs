@@ -1,6 +1,7 @@
 //! What the hosting panel knows: hosted domains, accounts, mailboxes, forwarders. A snapshot in memory, swapped whole
 //! when the panel's files change, so asking costs a look-up and cannot fail.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::{Address, Domain};
 
@@ -49,6 +50,6 @@ pub enum Mailbox {
 }
 
 /// A hosting account: the panel's name of it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Account(pub String);

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use tidegate_mail::{Address, Domain, Score};
 
@@ -19,7 +20,7 @@ pub use lint::{LintError, lint};
 pub use thresholds::{Directions, Step, Steps, Thresholds};
 
 /// `[policy]`: what the administrator wants.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Steps of this server, by direction; they stand before the built-in ones.
@@ -29,6 +30,7 @@ pub struct Config {
     pub refuse_at: Stage,
     /// How far the findings of one group may add up, for good and for bad. A group that is not named keeps its own cap.
     #[serde(deserialize_with = "over_shipped_caps")]
+    #[schemars(schema_with = "caps_schema")]
     pub caps: BTreeMap<Group, Score>,
     /// Steps of single domains; they stand before those of the server.
     pub domains: BTreeMap<Domain, Directions>,
@@ -68,6 +70,12 @@ fn over_shipped_caps<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<Grou
     Ok(caps)
 }
 
+/// A cap for each group: the derived schema would allow any word.
+fn caps_schema(generator: &mut SchemaGenerator) -> Schema {
+    let (group, cap) = (generator.subschema_for::<Group>(), generator.subschema_for::<Score>());
+    json_schema!({ "type": "object", "propertyNames": group, "additionalProperties": cap })
+}
+
 impl Config {
     /// The thresholds for `recipient`, with the name of the most particular policy that says something: mailbox, domain,
     /// or server.
@@ -88,7 +96,7 @@ impl Config {
 }
 
 /// What a check's silence means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnUnavailable {
     /// The message is judged without it; the record says so.

@@ -16,6 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::{Address, Domain, Message, ReversePath};
 
@@ -24,18 +25,18 @@ use crate::panel::{Account, Hosting, Mailbox};
 use crate::world::Known;
 
 /// A stage of an SMTP session, in the order in which they come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// The client has connected: [`Connect`].
+    /// The client has connected.
     Connect,
-    /// EHLO or HELO: [`Greeting`].
+    /// EHLO or HELO.
     Helo,
-    /// MAIL FROM: [`Sender`].
+    /// MAIL FROM.
     Mail,
-    /// One RCPT TO: [`Rcpt`].
+    /// One RCPT TO.
     Rcpt,
-    /// The message is complete: [`Mail`].
+    /// The message is complete.
     Data,
 }
 

@@ -1,9 +1,11 @@
 //! Domain names, in the one form in which they can be compared: lower-case A-labels without the final dot.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// Longest domain name in text form (RFC 1035 section 2.3.4: 255 octets on the wire).
@@ -175,6 +177,16 @@ impl<'de> Deserialize<'de> for Domain {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Domain, D::Error> {
         let text = String::deserialize(deserializer)?;
         Domain::parse(&text).map_err(|error| serde::de::Error::custom(format!("`{text}`: {error}")))
+    }
+}
+
+impl JsonSchema for Domain {
+    fn schema_name() -> Cow<'static, str> {
+        "Domain".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string" })
     }
 }
 

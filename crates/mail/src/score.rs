@@ -1,10 +1,12 @@
 //! Points of a verdict, in thousandths, so that sums are exact and do not depend on the order of findings.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Neg, Sub};
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// Points, counted in thousandths. Sums saturate instead of wrapping.
@@ -148,6 +150,16 @@ impl<'de> Deserialize<'de> for Score {
             }
         }
         deserializer.deserialize_any(Points)
+    }
+}
+
+impl JsonSchema for Score {
+    fn schema_name() -> Cow<'static, str> {
+        "Score".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number" })
     }
 }
 

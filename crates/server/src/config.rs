@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 use tidegate_filter::blocklists::{self, Catalogue, Changes};
@@ -18,11 +19,16 @@ use tidegate_mail::Score;
 use crate::rules::{Cache, Loaded};
 use crate::{dns, frontends, journal, log_watch, panels, quarantine, rules};
 
+mod schema;
+
+pub use schema::schema;
+
 /// Where the configuration lies unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/tidegate/tidegate.toml";
 
-/// The whole file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What Tidegate is told in its configuration file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "tidegate.toml")]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Who we are.
@@ -72,7 +78,7 @@ pub struct Config {
 }
 
 /// `[state]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct State {
     /// The folder of store, journal, quarantine and lists; owned by the daemon's user.

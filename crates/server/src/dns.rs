@@ -11,6 +11,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use quick_cache::sync::Cache;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_filter::dns::{Question, Record, RecordKind, Reply, Resolver};
 use tidegate_filter::world::{Answer, Known, Service, Unavailable};
@@ -31,7 +32,7 @@ const ACTIVE_MAX: usize = 1024;
 const RECORDS_MAX: usize = 100;
 
 /// `[dns]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Resolvers to ask, with port; those of /etc/resolv.conf if empty. Blocklists refuse public resolvers: run an own

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_filter::panel::{Account, Hosting, Mailbox, Panel};
 use tidegate_mail::{Address, Domain};
@@ -17,7 +18,7 @@ mod files;
 mod fixed;
 
 /// `[panel]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, tag = "kind", rename_all = "kebab-case")]
 pub enum Config {
     /// Plain Debian Exim: `dc_other_hostnames` and `dc_relay_domains` of update-exim4.conf, /etc/aliases, system users.

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::Score;
 use tidegate_wire::exim::ExactAddress;
@@ -38,7 +39,7 @@ pub use expiry::Expiry;
 pub use release::{Admission, FIELD, Handed, Outcome, RELEASE_MAX};
 
 /// `[quarantine]`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Days after which a kept message expires.

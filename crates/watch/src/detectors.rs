@@ -10,6 +10,7 @@ mod login;
 mod outbound;
 mod table;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Delivery, Event, Kind};
@@ -96,7 +97,7 @@ pub enum Subject {
 }
 
 /// Thresholds. All are counts within the time that their name says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Thresholds {
     /// Failed logins of one address in ten minutes.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::{Domain, Score};
 
@@ -12,41 +13,41 @@ use super::{Catalogue, Code, CodePattern, Kind, ListConfig};
 pub type Changes = BTreeMap<Domain, Change>;
 
 /// What is changed of one list; a key that is absent stays as it is. For a zone that the catalogue does not have, a list is
-/// made that is enabled and otherwise as [`ListConfig::default`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// made that is enabled, blocks, and gives 2 points.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Change {
-    /// As [`ListConfig::kind`].
+    /// What the list is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<Kind>,
-    /// As [`ListConfig::enabled`].
+    /// Whether it is asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// As [`ListConfig::symbol`].
+    /// Symbol for codes that have none of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub symbol: Option<String>,
-    /// As [`ListConfig::url`].
+    /// Where people can look up and remove an entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// As [`ListConfig::doc`].
+    /// What a listing means, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,
-    /// As [`ListConfig::weight`].
+    /// Points of codes that have none of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<Score>,
     /// Codes whose meaning is changed or added; each is replaced whole.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub codes: BTreeMap<CodePattern, Code>,
-    /// As [`ListConfig::errors`]; replaced whole.
+    /// Codes that say "you may not ask": the list is switched off. Replaced whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<Vec<Ipv4Addr>>,
-    /// As [`ListConfig::test_listed`].
+    /// An address or name that is always listed: the test point by which a dead list is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_listed: Option<String>,
-    /// As [`ListConfig::test_unlisted`].
+    /// An address or name that is never listed: the test point by which a list that answers everything is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_unlisted: Option<String>,
-    /// As [`ListConfig::ipv6`].
+    /// Whether IPv6 addresses are asked too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ipv6: Option<bool>,
 }

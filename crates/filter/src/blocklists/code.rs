@@ -1,9 +1,11 @@
 //! Codes of a list's answers, and what the configuration writes for one or many of them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// What a list answers, as the configuration writes it: an address (`127.0.0.2`), an address of which some octets may be
@@ -86,6 +88,16 @@ impl Serialize for CodePattern {
 impl<'de> Deserialize<'de> for CodePattern {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<CodePattern, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for CodePattern {
+    fn schema_name() -> Cow<'static, str> {
+        "CodePattern".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string" })
     }
 }
 

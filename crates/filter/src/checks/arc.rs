@@ -2,6 +2,7 @@
 
 use std::future::ready;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Ask, Finding, Group, OnData, Outcome, Symbol, SymbolRef};
@@ -14,7 +15,7 @@ static BROKEN: Symbol =
     Symbol::evidence("ARC_BROKEN", 500, Group::Identity, "the message carries an ARC chain that does not verify");
 
 /// `[checks.arc]`: nothing to set; trusted sealers are in `[checks.dmarc]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {}
 

@@ -3,6 +3,7 @@
 
 use std::future::ready;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Ask, Finding, Group, OnData, Outcome, Symbol, SymbolRef};
@@ -23,7 +24,7 @@ static BODY_OPEN: Symbol = Symbol::evidence(
 );
 
 /// `[checks.dkim]`: nothing to set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {}
 

@@ -4,6 +4,7 @@
 use std::future::ready;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::Domain;
 
@@ -59,7 +60,7 @@ static BY_SEALER: Symbol = Symbol::evidence(
 );
 
 /// `[checks.dmarc]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Whether mail that claims a domain delivered here is refused when nothing vouches for it, although the domain has no DMARC

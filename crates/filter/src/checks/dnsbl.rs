@@ -1,6 +1,7 @@
 //! DNS blocklists of client addresses (RFC 5782). Asks every enabled list of kind `block` in the catalogue and reports each
 //! code it knows. Whether a list can be relied on is `blocklists`' concern; whether a listing refuses is policy.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::blocklists::{Kind, List, about_client};
@@ -10,7 +11,7 @@ use crate::session::Connect;
 use crate::world::Answer;
 
 /// `[checks.dnsbl]`: nothing to set; the lists themselves are in `[blocklists]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {}
 

@@ -1,6 +1,7 @@
 //! DNS lists of known senders (RFC 5782), such as dnswl.org. Asks every enabled list of kind `allow` in the catalogue. A
 //! listing takes points off and keeps blocklists from refusing alone; it never lifts anything else.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::blocklists::{Kind, List, about_client};
@@ -10,7 +11,7 @@ use crate::session::Connect;
 use crate::world::Answer;
 
 /// `[checks.dnswl]`: nothing to set; the lists themselves are in `[blocklists]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {}
 

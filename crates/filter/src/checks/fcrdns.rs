@@ -3,6 +3,7 @@
 
 use std::future::ready;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Ask, Finding, Group, OnConnect, Outcome, Symbol, SymbolRef};
@@ -21,7 +22,7 @@ static UNCONFIRMED: Symbol = Symbol::evidence(
 );
 
 /// `[checks.fcrdns]`: nothing to set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {}
 

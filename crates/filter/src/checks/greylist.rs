@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::{Address, ReversePath};
 
@@ -24,7 +25,7 @@ static GREYLIST_PASSED: Symbol =
     Symbol::evidence("GREYLIST_PASSED", 0, Group::Alone, "the sender has waited and come again");
 
 /// `[checks.greylist]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Seconds that an unknown sender has to wait.

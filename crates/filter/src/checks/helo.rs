@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures_util::future::join;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::Domain;
 
@@ -43,7 +44,7 @@ const fn breach(name: &'static str, doc: &'static str) -> Symbol {
 }
 
 /// `[checks.helo]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Whether greetings that no mail server uses are refused; else they only add points.

@@ -3,6 +3,7 @@
 //!
 //! An allow entry for a sender holds only if SPF or DKIM vouches for the name, since anybody can write it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::{Address, Domain};
 
@@ -45,7 +46,7 @@ static ALLOWED_SENDER_UNPROVEN: Symbol = Symbol::evidence(
 );
 
 /// `[checks.lists]`: nothing to set; the entries are kept by `tidegate list`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {}
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Ask, Finding, OnConnect, OnRcpt, Outcome, RefusalKind, Remember, Symbol, SymbolRef, When};
@@ -26,7 +27,7 @@ static TOO_MANY_GUESSES: Symbol = Symbol::refusal(
 );
 
 /// `[checks.rate]`: for a network without a record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Connections a minute, on the average.

@@ -3,6 +3,7 @@
 
 use std::future::ready;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Ask, Finding, Group, OnRcpt, Outcome, RefusalKind, Symbol, SymbolRef};
@@ -21,7 +22,7 @@ static RELAY_ATTEMPT: Symbol = Symbol::evidence(
 );
 
 /// `[checks.recipient]`: nothing to set; the facts come from the panel.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {}
 

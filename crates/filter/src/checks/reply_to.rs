@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::future::ready;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::{Domain, Message};
 
@@ -40,7 +41,7 @@ const FREE_PROVIDERS: [&str; 16] = [
 ];
 
 /// `[checks.reply_to]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Domains in which anyone can have a mailbox for nothing. Compared whole: a name below one of them is another domain.

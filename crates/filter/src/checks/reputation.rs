@@ -3,6 +3,7 @@
 //! sees to that.
 
 use futures_util::future::join;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::Domain;
 
@@ -26,7 +27,7 @@ static REPUTATION_BAD_NETWORK: Symbol = Symbol::evidence(
 );
 
 /// `[checks.reputation]`: nothing to set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {}
 

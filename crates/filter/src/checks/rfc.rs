@@ -8,6 +8,7 @@ use std::future::ready;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::{Defect, Defects, Message, ReversePath};
 
@@ -21,7 +22,7 @@ mod symbols;
 use symbols::{BY_DEFECT, LIMITS, LINE_ENDS, TEXT_LIMITS};
 
 /// `[checks.rfc]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Whether NUL, bare CR, bare LF and a smuggled end of data are refused; else they add points.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::Message;
 use tidegate_rules::{Answers, Context, DnsQuestion, Input, Matches, RuleSet, Shortcircuit};
@@ -58,7 +59,7 @@ static RULES_SETTLED_HAM: Symbol = Symbol::evidence(
 );
 
 /// `[checks.rules]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {}
 

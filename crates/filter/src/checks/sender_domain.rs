@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::{Domain, Score};
 
@@ -47,7 +48,7 @@ const fn impossible(name: &'static str, doc: &'static str) -> Symbol {
 }
 
 /// `[checks.sender_domain]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Whether a domain that can have no sender is refused; else it only adds points.

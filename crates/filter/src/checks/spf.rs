@@ -3,6 +3,7 @@
 
 use std::future::ready;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Ask, Finding, Group, OnMail, Outcome, Symbol, SymbolRef};
@@ -29,7 +30,7 @@ static HELO_FAIL: Symbol =
     Symbol::evidence("SPF_HELO_FAIL", 2000, Group::Identity, "the client may not use the name that it greets with");
 
 /// `[checks.spf]`: nothing to set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {}
 

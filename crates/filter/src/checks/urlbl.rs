@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::{Domain, UrlForm, UrlPlace};
 
@@ -25,7 +26,7 @@ const DOMAINS_SHOWN: usize = 3;
 const SHIPPED_EXEMPT: &str = include_str!("../../../../data/lists/url_exempt.txt");
 
 /// `[checks.urlbl]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Domains that are not asked about, besides the shipped ones and those hosted here.

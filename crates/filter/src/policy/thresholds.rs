@@ -1,7 +1,9 @@
 //! Scores from which on something happens, and how server, domain and mailbox say so one over the other.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use tidegate_mail::Score;
 
@@ -54,7 +56,7 @@ impl Thresholds {
 }
 
 /// What one layer of the configuration says about the steps; what it does not say comes from the layer below.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Steps {
     /// Unknown senders have to come again from this score on.
@@ -72,7 +74,7 @@ pub struct Steps {
 }
 
 /// Steps by direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Directions {
     /// To a mailbox here.
@@ -112,6 +114,16 @@ impl Serialize for Step {
             Step::At(score) => score.serialize(serializer),
             Step::Off => serializer.serialize_str("off"),
         }
+    }
+}
+
+impl JsonSchema for Step {
+    fn schema_name() -> Cow<'static, str> {
+        "Step".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [generator.subschema_for::<Score>(), { "const": "off" }] })
     }
 }
 

@@ -1,11 +1,13 @@
-//! `tidegate config check|show|symbols`.
+//! `tidegate config check|show|symbols|schema`.
 
 use std::path::Path;
 
 use clap::Subcommand;
+use tidegate_filter::engine::Engine;
 
 use super::Ended;
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::rules::Loaded;
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
@@ -19,37 +21,51 @@ pub(super) enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Prints the JSON schema of the configuration, by which editors complete and check it. Reads no file.
+    Schema,
 }
 
 pub(super) fn run(path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
+    match verb {
+        Verb::Check => return check(path),
+        Verb::Show => print!("{}", toml::to_string_pretty(&read(path)?.0)?),
+        Verb::Symbols { json } => symbols(&read(path)?.2, *json),
+        Verb::Schema => println!("{:#}", config::schema()),
+    }
+    Ok(Ended::Done)
+}
+
+/// What the file at `path` says, the rules it names, and the engine that both make.
+fn read(path: &Path) -> anyhow::Result<(Config, Loaded, Engine)> {
     let config = Config::read(path)?;
     let rules = config.look_at_rules();
     let engine = config.engine(path, Some(&rules))?;
-    match verb {
-        Verb::Check => {
-            let errors = rules.errors();
-            if !errors.is_empty() {
-                println!("{}: good, but the rule files are not:", path.display());
-                errors.iter().for_each(|error| println!("! {error}"));
-                return Ok(Ended::BadInput);
-            }
-            println!("{}: good, {} rules", path.display(), rules.live());
-        }
-        Verb::Show => print!("{}", toml::to_string_pretty(&config)?),
-        Verb::Symbols { json } => {
-            for (check, symbol) in engine.symbols() {
-                let weight = engine.weight(symbol);
-                if *json {
-                    let line = serde_json::json!({
-                        "symbol": symbol.name, "check": check, "weight": weight,
-                        "class": symbol.class, "group": symbol.group, "meaning": symbol.doc,
-                    });
-                    println!("{line}");
-                } else {
-                    println!("{:<32} {weight:>7} {:<14} {}", symbol.name, check.as_str(), symbol.doc);
-                }
-            }
+    Ok((config, rules, engine))
+}
+
+fn check(path: &Path) -> anyhow::Result<Ended> {
+    let (_, rules, _) = read(path)?;
+    let errors = rules.errors();
+    if !errors.is_empty() {
+        println!("{}: good, but the rule files are not:", path.display());
+        errors.iter().for_each(|error| println!("! {error}"));
+        return Ok(Ended::BadInput);
+    }
+    println!("{}: good, {} rules", path.display(), rules.live());
+    Ok(Ended::Done)
+}
+
+fn symbols(engine: &Engine, json: bool) {
+    for (check, symbol) in engine.symbols() {
+        let weight = engine.weight(symbol);
+        if json {
+            let line = serde_json::json!({
+                "symbol": symbol.name, "check": check, "weight": weight,
+                "class": symbol.class, "group": symbol.group, "meaning": symbol.doc,
+            });
+            println!("{line}");
+        } else {
+            println!("{:<32} {weight:>7} {:<14} {}", symbol.name, check.as_str(), symbol.doc);
         }
     }
-    Ok(Ended::Done)
 }

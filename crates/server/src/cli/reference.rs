@@ -10,7 +10,7 @@ use tidegate_filter::check::Class;
 use tidegate_filter::{checks, tables};
 
 use super::{Cli, Ended};
-use crate::config::Config;
+use crate::config::{self, Config};
 
 /// What no configuration says: what applies then is what the pages show.
 const LEAST: &str = "[server]\nhostname = \"mx.example.org\"\n";
@@ -22,6 +22,7 @@ pub(super) fn run(folder: &Path) -> anyhow::Result<Ended> {
         ("symbols.md", symbols_page(&config)?),
         ("tables.md", tables_page()),
         ("config.md", config_page(&config)?),
+        ("config.schema.json", format!("{:#}\n", config::schema())),
         ("cli.md", cli_page()),
     ];
     std::fs::create_dir_all(folder)?;
@@ -84,7 +85,8 @@ fn tables_page() -> String {
 fn config_page(config: &Config) -> anyhow::Result<String> {
     let text = toml::to_string_pretty(config)?;
     Ok(format!(
-        "# Configuration\n\nEvery key with its default, as `tidegate config show` writes it.\n\n```toml\n{text}```\n"
+        "# Configuration\n\nEvery key with its default, as `tidegate config show` writes it. What each key means, and what may stand there, \
+         is in [config.schema.json](config.schema.json), which is what `tidegate config schema` prints.\n\n```toml\n{text}```\n"
     ))
 }
 

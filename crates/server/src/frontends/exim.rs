@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_filter::store::Write;
 use tidegate_wire::exim::{Action, Answer, Ask, REQUEST_OCTETS_MAX, Stage};
@@ -27,7 +28,7 @@ const CONNECTIONS_MAX: usize = 2_000;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `[exim]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The socket that Exim's ACLs ask on.

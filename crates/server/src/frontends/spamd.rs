@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::Context;
 use flate2::read::ZlibDecoder;
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_wire::spamd::{self, Fault, HEAD_OCTETS_MAX, Head, Method};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -37,12 +38,13 @@ const LINGER_OCTETS_MAX: u64 = 1 << 20;
 const READ_OCTETS: usize = 64 * 1024;
 
 /// `[spamd]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where to listen: `"127.0.0.1:783"` for TCP, `"/run/tidegate/spamd.sock"` for a Unix socket. Empty: nowhere.
     pub listen: Vec<Place>,
     /// The networks whose clients may ask by TCP.
+    #[schemars(with = "Vec<String>")]
     pub clients: Vec<IpNet>,
     /// What becomes of spam that a client has rewritten, as SpamAssassin's `report_safe`: 0 marks the header, 1 puts the message
     /// into a report as an attachment, 2 as plain text.
@@ -66,7 +68,7 @@ impl Default for Config {
 }
 
 /// Where to listen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub enum Place {
     /// An address and port.
@@ -97,7 +99,7 @@ impl From<Place> for String {
 }
 
 /// What becomes of spam that a client has rewritten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u8", into = "u8")]
 pub enum ReportSafe {
     /// 0: its header is marked.

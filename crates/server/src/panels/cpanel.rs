@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_filter::panel::Account;
 use tidegate_mail::{Address, Domain};
@@ -14,7 +15,7 @@ use super::Snapshot;
 use super::files::{Root, Target, domains, optional, owners, pairs, required, users};
 
 /// `[panel]` with `kind = "cpanel"`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Config(pub Root);
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_filter::panel::Account;
 use tidegate_mail::Domain;
@@ -16,7 +17,7 @@ use super::files::{Root, optional};
 const SHELL_FIELDS: usize = 7;
 
 /// `[panel]` with `kind = "debian-exim"`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Config(pub Root);
 

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_filter::panel::Account;
 use tidegate_mail::Domain;
@@ -14,7 +15,7 @@ use super::Snapshot;
 use super::files::{Root, Target, domains, optional, owners, pairs, required};
 
 /// `[panel]` with `kind = "directadmin"`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Config(pub Root);
 

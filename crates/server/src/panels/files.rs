@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_filter::panel::Account;
 use tidegate_mail::{Address, Domain};
@@ -18,7 +19,7 @@ const FILE_OCTETS_MAX: u64 = 32 * 1024 * 1024;
 const PASSWD_FIELDS: usize = 7;
 
 /// Where the files of a panel lie.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Root {
     /// Where the files are looked for; `/` on a real server.

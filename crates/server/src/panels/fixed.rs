@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_filter::panel::Account;
 use tidegate_mail::{Address, Domain};
@@ -9,7 +10,7 @@ use tidegate_mail::{Address, Domain};
 use super::Snapshot;
 
 /// `[panel]` with `kind = "static"`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Domains by the way their mail goes.
@@ -21,7 +22,7 @@ pub struct Config {
 }
 
 /// One hosted domain.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HostedDomain {
     /// The account it belongs to.
