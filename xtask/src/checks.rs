@@ -14,11 +14,18 @@ pub(crate) const LIST: &str = "crates/filter/src/checks.rs";
 pub(crate) const FOLDER: &str = "crates/filter/src/checks";
 pub(crate) const CASES: &str = "crates/filter/tests/cases";
 
+/// What stands where something is to be written.
+pub(crate) const BLANK: &str = "TO BE WRITTEN";
+
 /// What is missing: whatever has one part of a check has all, and each symbol is found by a case.
 pub(crate) fn faults() -> anyhow::Result<Vec<String>> {
-    let listed = listed(&fs::read_to_string(root().join(LIST)).context(LIST)?);
+    let list = fs::read_to_string(root().join(LIST)).context(LIST)?;
+    let listed = listed(&list);
     ensure!(!listed.is_empty(), "no check was found in {LIST}; tidy no longer understands the list");
     let mut faults = Vec::new();
+    if list.contains(BLANK) {
+        faults.push(format!("{LIST}: something is {BLANK}"));
+    }
     let mut declared = 0;
     for name in &listed {
         for (path, what) in [
@@ -26,13 +33,19 @@ pub(crate) fn faults() -> anyhow::Result<Vec<String>> {
             (format!("{FOLDER}/{name}.md"), "page"),
             (format!("{CASES}/{name}"), "folder of cases"),
         ] {
-            if !root().join(&path).exists() {
+            let file = root().join(&path);
+            if !file.exists() {
                 faults.push(format!("{path}: the check `{name}` has no {what}"));
+            } else if file.is_file() && fs::read_to_string(&file)?.contains(BLANK) {
+                faults.push(format!("{path}: something is {BLANK}"));
             }
         }
         let cases = cases(name)?;
         if cases.is_empty() {
             faults.push(format!("{CASES}/{name}: the check `{name}` has no case"));
+        }
+        if cases.iter().any(|case| case.contains(BLANK)) {
+            faults.push(format!("{CASES}/{name}: in a case something is {BLANK}"));
         }
         let symbols = symbols(name)?;
         declared += symbols.len();

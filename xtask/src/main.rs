@@ -7,6 +7,7 @@ mod checks;
 mod demo;
 mod docs;
 mod fuzz;
+mod new_check;
 mod setup;
 mod test;
 mod tidy;
@@ -19,7 +20,7 @@ use anyhow::{Context, bail, ensure};
 type Task = fn(&[String]) -> anyhow::Result<()>;
 
 /// What there is to do: name, what it does, how.
-const TASKS: [(&str, &str, Task); 7] = [
+const TASKS: [(&str, &str, Task); 8] = [
     ("setup", "install what tests and demo need from Debian (as root)", setup::run),
     ("test", "format, lints, tidy, unit tests, conformance, a real Exim; prints what was skipped and why", test::run),
     ("demo", "a real Exim with Tidegate beside it, and some messages through it; --keep leaves it up", demo::run),
@@ -31,6 +32,11 @@ const TASKS: [(&str, &str, Task); 7] = [
     ),
     ("fuzz", "feed a parser what nobody would write: `fuzz TARGET [SECONDS]`, see fuzz/README.md", fuzz::run),
     ("docs", "make the reference pages in docs/reference; --check says whether they are up to date", docs::run),
+    (
+        "new-check",
+        "begin a check: code, page, case and its line in the list, as `new-check NAME STAGE…`; see CONTRIBUTING.md",
+        new_check::run,
+    ),
     (
         "tidy",
         "what no compiler checks: floors, lengths of files, a page for each check and a case for each symbol",
@@ -59,7 +65,7 @@ fn main() -> ExitCode {
 fn help() -> anyhow::Result<()> {
     println!("cargo xtask TASK");
     for (name, what, _) in TASKS {
-        println!("  {name:8} {what}");
+        println!("  {name:10} {what}");
     }
     Ok(())
 }
