@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use crate::no_arguments;
 
 /// Debian packages, each with what it is for.
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: [(&str, &str); 12] = [
     ("exim4-daemon-heavy", "the mail server, with content scanning"),
     ("exim4-config", "Debian's own configuration of it, which we tie into"),
     ("iproute2", "network namespaces"),
@@ -20,6 +20,7 @@ const PACKAGES: [(&str, &str); 11] = [
     ("gpg", "signatures of rule channels, made"),
     ("gpg-agent", "keys for them"),
     ("gpgv", "signatures of rule channels, checked"),
+    ("openssl", "a mirror of rule channels with TLS"),
     ("util-linux", "setpriv: programs as other users"),
     ("gcc", "the linker, and the C parts of some libraries"),
 ];

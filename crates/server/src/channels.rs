@@ -10,6 +10,7 @@ use tidegate_filter::dns::{Question, Record, RecordKind, Resolver};
 use tidegate_rules::language::source::{Severity, SourceFile};
 use tidegate_rules::language::{ParseOptions, parse};
 use tidegate_rules::{CompileOptions, compile};
+use ureq::tls::RootCerts;
 
 mod archive;
 mod http;
@@ -139,6 +140,11 @@ async fn text_of(dns: &dyn Resolver, name: &str) -> Result<String, Error> {
 /// # Errors
 /// Why nothing was changed.
 pub fn update(offer: &Offer, shelf: &Shelf, keys: &Path, host: &str) -> Result<Outcome, Error> {
+    // The web's own certificates are built in.
+    update_with(&http::agent(RootCerts::WebPki), offer, shelf, keys, host)
+}
+
+fn update_with(agent: &ureq::Agent, offer: &Offer, shelf: &Shelf, keys: &Path, host: &str) -> Result<Outcome, Error> {
     let _lock = shelf.lock()?;
     let Offer { version, mirrored_by } = offer;
     match shelf.enabled()? {
@@ -149,12 +155,11 @@ pub fn update(offer: &Offer, shelf: &Shelf, keys: &Path, host: &str) -> Result<O
     if shelf.is_reverted(*version)? {
         return Ok(Outcome::Reverted(*version));
     }
-    let agent = http::agent();
-    let list = http::get(&agent, mirrored_by, TEXT_OCTETS_MAX).map_err(Error::Unavailable)?;
+    let list = http::get(agent, mirrored_by, TEXT_OCTETS_MAX).map_err(Error::Unavailable)?;
     let mirrors = mirrors(&String::from_utf8_lossy(&list), host, *version);
     let mut trouble = format!("{} lists no mirror", mirrored_by.escape_debug());
     for mirror in mirrors.iter().take(MIRRORS_TRIED_MAX) {
-        match fetch(&agent, mirror, *version) {
+        match fetch(agent, mirror, *version) {
             Ok(fetched) => return enable(&fetched, *version, shelf, keys),
             Err(error) => trouble = error,
         }

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::time::Duration;
 
+use ureq::tls::{RootCerts, TlsConfig};
+
 /// Longest time that one file may take.
 const FILE_TIME_MAX: Duration = Duration::from_secs(120);
 /// Longest wait for a connection.
@@ -10,8 +12,10 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 /// Redirections that are followed.
 const REDIRECTS_MAX: u32 = 3;
 
-pub(super) fn agent() -> ureq::Agent {
+/// Fetches files. Servers with TLS are proven by `roots`.
+pub(super) fn agent(roots: RootCerts) -> ureq::Agent {
     ureq::Agent::config_builder()
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
         .timeout_global(Some(FILE_TIME_MAX))
         .timeout_connect(Some(CONNECT_TIME_MAX))
         .max_redirects(REDIRECTS_MAX)

@@ -13,6 +13,13 @@ use crate::dns::zone::Zone;
 
 const GOOD_RULES: &str = "body CHANNEL_A /cheap pills/\nscore CHANNEL_A 1\n";
 
+/// A certificate for 127.0.0.1 of a certificate authority of our own.
+const MAKE_CERTIFICATES: &str = "set -e
+openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj '/CN=Test authority'
+openssl req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj '/CN=mirror'
+printf 'subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n' > extensions
+openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out cert.pem";
+
 /// Files by path, served until the test ends.
 type Files = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 
@@ -100,6 +107,40 @@ impl Fake {
         self.put(&format!("/m/{version}.tar.gz.asc"), signature);
     }
 
+    /// Serves the files by TLS as well, on another port, until the server is killed. `None` after a line that says so without openssl.
+    fn tls(&self, test: &str) -> Option<(Server, u16)> {
+        let folder = self.folder.path().join("tls");
+        std::fs::create_dir_all(&folder).unwrap();
+        let shell = Command::new("sh").args(["-c", MAKE_CERTIFICATES]).current_dir(&folder).output().unwrap();
+        if !shell.status.success() {
+            println!("skipped: {test}: openssl: {}", String::from_utf8_lossy(&shell.stderr));
+            return None;
+        }
+        for (path, content) in self.files.lock().unwrap().iter() {
+            let path = folder.join(path.trim_start_matches('/'));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server = Command::new("openssl")
+            .args(["s_server", "-accept", &format!("127.0.0.1:{port}"), "-cert", "cert.pem", "-key", "key.pem", "-WWW"])
+            .current_dir(&folder)
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .map(Server)
+            .unwrap();
+        let list = format!("https://127.0.0.1:{port}/m/\n");
+        std::fs::write(folder.join("MIRRORED.BY"), list).unwrap();
+        let begun = std::time::Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(30), "openssl does not listen");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        Some((server, port))
+    }
+
     fn shelf(&self) -> Shelf {
         Shelf::new(self.folder.path().join("state/rules/rules.example.org"))
     }
@@ -121,6 +162,16 @@ impl Fake {
 
     fn enabled_rules(&self) -> Option<String> {
         std::fs::read_to_string(self.shelf().current().join("10_a.cf")).ok()
+    }
+}
+
+/// A program that ends with the test.
+struct Server(std::process::Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _gone = self.0.wait();
     }
 }
 
@@ -164,6 +215,25 @@ fn updates_are_enabled_kept_and_taken_back() {
     assert!(fake.shelf().revert().is_err(), "there is only one version before");
     fake.publish(8, packed(&[("10_a.cf", GOOD_RULES)]), "channel");
     assert_eq!(fake.update("8").unwrap(), Outcome::Enabled { version: 8, rules: 1 });
+}
+
+/// A mirror with TLS is taken if an authority that is trusted answers for it, and only then.
+#[test]
+fn mirrors_with_tls_must_prove_who_they_are() {
+    let test = "mirrors_with_tls_must_prove_who_they_are";
+    let Some(fake) = Fake::new(test) else { return };
+    fake.publish(5, packed(&[("10_a.cf", GOOD_RULES)]), "channel");
+    let Some((_server, port)) = fake.tls(test) else { return };
+    let offer = Offer { version: 5, mirrored_by: format!("https://127.0.0.1:{port}/MIRRORED.BY") };
+    let error = update(&offer, &fake.shelf(), &fake.keys("channel"), "mx.example.org").unwrap_err();
+    assert!(matches!(&error, Error::Unavailable(why) if why.contains("UnknownIssuer")), "{error}");
+    assert_eq!(fake.enabled_rules(), None);
+    let authority = std::fs::read(fake.folder.path().join("tls/ca.pem")).unwrap();
+    let authority = ureq::tls::Certificate::from_pem(&authority).unwrap().to_owned();
+    let agent = http::agent(RootCerts::Specific(Arc::new(vec![authority])));
+    let done = update_with(&agent, &offer, &fake.shelf(), &fake.keys("channel"), "mx.example.org");
+    assert_eq!(done.unwrap(), Outcome::Enabled { version: 5, rules: 1 });
+    assert_eq!(fake.enabled_rules().as_deref(), Some(GOOD_RULES));
 }
 
 #[test]
