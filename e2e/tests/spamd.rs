@@ -23,6 +23,8 @@ const CONFIG: &str = "
 files = [\"@LAB@/rules/*.cf\"]
 [spamd]
 listen = [\"127.0.0.1:17830\", \"@LAB@/run/spamd.sock\"]
+[policy.mailboxes.\"sales@exim.test\".inbound]
+tag = 3.5
 ";
 const RULE: &str =
     "body LOCAL_PRIZE /million dollars/i\ndescribe LOCAL_PRIZE Promises a million\nscore LOCAL_PRIZE 7\n";
@@ -89,6 +91,8 @@ fn spamc_gets_what_each_option_asks_for() {
     assert!(score.ends_with("/5.0\n") && score.starts_with('6') && code == 1, "{score}");
     let (score, code) = spamc(&lab, &["-u", "someone", "-c"], HAM);
     assert!(score.ends_with("/5.0\n") && code == 0, "{score}");
+    let (score, _) = spamc(&lab, &["-u", "sales@exim.test", "-c"], HAM);
+    assert!(score.ends_with("/3.5\n"), "the client's word stands before To: {score}");
     let (symbols, _) = spamc(&lab, &["-U", socket, "-y"], SPAM);
     assert!(symbols.split(',').any(|symbol| symbol == "LOCAL_PRIZE"), "{symbols}");
 

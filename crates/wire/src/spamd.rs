@@ -1,4 +1,4 @@
-//! The protocol between spamc and spamd (SPAMC 1.0 to 1.5, SPAMD 1.1), as spamc, amavis, spampd and Exim's `spam =` speak it.
+//! The protocol between spamc and spamd (SPAMC 1.0 to 1.5, SPAMD 1.1), as spamc, amavis and Exim's `spam =` speak it.
 //!
 //! A request is a line `METHOD SPAMC/version`, from version 1.1 on header lines and an empty line, and then the message.
 //! An answer is a line `SPAMD/1.1 code NAME`, header lines, an empty line, and a body that depends on the method. Clients are

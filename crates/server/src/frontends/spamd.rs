@@ -1,4 +1,4 @@
-//! The front-end that stands in for SpamAssassin's spamd: spamc, amavis, spampd and Exim's `spam =` ask it unchanged (see
+//! The front-end that stands in for SpamAssassin's spamd: spamc, amavis and Exim's `spam =` ask it unchanged (see
 //! `tidegate_wire::spamd`). It only advises: what is refused, kept back or made to wait elsewhere is spam or not spam here, and nothing
 //! is learned of the client, because nobody tells what becomes of the message. Off until it is given a place to listen.
 
@@ -292,7 +292,7 @@ async fn answer(
     }
     let judged = content.spawn(async move {
         let message = if head.is_compressed { unpacked(&message, config.octets_max)? } else { message };
-        let judged = judge::judge(&daemon, message).await?;
+        let judged = judge::judge(&daemon, message, head.user.as_deref()).await?;
         let body = match head.method {
             Method::Symbols => judged.symbols().join(",").into_bytes(),
             Method::Report => judged.report().into_bytes(),

@@ -58,8 +58,8 @@ impl Judged {
     }
 }
 
-/// Judges the message in `octets`.
-pub(super) async fn judge(daemon: &Daemon, octets: Vec<u8>) -> Result<Judged, Fault> {
+/// Judges the message in `octets`. `user` is the one for whom the client says that it asks: an address names the recipient.
+pub(super) async fn judge(daemon: &Daemon, octets: Vec<u8>, user: Option<&str>) -> Result<Judged, Fault> {
     let began = Instant::now();
     let read = aside(move || {
         let Wrapped { preamble, envelope, message } = Wrapped::of(octets);
@@ -81,6 +81,10 @@ pub(super) async fn judge(daemon: &Daemon, octets: Vec<u8>) -> Result<Judged, Fa
     let sender = envelope.sender.or_else(|| traces::return_path(&message)).unwrap_or(ReversePath::Null);
     session.mail(sender, None).await;
     let mut recipients = envelope.recipients;
+    if recipients.is_empty() {
+        // The client is one of ours, so its word stands before what a sender wrote into the message.
+        recipients.extend(user.and_then(|user| Address::parse(user.trim()).ok()));
+    }
     if recipients.is_empty() {
         recipients.extend(traces::recipient(&message, &hostname));
     }
