@@ -2,7 +2,7 @@
 
 use tidegate_rules::language::source::SourceFile;
 use tidegate_rules::language::{ParseOptions, parse};
-use tidegate_rules::{Answers, CompileOptions, Context, Hit, Input, compile};
+use tidegate_rules::{Answers, Basis, CompileOptions, Context, Hit, Input, Matches, RuleId, RuleSet, compile};
 
 /// Stands between the rules and the message.
 const MARK: u8 = 0xff;
@@ -31,6 +31,24 @@ pub(crate) fn compare(rules: &[u8], message: &[u8]) -> Vec<String> {
     let list = |hits: &[Hit]| hits.iter().filter(is_known).map(show).collect::<Vec<String>>();
     let ours = [list(&together.hits), list(&together.subtests)].concat();
     let theirs = [list(&alone.hits), list(&alone.subtests)].concat();
+    // What is tried only as far as rules with points need it, too. Fewer rules may meet a limit then.
+    let needed = set.hits(&input, &Answers::default());
+    if together.limits.is_empty() && needed.limits.is_empty() {
+        assert_eq!(needed.hits, together.hits, "as far as needed, and all together");
+        assert_eq!(needed.settled, together.settled);
+        assert_eq!(told(&set, &needed), told(&set, &together), "what metas are made of");
+        assert!(needed.subtests.iter().all(|hit| together.subtests.contains(hit)), "subtests that hit for no reason");
+    }
     assert!(!alone.limits.is_empty() || ours == theirs, "together {ours:?}, alone {theirs:?}");
     ours
+}
+
+/// The parts that hit of each meta that hit.
+fn told(set: &RuleSet, matches: &Matches) -> Vec<(RuleId, Vec<RuleId>)> {
+    let both = || matches.hits.iter().chain(&matches.subtests).map(|hit| hit.rule);
+    let parts = |id: RuleId| match set.basis(&set.rules()[id.index()]) {
+        Basis::Rules(parts) => parts.into_iter().filter(|part| both().any(|hit| hit == *part)).collect(),
+        _ => Vec::new(),
+    };
+    matches.hits.iter().map(|hit| (hit.rule, parts(hit.rule))).collect()
 }

@@ -122,7 +122,7 @@ fn judge_each(set: &RuleSet, messages: &[Vec<u8>], only: Option<&str>) -> (Durat
         reading += begun.elapsed();
         if only != Some("read") {
             let begun = Instant::now();
-            let matches = set.matches(&input, &Answers::default());
+            let matches = set.hits(&input, &Answers::default());
             matching += begun.elapsed();
             hits += matches.hits.len() + matches.subtests.len();
         }
@@ -162,7 +162,7 @@ fn answer(set: &RuleSet, stream: TcpStream) -> io::Result<()> {
     let mut message = vec![0; length.min(MESSAGE_OCTETS_MAX)];
     reader.read_exact(&mut message)?;
     let input = Input::from_octets(&message, &Context::default(), set.settings());
-    let matches = set.matches(&input, &Answers::default());
+    let matches = set.hits(&input, &Answers::default());
     let names: Vec<&str> =
         matches.hits.iter().filter_map(|hit| Some(&*set.rules().get(hit.rule.index())?.name)).collect();
     let body = format!("{}\r\n", names.join(","));

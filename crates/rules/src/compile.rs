@@ -15,6 +15,7 @@ use crate::language::{Definition, Parsed};
 use crate::matching::scratch::Scratches;
 use crate::matching::tags::replace_all;
 use crate::metas::Metas;
+use crate::needs::Needs;
 use crate::pattern::{Modifiers, Pattern};
 use crate::plan::{Plan, template_of};
 use crate::prefilter::{formula, syntax};
@@ -63,6 +64,7 @@ pub fn compile_with(parsed: Parsed, options: CompileOptions, analyses: &mut Anal
         order: Vec::new(),
         metas: Metas::default(),
         plan: Plan::default(),
+        needs: Needs::default(),
         settings: Arc::new(with_rbl_sets(&parsed)),
         scratches: Scratches::default(),
     };
@@ -70,6 +72,7 @@ pub fn compile_with(parsed: Parsed, options: CompileOptions, analyses: &mut Anal
     set.plan = Plan::new(&set.rules, &set.order, set.fields.len(), analyses);
     analyses.end();
     order_metas(&mut set, &mut remarks);
+    set.needs = Needs::new(&set.rules, &set.plan, &set.metas);
     (set, remarks)
 }
 

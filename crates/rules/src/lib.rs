@@ -17,7 +17,7 @@
 //! let input = Input::from_octets(message, &Context::default(), set.settings());
 //! let questions = set.wanted(&input); // the engine asks DNS
 //! assert!(questions.is_empty());
-//! let matches = set.matches(&input, &Answers::default());
+//! let matches = set.hits(&input, &Answers::default());
 //! let hit = &matches.hits[0];
 //! assert_eq!((&*set.rules()[hit.rule.index()].name, hit.evidence.as_slice()), ("CHEAP", b"CHEAP PILLS".as_slice()));
 //! assert_eq!(matches.score().to_string(), "2.5");
@@ -25,12 +25,13 @@
 //!
 //! - [`language`]: texts to [`language::Parsed`], with file, line and column of each mistake;
 //! - [`compile()`]: patterns compiled, names looked up, metas in order: a [`RuleSet`], immutable and shared between threads;
-//! - [`RuleSet::wanted`], then [`RuleSet::matches`]: one message; how rules are matched quickly is in docs/decisions/rule-matching.md;
+//! - [`RuleSet::wanted`], then [`RuleSet::hits`]: one message; how rules are matched quickly is in docs/decisions/rule-matching.md;
 //! - [`propose`]: rules for mail that rules missed;
 //! - [`input`] and [`evals`]: the message as rules see it, and the functions behind `eval:`.
 
 mod analysis;
 mod basis;
+mod bound;
 mod compile;
 pub mod dns;
 pub mod evals;
@@ -40,6 +41,7 @@ pub mod input;
 pub mod language;
 mod matching;
 mod metas;
+mod needs;
 pub mod pattern;
 mod plan;
 mod prefilter;

@@ -1,6 +1,8 @@
-//! Two steps over one message: which DNS questions the rules have ([`RuleSet::wanted`]), and which rules hit ([`RuleSet::matches`]).
+//! Two steps over one message: which DNS questions the rules have ([`RuleSet::wanted`]), and which rules hit ([`RuleSet::hits`], or
+//! [`RuleSet::matches`] where subtests are asked for, too).
 
 pub(crate) mod cost;
+mod needed;
 pub(crate) mod scratch;
 mod single;
 pub(crate) mod tags;
@@ -53,7 +55,7 @@ pub struct Hit {
 pub struct Matches {
     /// Rules with points, in the order of their names.
     pub hits: Vec<Hit>,
-    /// Rules without (`__NAME`), in the order of their names.
+    /// Rules without (`__NAME`), in the order of their names; all of them only after [`RuleSet::matches`].
     pub subtests: Vec<Hit>,
     /// Rules whose pattern reached its limit in this message, or was not tried on all texts because others had used up the message's
     /// work: whether they match, or match more often, is unknown.
@@ -109,6 +111,12 @@ struct Run<'a> {
     hit_slots: Vec<(u32, Vec<u8>)>,
     /// Patterns tried together that reached a limit: they are not tried again.
     given_up: Vec<u32>,
+    /// Only what rules with points depend on is tried.
+    is_needed_only: bool,
+    /// Patterns that may match in some text of this message.
+    touched: Vec<u32>,
+    /// The rules whose captures fill tags were tried.
+    are_tags_filled: bool,
     work: Work,
     /// Takes the time of each rule, if somebody asks.
     meter: Option<Meter<'a>>,
@@ -165,6 +173,9 @@ impl<'a> Run<'a> {
             unavailable: Vec::new(),
             hit_slots: Vec::new(),
             given_up: Vec::new(),
+            is_needed_only: false,
+            touched: Vec::new(),
+            are_tags_filled: false,
             work: Work(WORK_OCTETS_MAX),
             meter: None,
         }
@@ -218,6 +229,7 @@ impl<'a> Run<'a> {
                 self.absent(group);
             } else if let Some(Some(Some(value))) = self.fields.get_mut(field).map(Option::take) {
                 self.texts(group, [value.as_slice()].into_iter());
+                self.keep_field(field, value);
             }
         }
     }
@@ -230,7 +242,9 @@ impl<'a> Run<'a> {
         let mut candidates = take(&mut self.scratch.candidates);
         for (number, text) in texts.enumerate() {
             candidates.clear();
-            candidates.extend_from_slice(&rules.always);
+            if !self.is_needed_only {
+                candidates.extend_from_slice(&rules.always);
+            }
             if rules.is_filtered {
                 plan.network.candidates(group, text, &mut self.scratch.counters, &mut candidates);
                 if let Some(Some(screen)) = plan.screens.get(group) {
@@ -238,6 +252,13 @@ impl<'a> Run<'a> {
                     candidates.sort_unstable();
                     candidates.dedup();
                 }
+            }
+            if self.is_needed_only {
+                if number == 0 {
+                    self.touch_group(group);
+                }
+                candidates.iter().for_each(|slot| self.touch(*slot, number, text));
+                continue;
             }
             for &slot in &candidates {
                 if !rules.negated.contains(&slot) {
@@ -253,7 +274,8 @@ impl<'a> Run<'a> {
 
     fn verify(&mut self, slot: u32, number: usize, text: &[u8]) {
         let set = self.set;
-        let Some(Slot { rule: id, limit, no_subject, guard }) = set.plan.slots.get(slot as usize) else {
+        let Some(Slot { rule: id, is_hint: false, limit, no_subject, guard, .. }) = set.plan.slots.get(slot as usize)
+        else {
             return;
         };
         let before = self.scratch.counts.get(slot as usize).copied().unwrap_or_default();
@@ -313,8 +335,11 @@ impl<'a> Run<'a> {
     fn absent(&mut self, group: usize) {
         let set = self.set;
         for (slot, count) in set.plan.groups.get(group).map_or(&[][..], |group| &group.absent) {
-            if let Some(slot) = set.plan.slots.get(*slot as usize) {
-                self.hit(slot.rule, *count, f64::from(*count), Vec::new());
+            if let Some(rule) = set.plan.slots.get(*slot as usize).map(|slot| slot.rule) {
+                if self.is_needed_only {
+                    set.needs.touch(rule, &mut self.scratch.due);
+                }
+                self.hit(rule, *count, f64::from(*count), Vec::new());
             }
         }
     }
@@ -336,7 +361,9 @@ impl<'a> Run<'a> {
         if let Some(slot) = self.scratch.values.get_mut(id.index()) {
             *slot = if value > 0.0 { value } else { 1.0 };
         }
-        self.set.metas.hit(id, &mut self.scratch.due);
+        if !self.is_needed_only {
+            self.set.metas.hit(id, &mut self.scratch.due);
+        }
         self.found.push(Found { rule: id, count, evidence });
     }
 
@@ -360,6 +387,14 @@ impl<'a> Run<'a> {
     /// Gives the scratch back, with zeros where this message wrote.
     fn end(&mut self) {
         let mut scratch = take(&mut self.scratch);
+        if self.is_needed_only {
+            scratch.needed.end(&self.touched);
+            for slot in &self.touched {
+                if let Some(count) = scratch.counts.get_mut(*slot as usize) {
+                    *count = 0;
+                }
+            }
+        }
         for found in &self.found {
             if let Some(value) = scratch.values.get_mut(found.rule.index()) {
                 *value = 0.0;
@@ -384,6 +419,12 @@ impl<'a> Run<'a> {
             Some(values.join(separator))
         });
         joined.as_ref()
+    }
+
+    fn keep_field(&mut self, field: usize, value: Vec<u8>) {
+        if let Some(slot) = self.fields.get_mut(field) {
+            *slot = Some(Some(value));
+        }
     }
 
     fn call(&self, rule: &'a Rule, target: EvalTarget, function: &EvalFn, arguments: &[Arg]) -> EvalResult {

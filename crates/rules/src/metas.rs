@@ -46,7 +46,6 @@ impl Metas {
     }
 
     /// All metas, in order.
-    #[cfg(test)]
     pub(crate) fn order(&self) -> &[RuleId] {
         &self.order
     }
@@ -65,9 +64,18 @@ impl Metas {
 
     /// The rule `id` hit.
     pub(crate) fn hit(&self, id: RuleId, due: &mut Due) {
-        if let (Some(start), Some(end)) = (self.starts.get(id.index()), self.starts.get(id.index() + 1)) {
-            let list = self.dependents.get(*start as usize..*end as usize).unwrap_or_default();
-            list.iter().for_each(|number| due.set(*number));
+        self.numbers(id).iter().for_each(|number| due.set(*number));
+    }
+
+    /// The metas that name the rule.
+    pub(crate) fn dependents(&self, id: RuleId) -> impl Iterator<Item = RuleId> {
+        self.numbers(id).iter().filter_map(|number| self.order.get(*number as usize).copied())
+    }
+
+    fn numbers(&self, id: RuleId) -> &[u32] {
+        match (self.starts.get(id.index()), self.starts.get(id.index() + 1)) {
+            (Some(start), Some(end)) => self.dependents.get(*start as usize..*end as usize).unwrap_or_default(),
+            _ => &[],
         }
     }
 
@@ -87,7 +95,11 @@ impl Metas {
 }
 
 impl Due {
-    fn set(&mut self, number: u32) {
+    pub(crate) fn clear(&mut self) {
+        self.0.fill(0);
+    }
+
+    pub(crate) fn set(&mut self, number: u32) {
         if let Some(word) = self.0.get_mut(number as usize / 64) {
             *word |= 1 << (number % 64);
         }

@@ -2,6 +2,7 @@
 
 use crate::analysis::{Analyses, Analysis};
 use crate::language::rule::TextKind;
+use crate::matching::tags::replace_all;
 use crate::pattern::Pattern;
 use crate::prefilter::network::{self, Network};
 use crate::prefilter::relaxed::Relaxed;
@@ -12,6 +13,9 @@ use crate::ruleset::{Flags, Matcher, Rule, RuleId, Template};
 pub(crate) const HITS_MAX: u32 = 1000;
 /// With fewer patterns than this over one kind of text, each is tried: the pass over the text would cost more.
 const TOGETHER_MIN: usize = 6;
+
+/// What the tree of a pattern reads as anything at all.
+const ANYTHING: &[u8] = br"\R";
 
 /// How a set is tried.
 #[derive(Debug, Default)]
@@ -31,6 +35,14 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) rule: RuleId,
+    /// Its place in [`Plan::groups`].
+    pub(crate) group: usize,
+    /// Nothing says on which texts it may match.
+    pub(crate) is_always: bool,
+    /// It hits where its pattern does not match.
+    pub(crate) is_negated: bool,
+    /// The rule is tried on its own, for its pattern has tags; what is known of the pattern says only where that is worth it.
+    pub(crate) is_hint: bool,
     /// How many hits count.
     pub(crate) limit: u32,
     /// The first text is left out.
@@ -48,6 +60,8 @@ pub(crate) struct Group {
     pub(crate) always: Vec<u32>,
     /// Patterns that must not match.
     pub(crate) negated: Vec<u32>,
+    /// Headers: rules that ask whether the header is there.
+    pub(crate) exists: Vec<RuleId>,
     /// Headers: what hits when the header is absent, and how often.
     pub(crate) absent: Vec<(u32, u32)>,
 }
@@ -60,6 +74,16 @@ pub(crate) fn text_group(kind: TextKind) -> usize {
         TextKind::Full => 2,
         TextKind::Uri => 3,
     }
+}
+
+/// What kind of text the patterns of a group see; `None` for headers.
+pub(crate) fn pattern_kind(group: usize) -> Option<TextKind> {
+    [TextKind::Body, TextKind::RawBody, TextKind::Full, TextKind::Uri].get(group).copied()
+}
+
+/// The number of the header whose group this is.
+pub(crate) fn field_of(group: usize) -> usize {
+    group.saturating_sub(4)
 }
 
 /// The place of the group of the header with this number.
@@ -100,7 +124,15 @@ impl Plan {
                     let is_filtered = sizes.get(group).is_some_and(|size| *size >= TOGETHER_MIN);
                     plan.add(&mut builders, id, rule, group, is_negated, is_filtered);
                 }
-                None => plan.single.push(id),
+                None => {
+                    plan.single.push(id);
+                    if let Matcher::HeaderExists { field } = rule.matcher
+                        && let Some(group) = plan.groups.get_mut(field_group(field))
+                    {
+                        group.exists.push(id);
+                    }
+                    plan.hint(&mut builders, id, rule, &sizes);
+                }
             }
         }
         plan.network = builders.network.build();
@@ -122,9 +154,19 @@ impl Plan {
         };
         let analysis = builders.analyses.of(pattern);
         let is_known = is_filtered && builders.add(group, slot, &analysis);
-        let guard = (analysis.is_large && !is_known).then(|| Relaxed::of(pattern));
+        let is_rare = analysis.formula.as_ref().is_none_or(network::is_selective);
+        let guard = (analysis.is_large && !(is_known && is_rare)).then(|| Relaxed::of(pattern));
         let limit = if is_negated { 1 } else { hits_max(&rule.flags) };
-        self.slots.push(Slot { rule: id, limit, no_subject: rule.flags.no_subject, guard });
+        self.slots.push(Slot {
+            rule: id,
+            group,
+            is_always: !is_known,
+            is_negated,
+            is_hint: false,
+            limit,
+            no_subject: rule.flags.no_subject,
+            guard,
+        });
         let Some(into) = self.groups.get_mut(group) else {
             return;
         };
@@ -143,6 +185,38 @@ impl Plan {
         }
         if !is_known {
             into.always.push(slot);
+        }
+    }
+}
+
+impl Plan {
+    /// Lets a pattern with tags be looked for with anything in their places.
+    fn hint(&mut self, builders: &mut Builders<'_>, id: RuleId, rule: &Rule, sizes: &[usize]) {
+        let Matcher::Text { kind, pattern: Template { tags: Some(tags), captures: false, .. } } = &rule.matcher else {
+            return;
+        };
+        let group = text_group(*kind);
+        let is_filtered = sizes.get(group).is_some_and(|size| *size >= TOGETHER_MIN);
+        let Some(slot) = u32::try_from(self.slots.len()).ok().filter(|_| is_filtered) else { return };
+        let open =
+            |source: Vec<u8>, name: &String| replace_all(&source, format!("%\\{{{name}\\}}").as_bytes(), ANYTHING);
+        let source = tags.names.iter().fold(tags.source.clone(), open);
+        let analysis = builders.analyses.of(&Pattern::known(&source, tags.modifiers));
+        if !builders.add(group, slot, &analysis) {
+            return;
+        }
+        self.slots.push(Slot {
+            rule: id,
+            group,
+            is_always: false,
+            is_negated: false,
+            is_hint: true,
+            limit: hits_max(&rule.flags),
+            no_subject: rule.flags.no_subject,
+            guard: None,
+        });
+        if let Some(group) = self.groups.get_mut(group) {
+            group.is_filtered = true;
         }
     }
 }

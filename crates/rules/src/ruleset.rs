@@ -13,6 +13,7 @@ use crate::language::rule::{TextKind, UriKey};
 use crate::language::source::Place;
 use crate::matching::scratch::Scratches;
 use crate::metas::Metas;
+use crate::needs::Needs;
 use crate::pattern::Pattern;
 use crate::plan::Plan;
 use crate::settings::Settings;
@@ -153,6 +154,7 @@ pub struct RuleSet {
     pub(crate) order: Vec<RuleId>,
     pub(crate) metas: Metas,
     pub(crate) plan: Plan,
+    pub(crate) needs: Needs,
     pub(crate) settings: Arc<Settings>,
     pub(crate) scratches: Scratches,
 }

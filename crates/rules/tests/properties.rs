@@ -97,6 +97,24 @@ fn pattern() -> impl Strategy<Value = String> {
     })
 }
 
+/// Arithmetic over the rules of [`rules_together_hit_as_each_alone`], and over metas of metas.
+fn expression() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
+        "__B0", "__B1", "__B2", "__R3", "__R4", "__H5", "__H6", "__N0", "__N1", "__N2", "__X", "__E", "HAS", "0", "1",
+        "2", "0.5",
+    ]);
+    leaf.prop_map(str::to_owned).prop_recursive(4, 24, 3, |inner| {
+        let operators = vec!["&&", "&&", "||", "+", "-", "*", "/", "^", ">", ">=", "<", "<=", "==", "!="];
+        prop_oneof![
+            (inner.clone(), prop::sample::select(operators), inner.clone())
+                .prop_map(|(a, sign, b)| format!("({a} {sign} {b})")),
+            inner.clone().prop_map(|a| format!("! {a}")),
+            inner.clone().prop_map(|a| format!("(- {a})")),
+            (inner.clone(), inner.clone(), inner).prop_map(|(a, b, c)| format!("({a} ? {b} : {c})")),
+        ]
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -114,6 +132,7 @@ proptest! {
     #[test]
     fn rules_together_hit_as_each_alone(
         patterns in prop::collection::vec(pattern(), 7..12),
+        expressions in prop::collection::vec(expression(), 3..12),
         text in "([a-dA-D4]{1,7}[ .,\n]|abc|cab d|dead){0,25}",
     ) {
         let rules: String = patterns
@@ -124,6 +143,18 @@ proptest! {
                          tflags __B{number} multiple maxhits=9\n")
             })
             .collect();
+        // The first metas may name each other (then they never hit); the others have points.
+        let metas: String = expressions
+            .iter()
+            .enumerate()
+            .map(|(number, expression)| {
+                let name = if number < 3 { format!("__N{number}") } else { format!("M{number}") };
+                format!("meta {name} {expression}\n")
+            })
+            .collect();
+        let single = "header HAS exists:X-Has\nheader __X exists:Subject\nbody __E eval:check_for_uppercase('10', '100')\n\
+                      uri U /(?<T>b)/\nbody __T /%{T}abc/\nmeta MT __T\n";
+        let rules = format!("loadplugin Mail::SpamAssassin::Plugin::MIMEEval\n{rules}{single}{metas}");
         let message = format!("Subject: {}\n\n{text}\n", text.replace('\n', " "));
         rules_match::compare(rules.as_bytes(), message.as_bytes());
     }
@@ -142,6 +173,7 @@ fn stock_rules_together_hit_as_each_alone() {
             let input = Input::from_octets(&message, &Context::default(), set.settings());
             let (together, alone) =
                 (set.matches(&input, &Answers::default()), set.matches_plainly(&input, &Answers::default()));
+            assert_eq!(set.hits(&input, &Answers::default()).hits, together.hits, "{corpus}/{path}");
             assert_eq!((together.hits, together.subtests), (alone.hits, alone.subtests), "{corpus}/{path}");
         }
     }

@@ -15,7 +15,7 @@ use crate::prefilter::sequence::{POSITIONS_MAX, Position, Sequence};
 use crate::prefilter::syntax::OctetSet;
 
 /// Changes with the form and with what an analysis says.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 const MAGIC: &[u8; 8] = b"tgrules\0";
 const CHECKSUM_OCTETS: usize = 16;
 /// How deep conditions nest at most; real ones nest as deep as groups of a pattern do.

@@ -96,7 +96,8 @@ fn read(context: &EvalContext<'_>) -> Attachments {
         }
         if is_plain && is_ascii {
             let is_illegal = |line: &&[u8]| line.iter().any(|octet| matches!(octet, 0 | b'\r' | 0x80..=0xff));
-            found.illegal_ascii_lines += octets::lines(&part.raw).filter(is_illegal).count();
+            let is_clean = part.raw.is_ascii() && memchr::memchr2(0, b'\r', &part.raw).is_none();
+            found.illegal_ascii_lines += if is_clean { 0 } else { octets::lines(&part.raw).filter(is_illegal).count() };
         }
         if is_plain && is_unencoded {
             count_references(&part.raw, &mut counts);
@@ -169,7 +170,8 @@ fn count_qp(line: &[u8], found: &mut Attachments, counts: &mut Counts) {
                 | [b'=', b'7', b'0'..=b'9' | b'A'..=b'E']
         )
     };
-    let needless = line.windows(3).filter(|window| is_needless(window)).count();
+    let windows = memchr::memchr_iter(b'=', line).filter_map(|at| line.get(at..at + 3));
+    let needless = windows.filter(|window| is_needless(window)).count();
     if needless == 0 {
         return;
     }
@@ -185,14 +187,14 @@ fn count_qp(line: &[u8], found: &mut Attachments, counts: &mut Counts) {
 
 /// `&#xABCD;` in plain text, and all other octets.
 fn count_references(raw: &[u8], counts: &mut Counts) {
-    let is_reference = |window: &[u8]| {
-        window.starts_with(b"&#x")
-            && window.ends_with(b";")
+    let is_reference = |window: &&[u8]| {
+        window.ends_with(b";")
             && window
                 .get(3..7)
                 .is_some_and(|digits| digits.iter().all(|octet| matches!(octet, b'0'..=b'9' | b'A'..=b'F')))
     };
-    let references = raw.windows(8).filter(|window| is_reference(window)).count();
+    let windows = memchr::memmem::find_iter(raw, b"&#x").filter_map(|at| raw.get(at..at + 8));
+    let references = windows.filter(is_reference).count();
     counts.references += references;
     counts.plain += raw.len() - 8 * references;
 }
@@ -358,13 +360,16 @@ fn uppercase(context: &EvalContext<'_>) -> f64 {
 #[allow(clippy::cast_precision_loss, reason = "counts of letters are exact in a double")]
 fn uppercase_percent(body: &[Vec<u8>]) -> f64 {
     const OCTETS_MIN: usize = 200;
+    const BASE64_OCTETS_MIN: usize = 60;
+    let is_base64_octet = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/' | b'=');
     static BASE64: LazyLock<Pattern> = LazyLock::new(|| ours(r"m{^(?:[A-Za-z0-9+/=]{60,76} ){2}}"));
     static SHIFTED: LazyLock<Pattern> = LazyLock::new(|| ours(r"/\x1b\$B.*\x1b\(B/s"));
     let (mut octets, mut lower, mut upper) = (0, 0_usize, 0_usize);
     for line in body {
         let trimmed = octets::trim(line);
         let has_words = trimmed.iter().any(|&octet| octets::is_space(octet));
-        if !has_words || matches(&BASE64, line) {
+        let may_be_base64 = line.iter().take(BASE64_OCTETS_MIN).all(|octet| is_base64_octet(*octet));
+        if !has_words || (may_be_base64 && matches(&BASE64, line)) {
             continue;
         }
         let shifted = if line.contains(&0x1b) { SHIFTED.find_at(line, 0).ok().flatten() } else { None };

@@ -321,7 +321,8 @@ fn truth(is_true: bool) -> f64 {
 }
 
 impl Operator {
-    fn apply(self, left: f64, right: f64) -> f64 {
+    /// What it makes of its two operands.
+    pub(crate) fn apply(self, left: f64, right: f64) -> f64 {
         match self {
             Operator::Or => truth(left != 0.0 || right != 0.0),
             Operator::And => truth(left != 0.0 && right != 0.0),

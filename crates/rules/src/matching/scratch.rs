@@ -4,6 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::metas::Due;
+use crate::needs::Needed;
 use crate::prefilter::network::Counters;
 
 /// How many are kept: more threads than this match at once only on the largest machines.
@@ -21,6 +22,7 @@ pub(crate) struct Scratch {
     pub(super) counters: Counters,
     pub(super) candidates: Vec<u32>,
     pub(super) due: Due,
+    pub(super) needed: Needed,
 }
 
 /// Scratch that no message uses at the moment.

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use super::Run;
 use super::wanted::template_tags;
-use crate::input::octets;
 use crate::pattern::Pattern;
 use crate::ruleset::Template;
 
@@ -63,8 +62,12 @@ impl Run<'_> {
             return false;
         };
         let is_there = |value: &Vec<u8>| {
-            let value = value.to_ascii_lowercase();
-            texts.iter().any(|text| octets::find_caseless(text, &value, 0).is_some())
+            let Some(first) = value.first() else { return true };
+            let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+            let is_at = |text: &[u8], at: usize| {
+                text.get(at..at + value.len()).is_some_and(|place| place.eq_ignore_ascii_case(value))
+            };
+            texts.iter().any(|text| memchr::memchr2_iter(lower, upper, text).any(|at| is_at(text, at)))
         };
         !self.tag_values(required).iter().any(is_there)
     }

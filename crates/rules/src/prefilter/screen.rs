@@ -7,7 +7,7 @@ use super::syntax::OctetSet;
 /// Words that are moved together: as many as stay in registers.
 const LANES: usize = 4;
 
-type Lanes = [u64; LANES];
+type Lanes<const N: usize> = [u64; N];
 
 /// Sequences of many patterns.
 #[derive(Debug, Default)]
@@ -33,51 +33,58 @@ struct Place {
     patterns: Vec<u32>,
 }
 
-/// Sequences ready to be followed.
+/// Sequences ready to be followed. Most texts have few; to move four words for the sake of one would take thrice as long.
 #[derive(Debug, Default)]
 pub(crate) struct Screen {
-    simple: Vec<Block>,
-    plain: Vec<PlainBlock>,
+    wide: Blocks<LANES>,
+    pairs: Blocks<2>,
+    single: Blocks<1>,
+}
+
+#[derive(Debug, Default)]
+struct Blocks<const N: usize> {
+    simple: Vec<Block<N>>,
+    plain: Vec<PlainBlock<N>>,
 }
 
 /// Some words of sequences. The table has an entry for each octet.
 #[derive(Debug)]
-struct Block {
-    table: Vec<Moves>,
+struct Block<const N: usize> {
+    table: Vec<Moves<N>>,
     /// First positions, which can always be entered.
-    first: Lanes,
-    ends: Ends,
+    first: Lanes<N>,
+    ends: Ends<N>,
 }
 
 /// Positions that an octet enters, and in which it stays.
-#[derive(Clone, Copy, Debug, Default)]
-struct Moves {
-    enter: Lanes,
-    stay: Lanes,
+#[derive(Clone, Copy, Debug)]
+struct Moves<const N: usize> {
+    enter: Lanes<N>,
+    stay: Lanes<N>,
 }
 
 /// Some words of sequences that exclude a plain word.
 #[derive(Debug)]
-struct PlainBlock {
-    table: Vec<PlainMoves>,
-    first: Lanes,
+struct PlainBlock<const N: usize> {
+    table: Vec<PlainMoves<N>>,
+    first: Lanes<N>,
     /// Positions that make the plain word whole: a text that comes there is excluded.
-    whole: Lanes,
-    ends: Ends,
+    whole: Lanes<N>,
+    ends: Ends<N>,
 }
 
 /// The same, and positions that an octet enters while the text is still the plain word.
-#[derive(Clone, Copy, Debug, Default)]
-struct PlainMoves {
-    enter: Lanes,
-    stay: Lanes,
-    plain: Lanes,
+#[derive(Clone, Copy, Debug)]
+struct PlainMoves<const N: usize> {
+    enter: Lanes<N>,
+    stay: Lanes<N>,
+    plain: Lanes<N>,
 }
 
 /// Last positions, and for each the patterns that it stands for.
-#[derive(Debug, Default)]
-struct Ends {
-    last: Lanes,
+#[derive(Debug)]
+struct Ends<const N: usize> {
+    last: Lanes<N>,
     patterns: Vec<(usize, u64, u32)>,
 }
 
@@ -91,46 +98,29 @@ impl Builder {
     }
 
     pub(crate) fn build(self) -> Screen {
-        let simple = self.simple.blocks(|places| {
-            let mut block = Block { table: vec![Moves::default(); 256], first: [0; LANES], ends: Ends::default() };
-            for place in places {
-                let lane = place.word % LANES;
-                set(&mut block.first, lane, place.bit(0));
-                block.ends.add(place);
-                for (number, position) in place.sequence.positions.iter().enumerate() {
-                    for (octet, moves) in (0..=u8::MAX).zip(&mut block.table) {
-                        set_if(position.enter, octet, &mut moves.enter, lane, place.bit(number));
-                        set_if(position.stay, octet, &mut moves.stay, lane, place.bit(number));
-                    }
-                }
+        let mut screen = Screen::default();
+        for (first, places) in self.simple.chunks() {
+            match words(&places) {
+                1 => screen.single.simple.push(Block::of(first, &places)),
+                2 => screen.pairs.simple.push(Block::of(first, &places)),
+                _ => screen.wide.simple.push(Block::of(first, &places)),
             }
-            block
-        });
-        let plain = self.plain.blocks(|places| {
-            let mut block = PlainBlock {
-                table: vec![PlainMoves::default(); 256],
-                first: [0; LANES],
-                whole: [0; LANES],
-                ends: Ends::default(),
-            };
-            for place in places {
-                let lane = place.word % LANES;
-                set(&mut block.first, lane, place.bit(0));
-                set(&mut block.whole, lane, place.bit(place.sequence.plain_length.saturating_sub(1)));
-                block.ends.add(place);
-                for (number, position) in place.sequence.positions.iter().enumerate() {
-                    let plain = if number < place.sequence.plain_length { position.plain } else { OctetSet::EMPTY };
-                    for (octet, moves) in (0..=u8::MAX).zip(&mut block.table) {
-                        set_if(position.enter, octet, &mut moves.enter, lane, place.bit(number));
-                        set_if(position.stay, octet, &mut moves.stay, lane, place.bit(number));
-                        set_if(plain, octet, &mut moves.plain, lane, place.bit(number));
-                    }
-                }
+        }
+        for (first, places) in self.plain.chunks() {
+            match words(&places) {
+                1 => screen.single.plain.push(PlainBlock::of(first, &places)),
+                2 => screen.pairs.plain.push(PlainBlock::of(first, &places)),
+                _ => screen.wide.plain.push(PlainBlock::of(first, &places)),
             }
-            block
-        });
-        Screen { simple, plain }
+        }
+        screen
     }
+}
+
+/// How many words the places are in.
+fn words(places: &[&Place]) -> usize {
+    let (first, last) = (places.iter().map(|place| place.word).min(), places.iter().map(|place| place.word).max());
+    first.zip(last).map_or(0, |(first, last)| last - first + 1)
 }
 
 impl Rows {
@@ -153,10 +143,12 @@ impl Rows {
         }
     }
 
-    fn blocks<B>(self, build: impl Fn(&[&Place]) -> B) -> Vec<B> {
-        let numbers = 0..self.used.len().div_ceil(LANES);
-        let of = |number| self.places.iter().filter(|place| place.word / LANES == number).collect::<Vec<&Place>>();
-        numbers.map(|number| build(&of(number))).collect()
+    /// The places of some words that are moved together, with the number of the first of these.
+    fn chunks(&self) -> impl Iterator<Item = (usize, Vec<&Place>)> {
+        (0..self.used.len()).step_by(LANES).map(|first| {
+            let is_in = |place: &&Place| (first..first + LANES).contains(&place.word);
+            (first, self.places.iter().filter(is_in).collect())
+        })
     }
 }
 
@@ -166,15 +158,19 @@ impl Place {
     }
 }
 
-impl Ends {
-    fn add(&mut self, place: &Place) {
-        let (lane, bit) = (place.word % LANES, place.bit(place.sequence.positions.len() - 1));
-        set(&mut self.last, lane, bit);
-        self.patterns.extend(place.patterns.iter().map(|pattern| (lane, bit, *pattern)));
+impl<const N: usize> Ends<N> {
+    fn of(first: usize, places: &[&Place]) -> Ends<N> {
+        let mut ends = Ends { last: [0; N], patterns: Vec::new() };
+        for place in places {
+            let (lane, bit) = (place.word - first, place.bit(place.sequence.positions.len() - 1));
+            set(&mut ends.last, lane, bit);
+            ends.patterns.extend(place.patterns.iter().map(|pattern| (lane, bit, *pattern)));
+        }
+        ends
     }
 
-    fn name(&self, seen: Lanes, candidates: &mut Vec<u32>) {
-        if and(seen, self.last) == [0; LANES] {
+    fn name(&self, seen: Lanes<N>, candidates: &mut Vec<u32>) {
+        if and(seen, self.last) == [0; N] {
             return;
         }
         for (lane, bit, pattern) in &self.patterns {
@@ -185,13 +181,13 @@ impl Ends {
     }
 }
 
-fn set(words: &mut Lanes, lane: usize, bits: u64) {
+fn set<const N: usize>(words: &mut Lanes<N>, lane: usize, bits: u64) {
     if let Some(word) = words.get_mut(lane) {
         *word |= bits;
     }
 }
 
-fn set_if(octets: OctetSet, octet: u8, words: &mut Lanes, lane: usize, bits: u64) {
+fn set_if<const N: usize>(octets: OctetSet, octet: u8, words: &mut Lanes<N>, lane: usize, bits: u64) {
     if octets.contains(octet) {
         set(words, lane, bits);
     }
@@ -200,6 +196,14 @@ fn set_if(octets: OctetSet, octet: u8, words: &mut Lanes, lane: usize, bits: u64
 impl Screen {
     /// Adds to `candidates` the patterns of which some sequence is passed in `text`; a pattern may be named twice.
     pub(crate) fn candidates(&self, text: &[u8], candidates: &mut Vec<u32>) {
+        self.wide.candidates(text, candidates);
+        self.pairs.candidates(text, candidates);
+        self.single.candidates(text, candidates);
+    }
+}
+
+impl<const N: usize> Blocks<N> {
+    fn candidates(&self, text: &[u8], candidates: &mut Vec<u32>) {
         for block in &self.simple {
             block.ends.name(block.follow(text), candidates);
         }
@@ -209,10 +213,27 @@ impl Screen {
     }
 }
 
-impl Block {
+impl<const N: usize> Block<N> {
+    /// A block of the places, whose first word has the number `start`.
+    fn of(start: usize, places: &[&Place]) -> Block<N> {
+        let mut first = [0; N];
+        let mut table = vec![Moves { enter: [0; N], stay: [0; N] }; 256];
+        for place in places {
+            let lane = place.word - start;
+            set(&mut first, lane, place.bit(0));
+            for (number, position) in place.sequence.positions.iter().enumerate() {
+                for (octet, moves) in (0..=u8::MAX).zip(&mut table) {
+                    set_if(position.enter, octet, &mut moves.enter, lane, place.bit(number));
+                    set_if(position.stay, octet, &mut moves.stay, lane, place.bit(number));
+                }
+            }
+        }
+        Block { table, first, ends: Ends::of(start, places) }
+    }
+
     /// All positions that `text` comes to.
-    fn follow(&self, text: &[u8]) -> Lanes {
-        let (mut active, mut seen) = ([0; LANES], [0; LANES]);
+    fn follow(&self, text: &[u8]) -> Lanes<N> {
+        let (mut active, mut seen) = ([0; N], [0; N]);
         for &octet in text {
             let Some(moves) = self.table.get(usize::from(octet)) else { continue };
             // A bit that leaves one row enters the next row's first position, which is open anyway.
@@ -223,10 +244,29 @@ impl Block {
     }
 }
 
-impl PlainBlock {
+impl<const N: usize> PlainBlock<N> {
+    fn of(start: usize, places: &[&Place]) -> PlainBlock<N> {
+        let (mut first, mut whole) = ([0; N], [0; N]);
+        let mut table = vec![PlainMoves { enter: [0; N], stay: [0; N], plain: [0; N] }; 256];
+        for place in places {
+            let lane = place.word - start;
+            set(&mut first, lane, place.bit(0));
+            set(&mut whole, lane, place.bit(place.sequence.plain_length.saturating_sub(1)));
+            for (number, position) in place.sequence.positions.iter().enumerate() {
+                let plain = if number < place.sequence.plain_length { position.plain } else { OctetSet::EMPTY };
+                for (octet, moves) in (0..=u8::MAX).zip(&mut table) {
+                    set_if(position.enter, octet, &mut moves.enter, lane, place.bit(number));
+                    set_if(position.stay, octet, &mut moves.stay, lane, place.bit(number));
+                    set_if(plain, octet, &mut moves.plain, lane, place.bit(number));
+                }
+            }
+        }
+        PlainBlock { table, first, whole, ends: Ends::of(start, places) }
+    }
+
     /// Two bits for each position: the text is the plain word so far (`plain`), or differs (`active`). Only what differs arrives.
-    fn follow(&self, text: &[u8]) -> Lanes {
-        let (mut active, mut plain, mut seen) = ([0; LANES], [0; LANES], [0; LANES]);
+    fn follow(&self, text: &[u8]) -> Lanes<N> {
+        let (mut active, mut plain, mut seen) = ([0; N], [0; N], [0; N]);
         for &octet in text {
             let Some(moves) = self.table.get(usize::from(octet)) else { continue };
             let entered = or(next(plain), self.first);
@@ -242,23 +282,27 @@ impl PlainBlock {
 }
 
 #[inline]
-fn and([a, b, c, d]: Lanes, [e, f, g, h]: Lanes) -> Lanes {
-    [a & e, b & f, c & g, d & h]
+fn and<const N: usize>(mut first: Lanes<N>, second: Lanes<N>) -> Lanes<N> {
+    first.iter_mut().zip(second).for_each(|(first, second)| *first &= second);
+    first
 }
 
 #[inline]
-fn or([a, b, c, d]: Lanes, [e, f, g, h]: Lanes) -> Lanes {
-    [a | e, b | f, c | g, d | h]
+fn or<const N: usize>(mut first: Lanes<N>, second: Lanes<N>) -> Lanes<N> {
+    first.iter_mut().zip(second).for_each(|(first, second)| *first |= second);
+    first
 }
 
 #[inline]
-fn without([a, b, c, d]: Lanes, [e, f, g, h]: Lanes) -> Lanes {
-    [a & !e, b & !f, c & !g, d & !h]
+fn without<const N: usize>(mut first: Lanes<N>, second: Lanes<N>) -> Lanes<N> {
+    first.iter_mut().zip(second).for_each(|(first, second)| *first &= !second);
+    first
 }
 
 #[inline]
-fn next([a, b, c, d]: Lanes) -> Lanes {
-    [a << 1, b << 1, c << 1, d << 1]
+fn next<const N: usize>(mut lanes: Lanes<N>) -> Lanes<N> {
+    lanes.iter_mut().for_each(|word| *word <<= 1);
+    lanes
 }
 
 #[cfg(test)]
@@ -291,7 +335,7 @@ mod tests {
 
     #[test]
     fn only_what_differs_from_the_plain_word_is_named() {
-        assert_eq!(candidates(SHAPES, b"we sell amazon and bitcoin"), []);
+        assert!(candidates(SHAPES, b"we sell amazon and bitcoin").is_empty());
         assert_eq!(candidates(SHAPES, b"we sell am4zon and bit coin"), [1, 2]);
         assert_eq!(candidates(SHAPES, b"V-I-A-G-R-A"), [0]);
     }
