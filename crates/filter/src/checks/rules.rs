@@ -141,7 +141,7 @@ impl Work {
                 return Step::Wanted(wanted);
             }
         }
-        Step::Done(self.set.matches(&input, &self.answers))
+        Step::Done(self.set.hits(&input, &self.answers))
     }
 }
 
