@@ -3,7 +3,7 @@
 
 use crate::charset::{Charset, decode_undeclared};
 use crate::header::{is_blank, trim};
-use crate::transfer::hex;
+use crate::transfer::decode_percent;
 use crate::words;
 
 /// Parameters kept of one field.
@@ -253,7 +253,7 @@ fn decode_sections(parts: &[&Section]) -> String {
     let mut octets = Vec::new();
     for (index, part) in parts.iter().enumerate() {
         let value = if index == 0 { first_value } else { part.value.as_slice() };
-        if part.is_extended { percent_decode(value, &mut octets) } else { octets.extend_from_slice(value) }
+        if part.is_extended { octets.extend(decode_percent(value)) } else { octets.extend_from_slice(value) }
     }
     match charset {
         Some(charset) => charset.decode(&octets).0,
@@ -267,23 +267,6 @@ fn split_charset(value: &[u8]) -> (Option<Charset>, &[u8]) {
     match (fields.next(), fields.next(), fields.next()) {
         (Some(charset), Some(_), Some(text)) => (Charset::of(&String::from_utf8_lossy(charset)), text),
         _ => (None, value),
-    }
-}
-
-fn percent_decode(value: &[u8], octets: &mut Vec<u8>) {
-    let mut rest = value;
-    while let Some((&first, after)) = rest.split_first() {
-        rest = after;
-        match (first, after) {
-            (b'%', &[high, low, ref after @ ..]) => match (hex(high), hex(low)) {
-                (Some(high), Some(low)) => {
-                    octets.push(high << 4 | low);
-                    rest = after;
-                }
-                _ => octets.push(b'%'),
-            },
-            _ => octets.push(first),
-        }
     }
 }
 

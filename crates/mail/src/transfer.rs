@@ -190,6 +190,26 @@ pub(crate) fn hex(digit: u8) -> Option<u8> {
     }
 }
 
+/// Percent-encoding, as URLs (RFC 3986 section 2.1) and parameters (RFC 2231 section 4) have it. A bad `%` stands for itself.
+pub(crate) fn decode_percent(encoded: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(encoded.len());
+    let mut rest = encoded;
+    while let Some((&first, after)) = rest.split_first() {
+        rest = after;
+        match (first, after) {
+            (b'%', &[high, low, ref after @ ..]) => match (hex(high), hex(low)) {
+                (Some(high), Some(low)) => {
+                    octets.push(high << 4 | low);
+                    rest = after;
+                }
+                _ => octets.push(b'%'),
+            },
+            _ => octets.push(first),
+        }
+    }
+    octets
+}
+
 /// Quoted-printable (RFC 2045 section 6.7). A bad `=` stands for itself. The second value counts those.
 pub(crate) fn decode_quoted_printable(encoded: &[u8]) -> (Vec<u8>, usize) {
     let mut octets = Vec::with_capacity(encoded.len());

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::charset::decode_undeclared;
 use crate::html::Html;
-use crate::transfer::hex;
+use crate::transfer::decode_percent;
 use crate::{Address, Defect, Defects, Domain, Limits, Message};
 
 /// Where a URL was seen.
@@ -474,31 +474,12 @@ fn of_url(written: &str, url: &Url, form: UrlForm) -> FoundUrl {
 /// The first address of a `mailto:` (RFC 6068).
 fn mailto_address(url: &Url) -> Option<Address> {
     let first = url.path().trim_start_matches('/').split(',').next()?;
-    let decoded = percent_decode(first);
+    let decoded = decode_undeclared(&decode_percent(first.as_bytes()));
     Address::parse(decoded.trim()).ok().or_else(|| {
         // `mailto://user@example.org` is read as a host with a user.
         let host = url.host_str().filter(|_| !url.username().is_empty())?;
         Address::parse(&format!("{}@{host}", url.username())).ok()
     })
-}
-
-fn percent_decode(text: &str) -> String {
-    let mut octets = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        rest = after;
-        match (first, after) {
-            (b'%', &[high, low, ref after @ ..]) => match (hex(high), hex(low)) {
-                (Some(high), Some(low)) => {
-                    octets.push(high << 4 | low);
-                    rest = after;
-                }
-                _ => octets.push(b'%'),
-            },
-            _ => octets.push(first),
-        }
-    }
-    decode_undeclared(&octets)
 }
 
 fn of_address(address: &Address) -> FoundUrl {
