@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use tidegate_wire::exim::{Ask, Stage};
 
-use crate::lab::Lab;
+use crate::lab::{Lab, Plan, why_not};
 use crate::namespace::run;
 
 /// The user that the daemon runs as: a number that no Debian system gives away.
@@ -43,6 +43,20 @@ impl Daemon {
         let mut daemon = Daemon::prepare(lab, config)?;
         daemon.spawn(lab)?;
         Ok(daemon)
+    }
+
+    /// A lab and a daemon in it, for the test of this name; `None` where no lab can be, and then a line says why.
+    ///
+    /// # Errors
+    /// As [`Lab::start`] and [`Daemon::start`].
+    pub fn with_lab(test: &str, plan: &Plan, config: &str) -> anyhow::Result<Option<(Lab, Daemon)>> {
+        if let Some(reason) = why_not() {
+            println!("skipped: {test}: {reason}");
+            return Ok(None);
+        }
+        let lab = Lab::start(plan)?;
+        let daemon = Daemon::start(&lab, config)?;
+        Ok(Some((lab, daemon)))
     }
 
     /// All that [`Daemon::start`] does but the start: for what the command line does alone.

@@ -6,6 +6,7 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "this crate runs processes, sockets and files")]
 
+pub mod cast;
 mod daemon;
 pub mod dns;
 pub mod exim;

@@ -8,34 +8,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tidegate_e2e::cast::{GOOD, LISTED, LISTING_WEIGHS, SPAM};
 use tidegate_e2e::{Daemon, Lab, Plan, why_not};
 
-const DNS: &str = "
-good.test MX 10 mail.good.test
-good.test TXT v=spf1 ip4:203.0.113.10 -all
-mail.good.test A 203.0.113.10
-bad.test MX 10 mail.bad.test
-mail.bad.test A 203.0.113.66
-2.0.0.127.bl.test A 127.0.0.2
-66.113.0.203.bl.test A 127.0.0.2
-";
-/// What a listed client sends in the name of another domain, without author and date, is kept back.
-const CONFIG: &str = "
-[checks]
-off = [\"rate\"]
-
+/// What the listed client sends in the name of another domain is kept back.
+const POLICY: &str = "
 [quarantine]
 keep_days = 3
 notice_days = 3
 
-[blocklists.\"bl.test\"]
-weight = 5.0
-codes = { \"127.0.0.2\" = {} }
-
 [policy.server]
 inbound = { greylist = \"off\", reject = \"off\", quarantine = 6.5 }
 ";
-const SPAM: &[u8] = b"Subject: offer\n\nBuy now.\n";
 const PAGE: &str = include_str!("../../docs/reference/json.md");
 /// Messages of one client from which on a block entry is proposed, and one more.
 const ENOUGH: usize = 21;
@@ -47,8 +31,8 @@ fn every_form_has_the_fields_that_the_page_names() {
         println!("skipped: {test}: {reason}");
         return;
     }
-    let lab = Lab::start(&Plan { dns: DNS.to_owned(), ..Plan::default() }).unwrap();
-    let daemon = Daemon::start(&lab, CONFIG).unwrap();
+    let lab = Lab::start(&Plan { dns: [GOOD, LISTED].concat(), ..Plan::default() }).unwrap();
+    let daemon = Daemon::start(&lab, &[LISTING_WEIGHS, POLICY].concat()).unwrap();
     let say = |arguments: &[&str]| {
         let output = daemon.command(&lab, arguments).unwrap();
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();

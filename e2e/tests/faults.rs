@@ -14,33 +14,14 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tidegate_e2e::cast::{GOOD, HAM, LISTED, LISTING_WEIGHS, SPAM};
 use tidegate_e2e::{Daemon, Lab, Plan, why_not};
 
-const DNS: &str = "
-good.test MX 10 mail.good.test
-good.test TXT v=spf1 ip4:203.0.113.10 -all
-mail.good.test A 203.0.113.10
-10.113.0.203.in-addr.arpa PTR mail.good.test
-bad.test MX 10 mail.bad.test
-mail.bad.test A 203.0.113.66
-2.0.0.127.bl.test A 127.0.0.2
-66.113.0.203.bl.test A 127.0.0.2
-";
-/// What a listed client sends in the name of another domain, without author and date, is kept back; nothing is refused or asked
-/// to wait.
-const CONFIG: &str = "
-[checks]
-off = [\"rate\"]
-
-[blocklists.\"bl.test\"]
-weight = 5.0
-codes = { \"127.0.0.2\" = {} }
-
+/// What the listed client sends in the name of another domain is kept back; nothing is refused or asked to wait.
+const POLICY: &str = "
 [policy.server]
 inbound = { greylist = \"off\", reject = \"off\", quarantine = 6.5 }
 ";
-const HAM: &[u8] = b"From: a@good.test\nTo: b@exim.test\nSubject: t\nDate: Wed, 25 Nov 2026 12:00:00 +0000\nMessage-ID: <1@good.test>\n\nx\n";
-const SPAM: &[u8] = b"Subject: offer\n\nBuy now.\n";
 /// How long the daemon may take to notice that a cause is gone.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -75,9 +56,9 @@ impl Server {
             println!("skipped: {test}: {reason}");
             return None;
         }
-        let lab = Lab::start(&Plan { dns: DNS.to_owned(), ..Plan::default() }).unwrap();
+        let lab = Lab::start(&Plan { dns: [GOOD, LISTED].concat(), ..Plan::default() }).unwrap();
         let disk = disk_size.map(|size| Disk::mount(&lab.folder().join("state"), size));
-        let daemon = Daemon::prepare(&lab, CONFIG).unwrap();
+        let daemon = Daemon::prepare(&lab, &[LISTING_WEIGHS, POLICY].concat()).unwrap();
         Some(Server { daemon, _disk: disk, lab })
     }
 

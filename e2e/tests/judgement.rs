@@ -10,22 +10,14 @@
 use std::thread;
 use std::time::Duration;
 
+use tidegate_e2e::cast::{GOOD, LISTED};
 use tidegate_e2e::dns::Zone;
-use tidegate_e2e::{Daemon, Lab, Plan, why_not};
+use tidegate_e2e::{Daemon, Lab, Plan};
 
-const DNS: &str = "
-good.test MX 10 mail.good.test
-good.test TXT v=spf1 ip4:203.0.113.10 -all
-mail.good.test A 203.0.113.10
-10.113.0.203.in-addr.arpa PTR mail.good.test
-bad.test MX 10 mail.bad.test
-mail.bad.test A 203.0.113.66
-; A domain hosted here that says who may send for it, and that all else is to be refused.
+/// A domain hosted here that says who may send for it, and that all else is to be refused.
+const HOSTED: &str = "
 hosted.test TXT v=spf1 ip4:192.0.2.25 -all
 _dmarc.hosted.test TXT v=DMARC1; p=reject
-; A blocklist with its test point (RFC 5782 section 5), and one listed client.
-2.0.0.127.bl.test A 127.0.0.2
-66.113.0.203.bl.test A 127.0.0.2
 ";
 const BLOCKLIST: &str = "
 [blocklists.\"bl.test\"]
@@ -35,13 +27,11 @@ const MESSAGE: &[u8] = b"From: a@good.test\nTo: b@exim.test\nSubject: t\nDate: W
 
 /// A lab with the real daemon, or `None` and a line that says why this test is skipped.
 fn lab(test: &str, config: &str) -> Option<(Lab, Daemon)> {
-    if let Some(reason) = why_not() {
-        println!("skipped: {test}: {reason}");
-        return None;
-    }
-    let lab = Lab::start(&Plan { dns: DNS.to_owned(), ..Plan::default() }).unwrap();
-    let daemon = Daemon::start(&lab, config).unwrap();
-    Some((lab, daemon))
+    Daemon::with_lab(test, &Plan { dns: dns(), ..Plan::default() }, config).unwrap()
+}
+
+fn dns() -> String {
+    [GOOD, LISTED, HOSTED].concat()
 }
 
 /// The newest record about `what`, as soon as there is one.
@@ -107,8 +97,9 @@ fn a_stranger_in_the_name_of_a_hosted_domain_is_refused() {
 #[test]
 fn an_error_code_of_a_blocklist_lists_nobody() {
     let Some((lab, daemon)) = lab("an_error_code_of_a_blocklist_lists_nobody", BLOCKLIST) else { return };
-    lab.dns
-        .set(Zone::parse(&format!("{DNS}*.bl.test A 127.255.255.254\n2.0.0.127.bl.test A 127.255.255.254")).unwrap());
+    lab.dns.set(
+        Zone::parse(&format!("{}*.bl.test A 127.255.255.254\n2.0.0.127.bl.test A 127.255.255.254", dns())).unwrap(),
+    );
     let (mut client, _) = lab.client("203.0.113.67").unwrap();
     client.envelope("mail.bad.test", "a@good.test", &["b@exim.test"]).unwrap();
     let status = daemon.command(&lab, &["status"]).unwrap();

@@ -9,35 +9,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tidegate_e2e::{Daemon, Lab, Plan, why_not};
+use tidegate_e2e::cast::{GOOD, HAM, LISTED, LISTING_WEIGHS, SPAM};
+use tidegate_e2e::{Daemon, Lab, Plan};
 
-const DNS: &str = "
-good.test MX 10 mail.good.test
-good.test TXT v=spf1 ip4:203.0.113.10 -all
-mail.good.test A 203.0.113.10
-10.113.0.203.in-addr.arpa PTR mail.good.test
-bad.test MX 10 mail.bad.test
-mail.bad.test A 203.0.113.66
-2.0.0.127.bl.test A 127.0.0.2
-66.113.0.203.bl.test A 127.0.0.2
-";
-/// One mailbox, or all, keeps what a listed client sends in the name of another domain and without author and date, also
-/// while the list is not yet known to work; nothing is refused or asked to wait.
-const CONFIG: &str = "
-[checks]
-off = [\"rate\"]
-
-[blocklists.\"bl.test\"]
-weight = 5.0
-codes = { \"127.0.0.2\" = {} }
-
+/// One mailbox, or all, keeps what the listed client sends in the name of another domain; nothing is refused or asked to wait.
+const POLICY: &str = "
 [policy.server]
 inbound = { greylist = \"off\", reject = \"off\", quarantine = \"off\" }
 ";
 const FOR_ALL: &str = "[policy.domains.\"exim.test\"]\ninbound = { quarantine = 6.5 }\n";
 const FOR_ONE: &str = "[policy.mailboxes.\"strict@exim.test\"]\ninbound = { quarantine = 6.5 }\n";
-const SPAM: &str = "Subject: offer\n\nBuy now.\n";
-const HAM: &str = "From: a@good.test\nTo: b@exim.test\nSubject: t\nDate: Wed, 25 Nov 2026 12:00:00 +0000\nMessage-ID: <1@good.test>\n\nx\n";
 /// Messages of the short run that belongs to every test, and clients that send them at once.
 const MESSAGES: usize = 300;
 const CLIENTS: usize = 16;
@@ -46,14 +27,9 @@ const SOAK_CLIENTS: usize = 64;
 /// Every so many messages one is to be kept.
 const KEPT_EVERY: usize = 10;
 
-fn lab(test: &str, config: &str) -> Option<(Lab, Daemon)> {
-    if let Some(reason) = why_not() {
-        println!("skipped: {test}: {reason}");
-        return None;
-    }
-    let lab = Lab::start(&Plan { dns: DNS.to_owned(), ..Plan::default() }).unwrap();
-    let daemon = Daemon::start(&lab, config).unwrap();
-    Some((lab, daemon))
+fn lab(test: &str, keeps: &str) -> Option<(Lab, Daemon)> {
+    let plan = Plan { dns: [GOOD, LISTED].concat(), ..Plan::default() };
+    Daemon::with_lab(test, &plan, &[LISTING_WEIGHS, POLICY, keeps].concat()).unwrap()
 }
 
 /// The recipients of every message that is kept, each with the message's id.
@@ -75,11 +51,10 @@ fn kept(lab: &Lab, daemon: &Daemon) -> Vec<(String, String)> {
 
 #[test]
 fn one_reply_two_verdicts_and_the_kept_message_is_released() {
-    let config = format!("{CONFIG}{FOR_ONE}");
-    let Some((lab, daemon)) = lab("one_reply_two_verdicts_and_the_kept_message_is_released", &config) else { return };
+    let Some((lab, daemon)) = lab("one_reply_two_verdicts_and_the_kept_message_is_released", FOR_ONE) else { return };
     let (mut client, _) = lab.client("203.0.113.66").unwrap();
     client.envelope("mail.bad.test", "a@good.test", &["strict@exim.test", "lax@exim.test"]).unwrap();
-    let reply = client.data(SPAM.as_bytes()).unwrap();
+    let reply = client.data(SPAM).unwrap();
     assert_eq!(reply.code, 250, "{}", reply.text);
     let delivered = lab.exim.wait_delivered(1).unwrap_or_else(|error| panic!("{error}: {:?}", lab.exim.delivered()));
     assert_eq!(delivered[0].recipient, "lax@exim.test", "{}{}", lab.exim.log(), daemon.log());
@@ -89,7 +64,7 @@ fn one_reply_two_verdicts_and_the_kept_message_is_released() {
     assert_eq!(recipient, "strict@exim.test");
 
     let shown = daemon.command(&lab, &["quarantine", "show", id, "--raw"]).unwrap();
-    assert!(String::from_utf8_lossy(&shown.stdout).ends_with(SPAM), "the copy is the message");
+    assert!(shown.stdout.ends_with(SPAM), "the copy is the message");
     let released = daemon.command_as_root(&lab, &["quarantine", "release", id]).unwrap();
     assert!(released.status.success(), "{}", String::from_utf8_lossy(&released.stderr));
     let delivered = lab.exim.wait_delivered(2).unwrap();
@@ -105,7 +80,7 @@ fn one_reply_two_verdicts_and_the_kept_message_is_released() {
 #[test]
 fn a_thousand_recipients_and_300_kb_of_headers_are_judged_in_full() {
     let name = "a_thousand_recipients_and_300_kb_of_headers_are_judged_in_full";
-    let Some((lab, daemon)) = lab(name, &format!("{CONFIG}{FOR_ALL}")) else { return };
+    let Some((lab, daemon)) = lab(name, FOR_ALL) else { return };
     let mut message = String::from("Subject: offer\n");
     while message.len() < 300 * 1024 {
         message.push_str(&format!("X-Padding-{}: {}\n", message.len(), "pad ".repeat(24)));
@@ -126,7 +101,7 @@ fn a_thousand_recipients_and_300_kb_of_headers_are_judged_in_full() {
 #[test]
 fn every_message_is_delivered_or_kept_exactly_once_while_the_daemon_is_killed() {
     let name = "every_message_is_delivered_or_kept_exactly_once_while_the_daemon_is_killed";
-    let Some((lab, mut daemon)) = lab(name, &format!("{CONFIG}{FOR_ALL}")) else { return };
+    let Some((lab, mut daemon)) = lab(name, FOR_ALL) else { return };
     let count = std::env::var("TIDEGATE_SOAK_MESSAGES").map_or(MESSAGES, |count| count.parse().unwrap());
     let clients = if count > MESSAGES { SOAK_CLIENTS } else { CLIENTS };
     let (next, is_done) = (AtomicUsize::new(0), AtomicBool::new(false));
@@ -178,7 +153,7 @@ fn send_some(lab: &Lab, next: &AtomicUsize, count: usize) {
         };
         let (mut client, _) = lab.client(source).unwrap();
         client.envelope(helo, sender, &[&format!("r{number}@exim.test")]).unwrap();
-        let reply = client.data(message.as_bytes()).unwrap();
+        let reply = client.data(message).unwrap();
         assert_eq!(reply.code, 250, "{}", reply.text);
         client.hang_up();
     }

@@ -10,16 +10,11 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tidegate_e2e::cast::GOOD;
 use tidegate_e2e::stub::{Reaction, Stub};
 use tidegate_e2e::{Daemon, Lab, Layout, Plan, roots, why_not};
 use tidegate_wire::exim::{Action, Answer, Ask, ExactAddress, Origin, Stage};
 
-const DNS: &str = "
-good.test MX 10 mail.good.test
-good.test TXT v=spf1 ip4:203.0.113.10 -all
-mail.good.test A 203.0.113.10
-10.113.0.203.in-addr.arpa PTR mail.good.test
-";
 const ALL_STAGES: [Stage; 7] =
     [Stage::Connect, Stage::Helo, Stage::Auth, Stage::Mail, Stage::Rcpt, Stage::Data, Stage::End];
 /// DirectAdmin leaves no place at connect, AUTH and MAIL.
@@ -316,7 +311,7 @@ fn check_daemon(test: &str, layout: Layout, kind: &str, aliases: &str, alias: &s
         println!("skipped: {test}: {reason}");
         return;
     }
-    let mut lab = Lab::start(&Plan { layout, dns: DNS.to_owned(), ..Plan::default() }).unwrap();
+    let mut lab = Lab::start(&Plan { layout, dns: GOOD.to_owned(), ..Plan::default() }).unwrap();
     let mut daemon = Daemon::prepare(&lab, "[policy.server]\ninbound = { greylist = \"off\" }\n").unwrap();
     let root = lab.folder().join("root");
     daemon

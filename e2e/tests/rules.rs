@@ -11,14 +11,9 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tidegate_e2e::cast::GOOD;
 use tidegate_e2e::{Daemon, Lab, Plan, why_not};
 
-const DNS: &str = "
-good.test MX 10 mail.good.test
-good.test TXT v=spf1 ip4:203.0.113.10 -all
-mail.good.test A 203.0.113.10
-10.113.0.203.in-addr.arpa PTR mail.good.test
-";
 const CONFIG: &str = "
 [rules]
 shipped = false
@@ -80,7 +75,7 @@ fn a_rule_is_in_use_within_a_second_and_a_broken_file_takes_none_away() {
         println!("skipped: {test}: {reason}");
         return;
     }
-    let lab = Lab::start(&Plan { dns: DNS.to_owned(), ..Plan::default() }).unwrap();
+    let lab = Lab::start(&Plan { dns: GOOD.to_owned(), ..Plan::default() }).unwrap();
     let daemon = Daemon::start(&lab, CONFIG).unwrap();
     send(&lab, 1);
     assert!(!why(&lab, &daemon, 1).contains("LOCAL_INVOICE"));

@@ -8,17 +8,11 @@ use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tidegate_e2e::cast::{GOOD, HAM};
 use tidegate_e2e::smtp::Client;
 use tidegate_e2e::{Daemon, Lab, Plan, why_not};
 
-const DNS: &str = "
-good.test MX 10 mail.good.test
-good.test TXT v=spf1 ip4:203.0.113.10 -all
-mail.good.test A 203.0.113.10
-10.113.0.203.in-addr.arpa PTR mail.good.test
-";
 const CONFIG: &str = "[policy.server]\ninbound = { greylist = \"off\" }\n";
-const MESSAGE: &[u8] = b"From: a@good.test\nTo: b@exim.test\nSubject: t\nDate: Wed, 25 Nov 2026 12:00:00 +0000\nMessage-ID: <1@good.test>\n\nx\n";
 
 fn lab(test: &str) -> Option<Lab> {
     if let Some(reason) = why_not() {
@@ -27,7 +21,7 @@ fn lab(test: &str) -> Option<Lab> {
     }
     // A busy machine takes its time to start the daemon; how long Exim waits is not what is proven here.
     let exim = "TIDEGATE_WAIT_ENVELOPE = 25s\nTIDEGATE_WAIT_CONTENT = 25s\n".to_owned();
-    Some(Lab::start(&Plan { dns: DNS.to_owned(), exim, ..Plan::default() }).unwrap())
+    Some(Lab::start(&Plan { dns: GOOD.to_owned(), exim, ..Plan::default() }).unwrap())
 }
 
 /// Sends a message and says whether it was judged.
@@ -35,7 +29,7 @@ fn is_judged(lab: &Lab) -> bool {
     lab.exim.empty_mailbox().unwrap();
     let (mut client, _) = lab.client("203.0.113.10").unwrap();
     client.envelope("mail.good.test", "a@good.test", &["b@exim.test"]).unwrap();
-    assert_eq!(client.data(MESSAGE).unwrap().code, 250);
+    assert_eq!(client.data(HAM).unwrap().code, 250);
     client.expect("QUIT", 221).unwrap();
     lab.exim.wait_delivered(1).unwrap().remove(0).header("X-Tidegate-Status").len() == 1
 }
@@ -85,7 +79,7 @@ fn a_reload_drops_nothing_and_a_broken_one_changes_nothing() {
     // From now on every client without a name of its own kind is tagged at once.
     daemon.reconfigure(|text| text.replace("greylist = \"off\"", "greylist = \"off\", tag = 4.5")).unwrap();
     wait_for(&daemon, "reloaded", 1);
-    assert_eq!(before.data(MESSAGE).unwrap().code, 250, "a session that was open goes on");
+    assert_eq!(before.data(HAM).unwrap().code, 250, "a session that was open goes on");
     before.expect("QUIT", 221).unwrap();
     assert!(is_judged(&lab));
 

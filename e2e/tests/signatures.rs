@@ -2,13 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a lab that breaks is to fail loudly")]
 
+use tidegate_e2e::cast::GOOD;
 use tidegate_e2e::{Daemon, Lab, Plan, why_not};
 
-const DNS: &str = "
-good.test MX 10 mail.good.test
-good.test TXT v=spf1 ip4:203.0.113.10 -all
-mail.good.test A 203.0.113.10
-10.113.0.203.in-addr.arpa PTR mail.good.test
+/// How `good.test` signs.
+const SIGNS: &str = "
 _dmarc.good.test TXT v=DMARC1; p=reject; aspf=s; adkim=s
 s._domainkey.good.test TXT v=DKIM1; k=ed25519; p=KEY
 ";
@@ -23,7 +21,7 @@ fn signatures_hold_on_the_way_through_the_spool() {
         println!("skipped: signatures_hold_on_the_way_through_the_spool: {reason}");
         return;
     }
-    let lab = Lab::start(&Plan { dns: DNS.replace("KEY", KEY), ..Plan::default() }).unwrap();
+    let lab = Lab::start(&Plan { dns: [GOOD, SIGNS].concat().replace("KEY", KEY), ..Plan::default() }).unwrap();
     let _daemon = Daemon::start(&lab, "").unwrap();
     let text = String::from_utf8(SIGNED.to_vec()).unwrap();
     for (message, result) in [(text.clone(), "dkim=pass"), (text.replace("xxx\n", "xxy\n"), "dkim=fail")] {
