@@ -6,16 +6,14 @@ use std::sync::Arc;
 use futures_util::future::{join, join_all};
 use tidegate_mail::Domain;
 
+use super::code::codes;
 use super::{Health, List, health};
 use crate::check::{Ask, Finding, Outcome, Remember, Symbol, When};
-use crate::dns::{Question, Record, RecordKind, is_internal, reversed};
+use crate::dns::{is_internal, reversed};
 use crate::session::Connect;
 use crate::store::Write;
 use crate::tables::LIST_HEALTH;
-use crate::world::{Known, Service, Unavailable, World};
-
-/// Codes of one answer that are looked at.
-const CODES_MAX: usize = 16;
+use crate::world::{Service, Unavailable};
 
 /// One meaning of an answer.
 #[derive(Clone, Debug)]
@@ -105,16 +103,6 @@ async fn ask_names<F>(list: &List, names: &[String], ask: &Ask<'_, F>) -> ListAn
         }
     }
     answer
-}
-
-/// The A records at `name`; none when it does not exist.
-pub(super) async fn codes(name: &str, world: &World) -> Known<Vec<Ipv4Addr>> {
-    let reply = world.dns.lookup(&Question::new(name, RecordKind::A)).await?;
-    let codes = reply.records.into_iter().filter_map(|record| match record {
-        Record::A(code) => Some(code),
-        _ => None,
-    });
-    Ok(codes.take(CODES_MAX).collect())
 }
 
 fn switched_off(list: &List, cause: &str) -> Unavailable {

@@ -1,4 +1,4 @@
-//! Codes of a list's answers, and what the configuration writes for one or many of them.
+//! Codes of a list's answers: how they are asked for, and what the configuration writes for one or many of them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,6 +7,12 @@ use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+
+use crate::dns::{Question, Record, RecordKind};
+use crate::world::{Known, World};
+
+/// Codes of one answer that are looked at.
+const CODES_MAX: usize = 16;
 
 /// What a list answers, as the configuration writes it: an address (`127.0.0.2`), an address of which some octets may be
 /// anything (`127.0.*.3`, for lists that keep two things in one answer), or one of which an octet has a bit set
@@ -99,6 +105,16 @@ impl JsonSchema for CodePattern {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string" })
     }
+}
+
+/// The A records at `name`; none when it does not exist.
+pub(super) async fn codes(name: &str, world: &World) -> Known<Vec<Ipv4Addr>> {
+    let reply = world.dns.lookup(&Question::new(name, RecordKind::A)).await?;
+    let codes = reply.records.into_iter().filter_map(|record| match record {
+        Record::A(code) => Some(code),
+        _ => None,
+    });
+    Ok(codes.take(CODES_MAX).collect())
 }
 
 #[cfg(test)]

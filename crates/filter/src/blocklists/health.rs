@@ -6,7 +6,7 @@ use futures_util::future::join;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::ask::codes;
+use super::code::codes;
 use super::{Kind, List, PROBE_INTERVAL, RETRY_INTERVAL};
 use crate::dns::reversed;
 use crate::tables::LIST_HEALTH;
