@@ -1,4 +1,5 @@
-//! Questions to DNS and their answers. NXDOMAIN and NODATA are answers; silence, SERVFAIL and REFUSED are [`Unavailable`].
+//! Questions to DNS and their answers. NXDOMAIN and NODATA are answers; silence, SERVFAIL and REFUSED are
+//! [`Unavailable`](crate::world::Unavailable).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

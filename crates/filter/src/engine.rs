@@ -23,7 +23,7 @@ use crate::world::World;
 mod run;
 mod session;
 
-pub use session::Session;
+pub use session::{OutOfOrder, Session};
 
 /// What the engine is built from. Each module owns its part; this only composes them.
 #[derive(Clone, Debug)]
