@@ -22,27 +22,33 @@ impl RuleSet {
     /// rules that were tried.
     #[must_use]
     pub fn hits(&self, input: &Input<'_>, answers: &Answers) -> Matches {
-        if self.needs.is_deep() {
-            return self.matches(input, answers);
-        }
         let mut run = Run::new(self, input, answers);
-        run.is_needed_only = true;
-        run.scratch.due.clear();
-        run.scratch.needed.begin(&self.needs, self.plan.slots.len(), &mut run.scratch.due);
-        run.together();
-        for id in self.needs.roots() {
-            run.find_out(*id);
-        }
-        let touched = take(&mut run.touched);
-        let rules = touched.iter().filter_map(|slot| self.plan.slots.get(*slot as usize)).map(|slot| slot.rule);
-        rules.filter(|id| self.needs.is_root(*id)).for_each(|id| run.find_out(id));
-        run.touched = touched;
-        run.decide_metas();
+        run.as_needed();
         run.finish()
     }
 }
 
 impl Run<'_> {
+    /// What rules with points need.
+    pub(super) fn as_needed(&mut self) {
+        let set = self.set;
+        if set.needs.is_deep() {
+            return self.as_planned();
+        }
+        self.is_needed_only = true;
+        self.scratch.due.clear();
+        self.scratch.needed.begin(&set.needs, set.plan.slots.len(), &mut self.scratch.due);
+        self.together();
+        for id in set.needs.roots() {
+            self.find_out(*id);
+        }
+        let touched = take(&mut self.touched);
+        let rules = touched.iter().filter_map(|slot| set.plan.slots.get(*slot as usize)).map(|slot| slot.rule);
+        rules.filter(|id| set.needs.is_root(*id)).for_each(|id| self.find_out(id));
+        self.touched = touched;
+        self.decide_metas();
+    }
+
     /// The pattern may match in text `number` of its kind.
     pub(super) fn touch(&mut self, slot: u32, number: usize, text: &[u8]) {
         let set = self.set;
@@ -94,14 +100,14 @@ impl Run<'_> {
             // A capture may be asked for in a pattern that captures: all in their order, this one among them.
             for other in set.plan.single.iter().filter(|other| captures(set, **other)) {
                 if *other == id || self.scratch.needed.close(&set.metas, *other) {
-                    self.test(*other);
+                    self.one_by_one(&[*other]);
                 }
             }
             if captures(set, id) {
                 return;
             }
         }
-        self.test(id);
+        self.one_by_one(&[id]);
     }
 
     /// Tries a pattern on the texts that wait for it.
