@@ -188,6 +188,12 @@ impl Daemon {
         line.trim().trim_end_matches(" kB").parse().context("VmRSS is a number")
     }
 
+    /// Its process id, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// What it said so far.
     #[must_use]
     pub fn log(&self) -> String {

@@ -1,5 +1,7 @@
 //! `cargo xtask bench envelope`: how long the daemon takes for the asks of one envelope, all checks on: DNS answers warm, at 1, 16
-//! and 128 connections; the same while Exim brings one message of 50 MB after the other; and with DNS answers cold. The load is `crates/server/examples/envelope_load.rs`, since it needs nothing of Exim.
+//! and 128 connections; the same while Exim brings one message of 50 MB after the other; and with DNS answers cold. With `large` behind
+//! the path of the load, only 16 connections, alone, while another Exim receives such messages that nobody judges, and while ours does.
+//! The load is `crates/server/examples/envelope_load.rs`, since it needs nothing of Exim.
 
 #![allow(clippy::disallowed_methods, reason = "a bench starts programs")]
 
@@ -8,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
-use tidegate_e2e::{Daemon, Lab, Plan, why_not};
+use tidegate_e2e::{Daemon, Lab, Layout, Plan, why_not};
 
 const DNS: &str = "
 good.test MX 10 mail.good.test
@@ -32,6 +34,8 @@ sessions_max = 100000
 const SECONDS: &str = "5";
 /// Rows in the store beforehand.
 const GREYLISTED: &str = "1000000";
+/// How often the part with large messages is measured.
+const TURNS: usize = 3;
 /// Octets of a large message.
 const LARGE: usize = 50 << 20;
 
@@ -40,6 +44,9 @@ fn main() -> anyhow::Result<()> {
         bail!("no bench here: {reason}");
     }
     let load = std::env::args().nth(1).context("the path of envelope_load")?;
+    // The part that is looked at most often, alone: with and without large messages, in turns.
+    let is_about_large = std::env::args().nth(2).is_some_and(|part| part == "large");
+    let bare = Lab::start(&Plan { dns: DNS.to_owned(), layout: Layout::Bare, ..Plan::default() })?;
     let lab = Lab::start(&Plan { dns: DNS.to_owned(), ..Plan::default() })?;
     let mut daemon = Daemon::start(&lab, CONFIG)?;
     daemon.kill();
@@ -49,6 +56,16 @@ fn main() -> anyhow::Result<()> {
     let begun = Instant::now();
     daemon.spawn(&lab)?;
     println!("{GREYLISTED} greylisted senders; started in {:.2?}", begun.elapsed());
+    if is_about_large {
+        for _ in 0..TURNS {
+            measure(&load, &lab, &["16", SECONDS])?;
+            for (receiver, what) in [(&bare, "received"), (&lab, "received and judged")] {
+                let judged = while_large_messages_come(receiver, || measure(&load, &lab, &["16", SECONDS]))?;
+                println!("  {judged} messages of {} MB were {what} meanwhile", LARGE >> 20);
+            }
+        }
+        return Ok(());
+    }
     for connections in ["1", "16", "128"] {
         measure(&load, &lab, &[connections, SECONDS])?;
     }
@@ -77,6 +94,7 @@ fn while_large_messages_come(lab: &Lab, work: impl FnOnce() -> anyhow::Result<()
     let message = large_message();
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| -> anyhow::Result<u32> {
+            lab.namespace().enter()?;
             let mut accepted = 0;
             while !is_over.load(Ordering::Relaxed) {
                 let (mut client, _) = lab.client("203.0.113.10")?;

@@ -1,5 +1,6 @@
 //! `cargo xtask bench exim`: how much longer a client of a real Exim waits because of Tidegate, command by command. The same
-//! transactions go in turns to an Exim with Tidegate and to one without; mail is queued and not delivered meanwhile.
+//! transactions go in turns to an Exim with Tidegate and to one without; mail is queued and not delivered meanwhile. A second round
+//! tells how long the processes themselves ran, which is the same on a machine that is busy with other things.
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock and its arguments")]
 
@@ -29,6 +30,10 @@ sessions_max = 1000
 const TRANSACTIONS: usize = 2000;
 /// Transactions of one kind in a row.
 const TURN: usize = 50;
+/// One of so many transactions is made once more for the time on a processor.
+const RAN_SHARE: usize = 4;
+/// How long what follows a reply may take.
+const SETTLE: Duration = Duration::from_millis(1);
 /// The first ones fill caches and are not counted.
 const WARM_UP: usize = 20;
 const STAGES: [&str; 6] = ["connect", "helo", "mail", "rcpt", "data", "end of data"];
@@ -38,16 +43,17 @@ fn main() -> anyhow::Result<()> {
         bail!("no bench here: {reason}");
     }
     let count = std::env::args().nth(1).map_or(Ok(TRANSACTIONS), |count| count.parse()).context("a number")?;
-    let settings = "queue_only = true\nsmtp_accept_queue = 0\n".to_owned();
+    // The greeting names the process that answers.
+    let settings = "queue_only = true\nsmtp_accept_queue = 0\nsmtp_banner = ready $pid\n".to_owned();
     let plan = |layout| Plan { dns: DNS.to_owned(), exim: settings.clone(), layout };
     let bare = Lab::start(&plan(Layout::Bare))?;
     let with = Lab::start(&plan(Layout::Panel))?;
-    let _daemon = Daemon::start(&with, CONFIG)?;
+    let daemon = Daemon::start(&with, CONFIG)?;
     let mut times = [vec![Vec::new(); STAGES.len()], vec![Vec::new(); STAGES.len()]];
     for (lab, times) in [&bare, &with].into_iter().zip(&mut times) {
         lab.namespace().enter()?;
         for number in 0..WARM_UP {
-            transaction(lab, number, times)?;
+            transaction(lab, number, &mut Noted::waited(times))?;
         }
         times.iter_mut().for_each(Vec::clear);
     }
@@ -55,37 +61,103 @@ fn main() -> anyhow::Result<()> {
         for (lab, times) in [&bare, &with].into_iter().zip(&mut times) {
             lab.namespace().enter()?;
             for number in 0..TURN {
-                transaction(lab, turn * TURN + number, times)?;
+                transaction(lab, turn * TURN + number, &mut Noted::waited(times))?;
             }
         }
     }
     report(&mut times);
+    times.iter_mut().flatten().for_each(Vec::clear);
+    let mut of_daemon = vec![Vec::new(); STAGES.len()];
+    let pid = daemon.pid().context("the daemon does not run")?;
+    for turn in 0..count.div_ceil(TURN * RAN_SHARE) {
+        for (lab, times) in [&bare, &with].into_iter().zip(&mut times) {
+            lab.namespace().enter()?;
+            for number in 0..TURN {
+                let of_daemon = std::ptr::eq(lab, &with).then_some((pid, &mut of_daemon));
+                transaction(lab, turn * TURN + number, &mut Noted::ran(times, of_daemon))?;
+            }
+        }
+    }
+    report_ran(&mut times, &mut of_daemon);
     Ok(())
 }
 
-/// One message; notes how long each reply took.
-fn transaction(lab: &Lab, number: usize, times: &mut [Vec<Duration>]) -> anyhow::Result<()> {
+/// Where the times of one transaction go.
+struct Noted<'a> {
+    times: &'a mut [Vec<Duration>],
+    of: Of<'a>,
+}
+
+/// What is noted.
+enum Of<'a> {
+    /// How long the client waited, since then.
+    Waited(Instant),
+    /// How long Exim's process ran, and the daemon with this process id.
+    Ran { exim: Option<u32>, before: Duration, daemon: Option<(u32, Duration, &'a mut [Vec<Duration>])> },
+}
+
+impl<'a> Noted<'a> {
+    fn waited(times: &'a mut [Vec<Duration>]) -> Noted<'a> {
+        Noted { times, of: Of::Waited(Instant::now()) }
+    }
+
+    fn ran(times: &'a mut [Vec<Duration>], daemon: Option<(u32, &'a mut Vec<Vec<Duration>>)>) -> Noted<'a> {
+        let daemon = daemon.map(|(pid, of_daemon)| (pid, ran(pid), of_daemon.as_mut_slice()));
+        Noted { times, of: Of::Ran { exim: None, before: Duration::ZERO, daemon } }
+    }
+
+    fn note(&mut self, stage: usize, reply: &Reply) -> anyhow::Result<()> {
+        if reply.code >= 400 {
+            bail!("{}: {}", STAGES.get(stage).unwrap_or(&""), reply.text);
+        }
+        let times = self.times.get_mut(stage).context("a stage")?;
+        match &mut self.of {
+            Of::Waited(begun) => {
+                times.push(begun.elapsed());
+                *begun = Instant::now();
+            }
+            Of::Ran { exim, before, daemon } => {
+                // What is done after the reply belongs to its stage as well.
+                std::thread::sleep(SETTLE);
+                if exim.is_none() {
+                    *exim = reply.text.rsplit(' ').next().and_then(|pid| pid.trim().parse().ok());
+                }
+                let now = ran(exim.context("the greeting names no process")?);
+                times.push(now.saturating_sub(*before));
+                *before = now;
+                if let Some((pid, before, of_daemon)) = daemon {
+                    let now = ran(*pid);
+                    of_daemon.get_mut(stage).context("a stage")?.push(now.saturating_sub(*before));
+                    *before = now;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How long all threads of a process ran (the first figure of schedstat, in nanoseconds); nothing for one that is gone.
+fn ran(pid: u32) -> Duration {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let figures = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok());
+    let nanoseconds = figures.filter_map(|text| text.split(' ').next()?.parse::<u64>().ok());
+    Duration::from_nanos(nanoseconds.sum())
+}
+
+/// One message; every reply is noted.
+fn transaction(lab: &Lab, number: usize, noted: &mut Noted<'_>) -> anyhow::Result<()> {
     let message = format!(
         "From: a@good.test\nTo: b@exim.test\nSubject: number {number}\nDate: Wed, 25 Nov 2026 12:00:00 +0000\n\
          Message-ID: <{number}@good.test>\n\n{}",
         "Some ordinary words in a line of an ordinary length.\n".repeat(30)
     );
-    let mut begun = Instant::now();
     let (mut client, greeting) = lab.client("203.0.113.10")?;
-    let mut note = |stage: usize, reply: &Reply| -> anyhow::Result<()> {
-        if reply.code >= 400 {
-            bail!("{}: {}", STAGES.get(stage).unwrap_or(&""), reply.text);
-        }
-        times.get_mut(stage).context("a stage")?.push(begun.elapsed());
-        begun = Instant::now();
-        Ok(())
-    };
-    note(0, &greeting)?;
+    noted.note(0, &greeting)?;
     let commands = ["EHLO mail.good.test", "MAIL FROM:<a@good.test>", "RCPT TO:<b@exim.test>", "DATA"];
     for (stage, command) in commands.into_iter().enumerate() {
-        note(stage + 1, &client.say(command)?)?;
+        noted.note(stage + 1, &client.say(command)?)?;
     }
-    note(5, &client.say_bytes(&tidegate_e2e::smtp::framed(message.as_bytes()))?)?;
+    noted.note(5, &client.say_bytes(&tidegate_e2e::smtp::framed(message.as_bytes()))?)?;
     client.hang_up();
     Ok(())
 }
@@ -103,6 +175,17 @@ fn report(times: &mut [Vec<Vec<Duration>>; 2]) {
         let [with50, with99] = percentiles(with);
         let added = with50 - bare50;
         println!("{stage:12} {bare50:10.2} {with50:10.2} {added:10.2} {bare99:10.2} {with99:10.2}");
+    }
+}
+
+/// Medians, since a process that is moved between processors now and then takes longer.
+fn report_ran(times: &mut [Vec<Vec<Duration>>; 2], of_daemon: &mut [Vec<Duration>]) {
+    println!("milliseconds on a processor until the next command, p50");
+    println!("{:12} {:>10} {:>10} {:>10} {:>10}", "", "Exim bare", "Exim with", "added", "Tidegate");
+    let [bare, with] = times;
+    for (((stage, bare), with), daemon) in STAGES.iter().zip(bare).zip(with).zip(of_daemon) {
+        let [[bare, _], [with, _], [daemon, _]] = [percentiles(bare), percentiles(with), percentiles(daemon)];
+        println!("{stage:12} {bare:10.3} {with:10.3} {:10.3} {daemon:10.3}", with - bare);
     }
 }
 
