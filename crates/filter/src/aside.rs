@@ -4,11 +4,20 @@ use std::panic::resume_unwind;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-/// Does `work` on the runtime's pool for work that blocks. Where the runtime has one thread only, nobody else waits, and the work is
-/// done in place.
-pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let is_shared = Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
-    if !is_shared {
+/// Up to so many octets of a message, work is done where it is asked for: handing it over and waking who waits takes as long as the
+/// work itself. What a hostile message of this size can cost is bounded by the limits of parsing and matching.
+const IN_PLACE_OCTETS_MAX: usize = 64 * 1024;
+
+/// Whether work on so many octets of a message may be done where it is asked for. Where the runtime has one thread only, nobody else
+/// waits.
+pub fn in_place(octets: usize) -> bool {
+    let is_shared = || Handle::try_current().is_ok_and(|now| now.runtime_flavor() == RuntimeFlavor::MultiThread);
+    octets <= IN_PLACE_OCTETS_MAX || !is_shared()
+}
+
+/// Does `work` on so many `octets` of a message, in place or on the runtime's pool for work that blocks.
+pub async fn aside<T: Send + 'static>(octets: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
+    if in_place(octets) {
         return work();
     }
     match tokio::task::spawn_blocking(work).await {

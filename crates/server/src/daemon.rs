@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use crate::conclude::Conclude;
 use crate::config::Config;
 use crate::control::{Request, Response};
-use crate::frontends::exim::Slot;
+use crate::frontends::exim::{Slot, Waits};
 use crate::log_watch::LogWatch;
 use crate::panels::Live;
 use crate::quarantine::QuarantineError;
@@ -61,6 +61,8 @@ pub struct Daemon {
     pub askers: Vec<u32>,
     /// What went wrong or came too often.
     pub counters: Arc<Counters>,
+    /// How long Exim waited for answers.
+    pub waits: Waits,
     /// When the daemon was started.
     pub started: Timestamp,
 }
@@ -156,6 +158,7 @@ impl Daemon {
             "started": self.started.to_string(),
             "sessions": self.sessions.len(),
             "counters": *self.counters,
+            "waits": self.waits,
             "store": {
                 "trouble": health.trouble,
                 "set_aside": set_aside.collect::<Vec<_>>(),

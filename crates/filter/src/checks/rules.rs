@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_mail::Message;
 use tidegate_rules::{Answers, Context, DnsQuestion, Input, Matches, RuleSet, Shortcircuit};
 
-use crate::aside::aside;
+use crate::aside::{aside, in_place};
 use crate::check::{Ask, Finding, Group, OnData, Outcome, Symbol, SymbolRef};
 use crate::engine::{ConfigError, Parts};
 use crate::identity::Patience;
@@ -93,36 +93,72 @@ impl OnData for Check {
         Box::pin(async move {
             let Some(known) = &self.known else { return Outcome::nothing() };
             let dns = Patience::new(&*ask.world.dns, self.patience);
-            let mut asked = Asked::default();
-            let mut work = Work {
-                set: Arc::clone(known.set()),
-                message: Arc::clone(&ask.facts.message),
-                context: Arc::new(facts::context(ask.facts, ask.now)),
-                answers: Answers::default(),
-                may_ask: true,
+            let message = &ask.facts.message;
+            let context = facts::context(ask.facts, ask.now);
+            let (matches, asked) = if in_place(message.raw().len()) {
+                matched_in_place(known.set(), message, &context, &dns).await
+            } else {
+                matched_aside(known.set(), message, context, &dns).await
             };
-            for round in 1..=ROUNDS_MAX {
-                work.may_ask = round < ROUNDS_MAX;
-                let (step, given) = aside(move || (work.step(), work)).await;
-                work = given;
-                match step {
-                    Step::Wanted(questions) => asked.ask(questions, &dns, &mut work.answers).await,
-                    Step::Done(matches) => return outcome(known, &matches, asked),
-                }
+            match matches {
+                Some(matches) => outcome(known, &matches, asked),
+                None => Outcome::unavailable(Unavailable::new(Service::Check, "rules had questions without end")),
             }
-            Outcome::unavailable(Unavailable::new(Service::Check, "rules had questions without end"))
         })
     }
 }
 
-/// One message on its way through the rules. It is read anew after each round of questions: a view of the message cannot wait for DNS
-/// beside the message it looks at, and reading takes a tenth of matching.
-struct Work {
-    set: Arc<RuleSet>,
-    message: Arc<Message>,
-    context: Arc<Context>,
-    answers: Answers,
-    may_ask: bool,
+/// What of a message the rules see.
+fn seen(message: &Message) -> &[u8] {
+    let raw = message.raw();
+    raw.get(..OCTETS_MAX).unwrap_or(raw)
+}
+
+/// A small message: read once, which waits for DNS together with its questions.
+async fn matched_in_place(
+    set: &RuleSet,
+    message: &Message,
+    context: &Context,
+    dns: &Patience<'_>,
+) -> (Option<Matches>, Asked) {
+    let mut asked = Asked::default();
+    let mut answers = Answers::default();
+    let input = Input::from_octets(seen(message), context, set.settings());
+    for round in 1..=ROUNDS_MAX {
+        match step(set, &input, &answers, round) {
+            Step::Wanted(questions) => asked.ask(questions, dns, &mut answers).await,
+            Step::Done(matches) => return (Some(matches), asked),
+        }
+    }
+    (None, asked)
+}
+
+/// A large message, on a thread for work that blocks. It is read anew after each round of questions: a view of the message cannot go
+/// from thread to thread without the message that it looks at, and reading takes a tenth of matching.
+async fn matched_aside(
+    set: &Arc<RuleSet>,
+    message: &Arc<Message>,
+    context: Context,
+    dns: &Patience<'_>,
+) -> (Option<Matches>, Asked) {
+    let octets = message.raw().len();
+    let context = Arc::new(context);
+    let mut asked = Asked::default();
+    let mut answers = Answers::default();
+    for round in 1..=ROUNDS_MAX {
+        let (set, message, context) = (Arc::clone(set), Arc::clone(message), Arc::clone(&context));
+        let work = move || {
+            let input = Input::from_octets(seen(&message), &context, set.settings());
+            (step(&set, &input, &answers, round), answers)
+        };
+        let (step, given) = aside(octets, work).await;
+        answers = given;
+        match step {
+            Step::Wanted(questions) => asked.ask(questions, dns, &mut answers).await,
+            Step::Done(matches) => return (Some(matches), asked),
+        }
+    }
+    (None, asked)
 }
 
 enum Step {
@@ -130,19 +166,15 @@ enum Step {
     Done(Matches),
 }
 
-impl Work {
-    fn step(&self) -> Step {
-        let raw = self.message.raw();
-        let seen = raw.get(..OCTETS_MAX).unwrap_or(raw);
-        let input = Input::from_octets(seen, &self.context, self.set.settings());
-        if self.may_ask {
-            let wanted = self.set.wanted_after(&input, &self.answers);
-            if !wanted.is_empty() {
-                return Step::Wanted(wanted);
-            }
+/// What is to be asked, and in the last round, or when there is nothing to ask, what hits.
+fn step(set: &RuleSet, input: &Input<'_>, answers: &Answers, round: usize) -> Step {
+    if round < ROUNDS_MAX {
+        let wanted = set.wanted_after(input, answers);
+        if !wanted.is_empty() {
+            return Step::Wanted(wanted);
         }
-        Step::Done(self.set.hits(&input, &self.answers))
     }
+    Step::Done(set.hits(input, answers))
 }
 
 fn outcome(known: &Known, matches: &Matches, asked: Asked) -> Outcome {

@@ -19,7 +19,7 @@ use super::Ended;
 use crate::conclude::Conclude;
 use crate::config::Config;
 use crate::daemon::{Counters, Daemon, SystemClock};
-use crate::frontends::exim::{Holder, Listening};
+use crate::frontends::exim::{Holder, Listening, Waits};
 use crate::journal::Journal;
 use crate::log_watch::LogWatch;
 use crate::quarantine::Quarantine;
@@ -27,8 +27,9 @@ use crate::sessions::Sessions;
 use crate::stores::embedded::Embedded;
 use crate::{control, dns, frontends, panels, rules, upkeep};
 
-/// Threads that judge messages; they run at low priority, so envelope asks come first.
-const CONTENT_THREADS: usize = 2;
+/// Threads that judge messages; they run at low priority, so envelope asks come first. More than there are processors, since a small
+/// message is judged without leaving its thread, and one that takes long must not hold up the others.
+const CONTENT_THREADS: usize = 8;
 /// Messages that are read or matched at once, those that wait for the disk included; more wait their turn.
 const CONTENT_BLOCKING_MAX: usize = 16;
 /// How much nicer the content threads are (nice(2)).
@@ -127,6 +128,7 @@ fn build(config: &Config, path: &Path) -> anyhow::Result<Daemon> {
         engine: ArcSwap::from_pointee(engine),
         config: ArcSwap::from_pointee(config.clone()),
         rules,
+        waits: Waits::default(),
         reloading: Mutex::new(()),
         world,
         store,

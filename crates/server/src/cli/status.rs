@@ -48,11 +48,30 @@ fn print(status: &Value) {
         let shown = counters.iter().map(|(name, count)| format!("{name} {count}"));
         println!("{}", shown.collect::<Vec<_>>().join(", "));
     }
+    if let Some(waits) = status.get("waits") {
+        print_waits(waits);
+    }
     if let Some(rules) = status.get("rules") {
         print_rules(rules);
     }
     if let Some(logs) = status.get("logs") {
         print_logs(logs);
+    }
+}
+
+/// Stages in the order of a session.
+const STAGES: [&str; 7] = ["connect", "helo", "mail", "rcpt", "data", "not_smtp", "keep"];
+
+/// How long Exim waits for an answer, stage by stage.
+fn print_waits(waits: &Value) {
+    let stages = STAGES.into_iter().filter_map(|stage| {
+        let wait = waits.get(stage)?;
+        let ms = |key: &str| wait.get(key).and_then(Value::as_f64).unwrap_or(0.0) / 1000.0;
+        Some(format!("{stage} {:.2}/{:.2}", ms("p50_us"), ms("p99_us")))
+    });
+    let stages: Vec<String> = stages.collect();
+    if !stages.is_empty() {
+        println!("ms until half and 99 of 100 answers to Exim: {}", stages.join(", "));
     }
 }
 

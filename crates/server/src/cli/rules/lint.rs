@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use tidegate_rules::Guard;
 use tidegate_rules::language::expression::Expr;
 use tidegate_rules::language::rule::{Test, matching_glob};
 use tidegate_rules::language::source::{Diagnostic, Place, Severity};
 use tidegate_rules::language::{Parsed, Statement, StatementKind};
-use tidegate_rules::{Guard, LOCAL_TESTS_ONLY};
 
 use super::Loaded;
 
@@ -152,7 +152,6 @@ fn metas(parsed: &Parsed, remarks: &mut Vec<Remark>) {
                 asked.insert(part);
                 known += 1;
             }
-            None if part == LOCAL_TESTS_ONLY => known += 1,
             None => {
                 unknown.insert(part.as_str());
             }
@@ -242,7 +241,6 @@ mod tests {
             ("meta A !MISSING", "1:6 warning unknown-name; 1:6 warning unreachable"),
             ("body __A /aaa/\nmeta B __A && 0", "2:6 warning unreachable"),
             ("meta A B\nmeta B A", "1:6 warning rule; 2:6 warning rule"),
-            ("meta A __B || local_tests_only\nbody __B /bbb/", ""),
             ("body A /(?:ab+c)+def/", ""),
             ("body A /(?:\\d+)+,/", "1:6 warning slow"),
             ("uri A /\\d\\d/", ""),

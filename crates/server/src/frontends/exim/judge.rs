@@ -204,14 +204,14 @@ async fn at_data(daemon: &Arc<Daemon>, ask: &Ask, name: &str, slot: &mut Slot, b
         };
     }
     let mail = match std::mem::take(&mut slot.assembly).finish(ask) {
-        Ok(mail) => mail,
+        Ok(mail) => Arc::new(mail),
         Err(PartError::Missing) => return Answered::only(Answer::new(Action::Again)),
         Err(PartError::TooLong) => return too_long(daemon, ask),
     };
     if ask.content.is_cut {
         return too_long(daemon, ask);
     }
-    let message = match read(daemon, ask, &mail).await {
+    let message = match read(daemon, ask.clone(), Arc::clone(&mail)).await {
         Ok(message) => message,
         Err(error) => {
             tracing::error!(%error, "a message cannot be read from the spool; the mail goes on");
@@ -232,9 +232,11 @@ async fn at_data(daemon: &Arc<Daemon>, ask: &Ask, name: &str, slot: &mut Slot, b
 }
 
 /// The message, read from the spool and taken apart where that holds up nobody.
-async fn read(daemon: &Arc<Daemon>, ask: &Ask, mail: &Mail) -> Result<Arc<Message>, spool::SpoolError> {
-    let (daemon, ask, mail) = (Arc::clone(daemon), ask.clone(), mail.clone());
-    aside(move || {
+async fn read(daemon: &Arc<Daemon>, ask: Ask, mail: Arc<Mail>) -> Result<Arc<Message>, spool::SpoolError> {
+    let daemon = Arc::clone(daemon);
+    let body = ask.content.body_octets.and_then(|octets| usize::try_from(octets).ok()).unwrap_or(usize::MAX);
+    let octets = body.saturating_add(mail.headers.len());
+    aside(octets, move || {
         let raw = spool::read_message(&daemon.spool, &ask, &mail)?;
         Ok(Arc::new(Message::parse(raw, &Limits::default())))
     })

@@ -2,7 +2,7 @@
 //! are opened, and no link is followed.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -10,6 +10,11 @@ use tidegate_wire::exim::{Ask, Mail};
 
 /// Largest body that is read into memory; what is beyond is not judged, and the message says so.
 pub(super) const BODY_OCTETS_MAX: u64 = 100 * 1024 * 1024;
+
+/// Longest first line of a body's file: an id and `-D`.
+const LINE_OCTETS_MAX: usize = 64;
+/// Room for the empty line behind the header block, and to see that the file has ended.
+const SPARE_OCTETS: usize = 64;
 
 /// Why a message cannot be read from the spool.
 #[derive(Debug, thiserror::Error)]
@@ -30,45 +35,54 @@ pub(super) fn read_message(spool: &Path, ask: &Ask, mail: &Mail) -> Result<Vec<u
     }
     if ask.content.is_in_scan_file {
         let path = spool.join("scan").join(id).join(format!("{id}.eml"));
-        return read(&path, 0).map(|text| without_envelope_lines(&text).to_vec());
+        let mut text = Vec::new();
+        let mut file = open(&path)?;
+        read_to_end(&mut file, &path, &mut text)?;
+        return Ok(without_envelope_lines(&text).to_vec());
     }
-    let size_hint = ask.content.body_octets.unwrap_or(0);
-    let body = read_body(spool, ask.content.queue.as_deref(), id, size_hint)?;
-    let first_line = body.iter().position(|b| *b == b'\n').map_or(body.len(), |end| end + 1);
-    let body = body.get(first_line..).unwrap_or_default();
-    let mut message = Vec::with_capacity(mail.headers.len() + 1 + body.len());
+    let (path, mut file) = open_body(spool, ask.content.queue.as_deref(), id)?;
+    let unreadable = |cause| SpoolError::Unreadable { path: path.clone(), cause };
+    // The first line names the file.
+    let mut line = Vec::with_capacity(LINE_OCTETS_MAX);
+    (&mut file).take(u64::try_from(LINE_OCTETS_MAX).unwrap_or(0)).read_until(b'\n', &mut line).map_err(unreadable)?;
+    let body_octets = usize::try_from(ask.content.body_octets.unwrap_or(0).min(BODY_OCTETS_MAX)).unwrap_or(0);
+    // Large messages are not to be moved to a larger place while they are read.
+    let mut message = Vec::with_capacity(mail.headers.len() + body_octets + SPARE_OCTETS);
     message.extend_from_slice(&mail.headers);
     if !message.ends_with(b"\n") {
         message.push(b'\n');
     }
     message.push(b'\n');
-    message.extend_from_slice(body);
+    read_to_end(&mut file, &path, &mut message)?;
     Ok(message)
 }
 
 /// Both places in which Exim may keep the body: `input/ID-D`, or with split_spool_directory `input/X/ID-D`, where X is the
 /// sixth character of the id.
-fn read_body(spool: &Path, queue: Option<&str>, id: &str, size_hint: u64) -> Result<Vec<u8>, SpoolError> {
+fn open_body(spool: &Path, queue: Option<&str>, id: &str) -> Result<(PathBuf, BufReader<File>), SpoolError> {
     let is_plain =
         |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
     let base = queue.filter(is_plain).map_or_else(|| spool.to_owned(), |queue| spool.join(queue)).join("input");
     let flat = base.join(format!("{id}-D"));
-    match read(&flat, size_hint) {
+    match open(&flat) {
         Err(SpoolError::Unreadable { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
-            let split = id.get(5..6).unwrap_or_default();
-            read(&base.join(split).join(format!("{id}-D")), size_hint)
+            let split = base.join(id.get(5..6).unwrap_or_default()).join(format!("{id}-D"));
+            open(&split).map(|file| (split, file))
         }
-        other => other,
+        opened => opened.map(|file| (flat, file)),
     }
 }
 
-fn read(path: &Path, size_hint: u64) -> Result<Vec<u8>, SpoolError> {
-    let unreadable = |cause| SpoolError::Unreadable { path: path.to_owned(), cause };
+fn open(path: &Path) -> Result<BufReader<File>, SpoolError> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| unreadable(errno.into()))?;
-    let mut text = Vec::with_capacity(usize::try_from(size_hint.min(BODY_OCTETS_MAX)).unwrap_or(0) + 64);
-    File::from(file).take(BODY_OCTETS_MAX).read_to_end(&mut text).map_err(unreadable)?;
-    Ok(text)
+    let file = rustix::fs::open(path, flags, Mode::empty());
+    let file = file.map_err(|errno| SpoolError::Unreadable { path: path.to_owned(), cause: errno.into() })?;
+    Ok(BufReader::new(File::from(file)))
+}
+
+fn read_to_end(file: &mut BufReader<File>, path: &Path, text: &mut Vec<u8>) -> Result<(), SpoolError> {
+    let read = file.take(BODY_OCTETS_MAX).read_to_end(text);
+    read.map(drop).map_err(|cause| SpoolError::Unreadable { path: path.to_owned(), cause })
 }
 
 /// 16 characters up to Exim 4.96, 23 from 4.97 on: base-62 groups joined by hyphens.

@@ -61,7 +61,7 @@ impl Judged {
 /// Judges the message in `octets`. `user` is the one for whom the client says that it asks: an address names the recipient.
 pub(super) async fn judge(daemon: &Daemon, octets: Vec<u8>, user: Option<&str>) -> Result<Judged, Fault> {
     let began = Instant::now();
-    let read = aside(move || {
+    let read = aside(octets.len(), move || {
         let Wrapped { preamble, envelope, message } = Wrapped::of(octets);
         let message = Message::parse(traces::with_one_line_end(message), &Limits::default());
         (preamble, envelope, Arc::new(message))
