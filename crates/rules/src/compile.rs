@@ -39,9 +39,6 @@ pub fn compile(parsed: Parsed, options: CompileOptions) -> (RuleSet, Vec<Diagnos
     compile_with(parsed, options, &mut Analyses::default())
 }
 
-/// A name in metas that stands for no rule: 1 where no DNS is asked.
-pub const LOCAL_TESTS_ONLY: &str = "local_tests_only";
-
 /// The same as [`compile()`], several times sooner for patterns whose analysis is known. Afterwards `analyses` holds those of this set.
 #[must_use]
 pub fn compile_with(parsed: Parsed, options: CompileOptions, analyses: &mut Analyses) -> (RuleSet, Vec<Diagnostic>) {
@@ -256,7 +253,7 @@ impl Compiler<'_> {
         Ok(Matcher::Eval { target, function: found, arguments: compiled })
     }
 
-    /// The expression over ids. Names of no rule are 0, but for the one that says whether no DNS is asked; globs become sums.
+    /// The expression over ids. Names of no rule are 0; globs become sums.
     fn meta(&self, name: &str, expression: &Expr<String>) -> Expr<RuleId> {
         expression.replace(&mut |text: &String| match rule::matching_glob(text) {
             Some(glob) => {
@@ -267,10 +264,7 @@ impl Compiler<'_> {
                 ids.sort_unstable();
                 Expr::sum(ids)
             }
-            None => match self.by_name.get(text.as_str()) {
-                Some(id) => Expr::Name(*id),
-                None => Expr::Number(f64::from(u8::from(text == LOCAL_TESTS_ONLY && !self.options.network))),
-            },
+            None => self.by_name.get(text.as_str()).map_or(Expr::Number(0.0), |id| Expr::Name(*id)),
         })
     }
 

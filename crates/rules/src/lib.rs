@@ -54,7 +54,7 @@ mod shortcircuit;
 
 pub use analysis::{Analyses, CacheError};
 pub use basis::Basis;
-pub use compile::{CompileOptions, LOCAL_TESTS_ONLY, compile, compile_with};
+pub use compile::{CompileOptions, compile, compile_with};
 pub use dns::{Answer, Answers, DnsQuestion, RecordType};
 pub use evals::{Arg, EvalContext, EvalFn, EvalResult};
 pub use field::FieldRequest;

@@ -167,6 +167,17 @@ fn missing_parts_are_not_judged() {
 }
 
 #[test]
+fn what_stands_in_the_place_of_a_host_name_is_none() {
+    let ask =
+        |host: &str| Ask::decode(format!("v=1 st=connect s=\"\" ip=192.0.2.7:1 host={host}\n").as_bytes()).unwrap();
+    for none in ["\"\"", "[192.0.2.7]", "(mail.example.org)", "\"(two words)\""] {
+        assert!(matches!(ask(none).origin, Origin::Remote { host: None, .. }), "{none}");
+    }
+    let Origin::Remote { host, .. } = ask("mail.example.org").origin else { panic!() };
+    assert_eq!(host.as_deref(), Some("mail.example.org"));
+}
+
+#[test]
 fn parts_stop_at_the_limit() {
     let mut assembly = Assembly::default();
     let mut ask = Ask::new(Stage::Data);
@@ -185,8 +196,10 @@ fn text() -> impl Strategy<Value = String> {
 fn origin() -> impl Strategy<Value = Origin> {
     let address = || any::<SocketAddr>().prop_map(|a| SocketAddr::new(a.ip().to_canonical(), a.port()));
     let option = || proptest::option::of(text());
+    // What Exim writes in the place of a name that it has not is none.
+    let host = proptest::option::of(text().prop_filter("a name", |text| !text.starts_with(['(', '['])));
     prop_oneof![
-        (address(), proptest::option::of(address()), option(), option())
+        (address(), proptest::option::of(address()), host, option())
             .prop_map(|(client, interface, host, ident)| Origin::Remote { client, interface, host, ident }),
         (any::<Option<u32>>(), any::<Option<u32>>(), option(), option())
             .prop_map(|(uid, gid, user, cwd)| Origin::Local { uid, gid, user, cwd }),

@@ -90,7 +90,8 @@ impl Reader {
             "s" => self.session = self.text(key, value),
             "ip" => self.client = Some(self.exact_text(key, value)),
             "if" => self.interface = Some(self.exact_text(key, value)),
-            "host" => self.host = self.text(key, value),
+            // The first word of `$sender_fullhost`: without a confirmed name, that is the greeting in parentheses or the address.
+            "host" => self.host = self.text(key, value).filter(|host| !host.starts_with(['(', '['])),
             "ident" => self.ident = self.text(key, value),
             "uid" => self.uid = self.number(key, &value),
             "gid" => self.gid = self.number(key, &value),
