@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ipnet::IpNet;
 
+use crate::input::octets;
 use crate::pattern::Pattern;
+use crate::prefilter::formula::{self, Formula};
+use crate::prefilter::syntax;
 
 /// A network of `trusted_networks` and the like; `!` in front makes it an exception. The first entry that holds an address decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +62,42 @@ pub struct RblZone {
     pub headers: Option<String>,
 }
 
+/// A `redirector_pattern`: its first group is where a link of this kind leads.
+#[derive(Clone, Debug)]
+pub struct Redirector {
+    pattern: Pattern,
+    /// What a link must hold. Few links are of any kind, and there are a dozen patterns.
+    needs: Formula,
+}
+
+impl Redirector {
+    /// The redirector with this pattern.
+    #[must_use]
+    pub fn new(pattern: Pattern) -> Redirector {
+        let tree = syntax::parse(pattern.source(), pattern.modifiers());
+        let needs = tree.map_or(Formula::True, |tree| formula::of(&tree));
+        Redirector { pattern, needs }
+    }
+
+    /// Where `link` leads; `folded` is the link as literals are compared with it.
+    pub(crate) fn target<'l>(&self, link: &'l [u8], folded: &[u8]) -> Option<&'l [u8]> {
+        if !may_hold(&self.needs, folded) {
+            return None;
+        }
+        self.pattern.captures(link).ok()??.get(1).copied().flatten()
+    }
+}
+
+/// Whether a text may fulfil `formula`; how often a literal stands in it is not counted.
+fn may_hold(formula: &Formula, folded: &[u8]) -> bool {
+    match formula {
+        Formula::True => true,
+        Formula::Times(_, literals) => literals.iter().any(|literal| octets::contains(folded, literal)),
+        Formula::All(parts) => parts.iter().all(|part| may_hold(part, folded)),
+        Formula::Any(parts) => parts.iter().any(|part| may_hold(part, folded)),
+    }
+}
+
 /// Everything that rule files configure.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -82,7 +121,7 @@ pub struct Settings {
     /// What the sets of `check_rbl` rules ask: zone and function by set name, for `check_rbl_sub`.
     pub rbl_sets: HashMap<String, RblZone>,
     /// `redirector_pattern`.
-    pub redirectors: Vec<Pattern>,
+    pub redirectors: Vec<Redirector>,
     /// `originating_ip_headers`, in lower case.
     pub originating_ip_headers: Vec<String>,
     /// Any other directive: what follows its name, a line each, in order of appearance.

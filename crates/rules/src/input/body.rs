@@ -59,13 +59,9 @@ pub(crate) fn paragraphs(subject: &[u8], parts: &[Option<Rendered>], part_chars_
             is_wide |= part.is_wide;
         }
     }
-    let folded = fold(&text, is_wide);
-    let mut all = subject.to_vec();
-    if is_wide {
-        all.extend_from_slice(folded.as_bytes());
-    } else {
-        all.extend(folded.chars().map(|char| u8::try_from(u32::from(char)).unwrap_or(b'?')));
-    }
+    let mut all = Vec::with_capacity(subject.len() + text.len());
+    all.extend_from_slice(subject);
+    fold(&text, is_wide, &mut all);
     short_lines(&all)
 }
 
@@ -82,42 +78,52 @@ fn cut_text(text: &str, chars_max: usize) -> &str {
     text.get(..near('\n').or_else(|| near(' ')).unwrap_or(limit)).unwrap_or_default()
 }
 
-/// Empty lines part paragraphs (one `\n` each); all other white space becomes single spaces.
-fn fold(text: &str, is_wide: bool) -> String {
-    let is_white = |char: char| if is_wide { html_space(char) } else { char.is_ascii() && is_space(char as u8) };
-    let mut folded = String::with_capacity(text.len());
+/// Empty lines part paragraphs (one `\n` each); all other white space becomes single spaces. Narrow text is written as octets.
+fn fold(text: &str, is_wide: bool, folded: &mut Vec<u8>) {
     let mut rest = text;
-    while let Some(start) = rest.find(is_white) {
-        let (before, tail) = rest.split_at_checked(start).unwrap_or((rest, ""));
-        folded.push_str(before);
-        let length = tail.find(|char| !is_white(char)).unwrap_or(tail.len());
-        let (run, after) = tail.split_at_checked(length).unwrap_or((tail, ""));
-        push_white(run, &mut folded);
-        rest = after;
+    loop {
+        // Stretches without anything special are most of a text.
+        let length = rest.bytes().position(|octet| octet <= b' ' || !octet.is_ascii()).unwrap_or(rest.len());
+        let (plain, tail) = rest.split_at_checked(length).unwrap_or((rest, ""));
+        folded.extend_from_slice(plain.as_bytes());
+        let Some(char) = tail.chars().next() else { return };
+        if is_white(char, is_wide) {
+            let length = tail.find(|char| !is_white(char, is_wide)).unwrap_or(tail.len());
+            let (run, after) = tail.split_at_checked(length).unwrap_or((tail, ""));
+            push_white(run.as_bytes(), folded);
+            rest = after;
+            continue;
+        }
+        match char {
+            // A NUL in the text parts paragraphs too: SpamAssassin uses it as its mark.
+            '\0' => folded.push(b'\n'),
+            _ if is_wide => folded.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+            _ => folded.push(u8::try_from(u32::from(char)).unwrap_or(b'?')),
+        }
+        rest = tail.get(char.len_utf8()..).unwrap_or_default();
     }
-    folded.push_str(rest);
-    // A NUL in the text parts paragraphs too: SpamAssassin uses it as its mark.
-    if folded.contains('\0') { folded.replace('\0', "\n") } else { folded }
+}
+
+fn is_white(char: char, is_wide: bool) -> bool {
+    if is_wide { char.is_whitespace() } else { u8::try_from(char).is_ok_and(is_space) }
 }
 
 /// A run of white space: from its first line end to its last is a paragraph break, if there are two; what is around it are spaces.
-fn push_white(run: &str, folded: &mut String) {
-    match (run.find('\n'), run.rfind('\n')) {
-        (Some(first), Some(last)) if first < last => {
-            if first > 0 {
-                folded.push(' ');
-            }
-            folded.push('\0');
-            if last + 1 < run.len() {
-                folded.push(' ');
-            }
+fn push_white(run: &[u8], folded: &mut Vec<u8>) {
+    if run.len() > 1
+        && let (Some(first), Some(last)) = (memchr::memchr(b'\n', run), memchr::memrchr(b'\n', run))
+        && first < last
+    {
+        if first > 0 {
+            folded.push(b' ');
         }
-        _ => folded.push(' '),
+        folded.push(b'\n');
+        if last + 1 < run.len() {
+            folded.push(b' ');
+        }
+    } else {
+        folded.push(b' ');
     }
-}
-
-fn html_space(char: char) -> bool {
-    char.is_whitespace()
 }
 
 /// Lines of at most 2048 octets, cut after a space where there is one.

@@ -94,6 +94,7 @@ fn parameter_text(rest: &[u8]) -> &[u8] {
 /// `name*0=`, `name*1=`, … joined (RFC 2231 section 3).
 fn continued_name(value: &[u8]) -> Option<Vec<u8>> {
     const PIECES_MAX: usize = 100;
+    memchr::memchr(b'*', value)?;
     let mut joined = Vec::new();
     for index in 0..PIECES_MAX {
         let names = [format!("filename*{index}"), format!("name*{index}")];

@@ -106,7 +106,7 @@ impl<'a> Block<'a> {
         let (name, rest) = lines.split_at_checked(colon).unwrap_or_default();
         let mut name = trim_blanks_end(name);
         let value = rest.get(1..).unwrap_or_default();
-        let mut raw = if self.is_crlf && octets::contains(value, b"\r\n") {
+        let mut raw = if self.is_crlf && memchr::memchr(b'\r', value).is_some() {
             Cow::Owned(octets::lf_lines(value))
         } else {
             Cow::Borrowed(value)
@@ -155,18 +155,19 @@ fn field<'a>(name: Cow<'a, [u8]>, raw: Cow<'a, [u8]>) -> Field<'a> {
 
 /// A line end with the blanks that follow it becomes one space.
 fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
-    if !value.windows(2).any(|pair| matches!(pair, [b'\n', b' ' | b'\t'])) {
+    let is_blank = |octet: &u8| matches!(octet, b' ' | b'\t');
+    let mut folds = memchr::memchr_iter(b'\n', value).filter(|at| value.get(at + 1).is_some_and(is_blank)).peekable();
+    if folds.peek().is_none() {
         return Cow::Borrowed(value);
     }
     let mut unfolded = Vec::with_capacity(value.len());
-    let mut rest = value;
-    while let Some((&octet, tail)) = rest.split_first() {
-        rest = tail;
-        let blanks =
-            if octet == b'\n' { rest.iter().take_while(|octet| matches!(octet, b' ' | b'\t')).count() } else { 0 };
-        unfolded.push(if blanks > 0 { b' ' } else { octet });
-        rest = rest.get(blanks..).unwrap_or_default();
+    let mut from = 0;
+    for at in folds {
+        unfolded.extend_from_slice(value.get(from..at).unwrap_or_default());
+        unfolded.push(b' ');
+        from = at + 1 + value.iter().skip(at + 1).take_while(|octet| is_blank(octet)).count();
     }
+    unfolded.extend_from_slice(value.get(from..).unwrap_or_default());
     Cow::Owned(unfolded)
 }
 
@@ -196,7 +197,8 @@ pub(crate) fn unfold_raw(value: &[u8]) -> Vec<u8> {
 pub(crate) fn decode_value<'a>(value: &'a [u8], name: &[u8]) -> Cow<'a, [u8]> {
     let value = if value.contains(&b'\n') { Cow::Owned(without_line_ends(value)) } else { Cow::Borrowed(value) };
     let value = if value.is_ascii() { value } else { Cow::Owned(charset::normalize_header(&value).into_owned()) };
-    if is_structured(name) || !octets::contains(&value, b"=?") {
+    let has_word = || memchr::memchr_iter(b'?', &value).any(|at| at > 0 && value.get(at - 1) == Some(&b'='));
+    if !has_word() || is_structured(name) {
         return value;
     }
     Cow::Owned(decode_words(&value))

@@ -9,13 +9,15 @@ use super::header::{self, Block};
 use super::octets::{self, is_space};
 use super::{Field, transfer};
 
+mod lines;
+
+pub(crate) use lines::LINE_OCTETS_MAX;
+use lines::{Line, Lines};
+
 const NESTING_MAX: usize = 20;
 const PARTS_MAX: usize = 1000;
 /// All parts of all levels together. SpamAssassin has no such limit; deeper nesting of full multiparts would cost it minutes.
 const NODES_MAX: usize = 4000;
-const BLANK_LINES_MAX: usize = 20;
-/// Longer lines are cut, so that no pattern runs over megabytes.
-pub(crate) const LINE_OCTETS_MAX: usize = 2048;
 
 /// Oddities of the message as a whole; rules ask for them by name (`check_msg_parse_flags`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,20 +75,10 @@ impl Tree {
     }
 }
 
-/// A line of some buffer. Lines are cut from the buffers only when a part is complete.
-#[derive(Clone, Copy, Debug)]
-struct Line {
-    buffer: usize,
-    start: usize,
-    end: usize,
-    /// The line was cut here: a line end is added.
-    is_cut: bool,
-}
-
 struct Work {
     node: usize,
     boundary: Option<Vec<u8>>,
-    lines: Vec<Line>,
+    lines: Lines,
     nesting_left: usize,
 }
 
@@ -116,40 +108,18 @@ pub(crate) fn values<'f>(fields: &'f [Field<'_>], name: &'f [u8]) -> impl Double
     fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.decoded.as_slice())
 }
 
-/// The lines of a body. Long runs of blank lines are cut short: the first one stays, and the last ones. The run's length counts from the
-/// line before it, but at the start of the body from the first blank line: that is how SpamAssassin counts.
-fn lines_of(body: &[u8], buffer: usize) -> Vec<Line> {
-    let mut lines = Vec::new();
-    let mut blank_from = None;
-    let mut start = 0;
-    for line in octets::lines(body) {
-        lines.push(Line { buffer, start, end: start + line.len(), is_cut: false });
-        start += line.len();
-        if !line.iter().all(|&octet| is_space(octet)) {
-            blank_from = None;
-            continue;
-        }
-        let from = *blank_from.get_or_insert(lines.len() - 1);
-        let most = if from == 0 { BLANK_LINES_MAX + 1 } else { BLANK_LINES_MAX };
-        if lines.len() - from > most {
-            lines.remove(from + 1);
-        }
-    }
-    lines
-}
-
 impl Parser {
     /// Queues a message (the outermost or a forwarded one) for the node it fills.
     fn message(&mut self, node: usize, fields: &[Field<'_>], body: &[u8], is_crlf: bool, nesting_left: usize) {
         let body = if is_crlf { octets::lf_lines(body) } else { body.to_vec() };
         let buffer = self.buffers.len();
-        let mut lines = lines_of(&body, buffer);
+        let mut lines = Lines::of(&body, buffer);
         self.buffers.push(body);
         let kind = ContentType::read(values(fields, b"content-type").next_back());
-        if kind.is_multipart() && lines.len() > 1 && self.needs_blank_line(&lines, kind.boundary.as_deref()) {
+        if kind.is_multipart() && self.needs_blank_line(&lines, kind.boundary.as_deref()) {
             let blank = self.buffers.len();
             self.buffers.push(b"\n".to_vec());
-            lines.insert(0, Line { buffer: blank, start: 0, end: 1, is_cut: false });
+            lines.prepend(blank, 1);
         }
         if let Some(root) = self.tree.nodes.get_mut(node) {
             root.kind.clone_from(&kind.kind);
@@ -158,12 +128,16 @@ impl Parser {
     }
 
     fn text(&self, line: Line) -> &[u8] {
-        self.buffers.get(line.buffer).and_then(|buffer| buffer.get(line.start..line.end)).unwrap_or_default()
+        lines::text(&self.buffers, line)
     }
 
     /// A body that does not begin with a blank line or its boundary gets a blank line, so that it is not taken for a part's header.
-    fn needs_blank_line(&self, lines: &[Line], boundary: Option<&[u8]>) -> bool {
-        let Some(first) = lines.first().map(|line| self.text(*line)) else { return false };
+    fn needs_blank_line(&self, lines: &Lines, boundary: Option<&[u8]>) -> bool {
+        let mut lines = lines.iter(&self.buffers);
+        let Some(first) = lines.next().map(|line| self.text(line)) else { return false };
+        if lines.next().is_none() {
+            return false;
+        }
         let is_text = first.iter().any(|&octet| !is_space(octet));
         let is_boundary =
             boundary.is_some_and(|boundary| first.strip_prefix(b"--").is_some_and(|rest| rest.starts_with(boundary)));
@@ -183,7 +157,7 @@ impl Parser {
 
     /// A part without parts of its own, unless it is a forwarded message.
     fn leaf(&mut self, work: Work, root_fields: &[Field<'_>]) {
-        let raw = self.join(&work.lines);
+        let raw = work.lines.join(&self.buffers);
         let has_room = self.tree.nodes.len() < NODES_MAX;
         let Some(node) = self.tree.nodes.get_mut(work.node) else { return };
         let fields: &[Field<'_>] = if work.node == 0 { root_fields } else { &node.fields };
@@ -222,78 +196,68 @@ impl Parser {
         self.message(child, &block.fields, body, block.is_crlf, nesting_left);
     }
 
-    fn join(&self, lines: &[Line]) -> Vec<u8> {
-        let mut joined =
-            Vec::with_capacity(lines.iter().map(|line| line.end - line.start + usize::from(line.is_cut)).sum());
-        for &line in lines {
-            joined.extend_from_slice(self.text(line));
-            if line.is_cut {
-                joined.push(b'\n');
-            }
-        }
-        joined
-    }
-
     fn multipart(&mut self, work: &Work, boundary: &[u8]) {
         if let Some(node) = self.tree.nodes.get_mut(work.node) {
             node.is_leaf = false;
         }
-        let opening =
-            work.lines.iter().position(|line| boundary_kind(self.text(*line), boundary) == Some(Delimiter::Open));
-        let lines = match opening {
-            Some(at) => {
-                self.tree.boundaries.insert(boundary.to_vec(), 1);
-                let after = work.lines.get(at + 1).map(|line| self.text(*line));
-                self.tree.flags.missing_mime_headers |= after.is_some_and(|line| !header::begins_strict_field(line));
-                work.lines.get(at + 1..).unwrap_or_default()
-            }
+        // The buffers are put aside, so that their lines can be read while parts are added.
+        let buffers = std::mem::take(&mut self.buffers);
+        self.parts(work, boundary, &buffers);
+        self.buffers = buffers;
+    }
+
+    fn parts(&mut self, work: &Work, boundary: &[u8], buffers: &[Vec<u8>]) {
+        let delimiter = |line: Line| boundary_kind(lines::text(buffers, line), boundary);
+        let begins_field = |line: Line| header::begins_strict_field(lines::text(buffers, line));
+        let mut rest = work.lines.iter(buffers);
+        if rest.any(|line| delimiter(line) == Some(Delimiter::Open)) {
+            self.tree.boundaries.insert(boundary.to_vec(), 1);
+            self.tree.flags.missing_mime_headers |= rest.clone().next().is_some_and(|line| !begins_field(line));
+        } else {
             // Without an opening boundary all of it is looked through.
-            None => work.lines.as_slice(),
-        };
+            rest = work.lines.iter(buffers);
+        }
+        let mut rest = rest.peekable();
         let mut collector = Collector { seen: 0, part: Part::default(), is_nested: false };
-        let mut rest = lines.len();
-        for (index, &line) in lines.iter().enumerate() {
-            rest = lines.len() - index - 1;
-            let mut delimiter = boundary_kind(self.text(line), boundary);
+        while let Some(line) = rest.next() {
+            let is_last = rest.peek().is_none();
+            let mut delimiter = delimiter(line);
             if delimiter.is_some() && collector.is_nested {
                 // One level of parts that reuse their parent's boundary.
                 collector.is_nested = delimiter != Some(Delimiter::Close);
                 delimiter = None;
-                if rest > 0 {
-                    self.part_line(&mut collector, line, boundary);
-                    continue;
-                }
             }
-            if delimiter.is_none() && rest > 0 {
-                self.part_line(&mut collector, line, boundary);
+            if delimiter.is_none() && !is_last {
+                self.part_line(&mut collector, line, boundary, buffers);
                 continue;
             }
-            self.end_part(&mut collector.part, line, delimiter.is_none());
+            match delimiter {
+                // The last line of all belongs to its part.
+                None => collector.part.lines.push(line),
+                Some(_) => collector.part.lines.trim_line_end(buffers),
+            }
             let part = std::mem::take(&mut collector.part);
             self.queue_part(work, part, boundary);
             if delimiter == Some(Delimiter::Close) {
                 *self.tree.boundaries.entry(boundary.to_vec()).or_insert(0) -= 1;
                 break;
             }
-            let next = lines.get(index + 1).map(|line| self.text(*line));
-            self.tree.flags.missing_mime_headers |= next.is_some_and(|line| !header::begins_strict_field(line));
+            self.tree.flags.missing_mime_headers |= rest.peek().is_some_and(|line| !begins_field(*line));
             collector.seen += 1;
             if collector.seen >= PARTS_MAX || self.tree.nodes.len() >= NODES_MAX {
                 self.tree.flags.mimepart_limit_exceeded = true;
                 return;
             }
         }
-        let tail = lines.get(lines.len() - rest..).unwrap_or_default();
-        let is_text = |line: &Line| self.text(*line).iter().any(|&octet| !is_space(octet) && octet != b'.');
-        self.tree.flags.mime_epilogue_exists |= tail.iter().any(is_text);
+        let is_text = |line: Line| lines::text(buffers, line).iter().any(|&octet| !is_space(octet) && octet != b'.');
+        self.tree.flags.mime_epilogue_exists |= rest.any(is_text);
     }
 
     /// One line of a part: of its header, or of its body.
-    fn part_line(&mut self, collector: &mut Collector, line: Line, boundary: &[u8]) {
+    fn part_line(&mut self, collector: &mut Collector, line: Line, boundary: &[u8], buffers: &[Vec<u8>]) {
         let part = &mut collector.part;
         if !part.is_in_body {
-            let text =
-                self.buffers.get(line.buffer).and_then(|buffer| buffer.get(line.start..line.end)).unwrap_or_default();
+            let text = lines::text(buffers, line);
             if header::begins_part_field(text) {
                 part.close_field();
                 part.field = text.to_vec();
@@ -315,29 +279,7 @@ impl Parser {
             }
             self.tree.flags.missing_mime_head_body_separator = true;
         }
-        push_cut(&mut part.lines, line);
-    }
-
-    /// Ends a part: at the last line of all, which belongs to it, or at a boundary, which takes the line end before it.
-    fn end_part(&self, part: &mut Part, line: Line, is_last_line: bool) {
-        if is_last_line {
-            push_cut(&mut part.lines, line);
-            return;
-        }
-        let Some(last) = part.lines.last_mut() else { return };
-        if last.is_cut {
-            last.is_cut = false;
-        } else if self
-            .buffers
-            .get(last.buffer)
-            .and_then(|buffer| buffer.get(last.start..last.end))
-            .is_some_and(|text| text.ends_with(b"\n"))
-        {
-            last.end -= 1;
-        }
-        if last.start == last.end {
-            part.lines.pop();
-        }
+        part.lines.push(line);
     }
 
     fn queue_part(&mut self, work: &Work, part: Part, boundary: &[u8]) {
@@ -396,7 +338,7 @@ struct Part {
     fields: Vec<Field<'static>>,
     field: Vec<u8>,
     is_in_body: bool,
-    lines: Vec<Line>,
+    lines: Lines,
 }
 
 impl Part {
@@ -404,14 +346,6 @@ impl Part {
         let lines = std::mem::take(&mut self.field);
         self.fields.extend(header::part_field(&lines));
     }
-}
-
-fn push_cut(lines: &mut Vec<Line>, mut line: Line) {
-    while line.end - line.start > LINE_OCTETS_MAX {
-        lines.push(Line { end: line.start + LINE_OCTETS_MAX, is_cut: true, ..line });
-        line.start += LINE_OCTETS_MAX;
-    }
-    lines.push(line);
 }
 
 fn owned(field: &Field<'_>) -> Field<'static> {
@@ -453,23 +387,4 @@ fn disposition_name(disposition: &[u8]) -> Option<Vec<u8>> {
         from = at + 1;
     }
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn runs_of_blank_lines_are_cut_short() {
-        for (before, blank, expected, why) in [
-            ("", 21, 21, "at the start a run may be one longer"),
-            ("", 60, 21, "the first and the last twenty"),
-            ("a\n", 20, 21, "a run that may stay"),
-            ("a\n", 60, 21, "with the line before it"),
-        ] {
-            let body = [before.as_bytes(), b" \n".repeat(blank - 1).as_slice(), b"\t\n"].concat();
-            let lines = lines_of(&body, 0);
-            assert_eq!((lines.len(), lines.last().map(|line| line.end)), (expected, Some(body.len())), "{why}");
-        }
-    }
 }

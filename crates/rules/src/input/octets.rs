@@ -27,9 +27,30 @@ pub(crate) fn trim_end(text: &[u8]) -> &[u8] {
     text.get(..end).unwrap_or_default()
 }
 
+/// Longer texts are searched by an algorithm that takes no longer for any of them; preparing it costs more than a search in a short one.
+const SHORT_OCTETS_MAX: usize = 2048;
+
 /// The first place of `needle`.
 pub(crate) fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
-    memchr::memmem::find(text, needle)
+    if text.len() > SHORT_OCTETS_MAX {
+        return memchr::memmem::find(text, needle);
+    }
+    let last = text.len().checked_sub(needle.len())?;
+    let Some((offset, &rare)) = needle.iter().enumerate().min_by_key(|(_, octet)| frequency(**octet)) else {
+        return Some(0);
+    };
+    let window = text.get(offset..=last + offset)?;
+    memchr::memchr_iter(rare, window).find(|at| text.get(*at..).is_some_and(|rest| rest.starts_with(needle)))
+}
+
+/// Which octets are frequent in headers and links; only the order counts.
+fn frequency(octet: u8) -> u8 {
+    match octet {
+        b' ' | b'e' | b'a' | b'o' | b't' | b'i' | b'n' | b'r' | b's' => 3,
+        b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'/' => 2,
+        b'A'..=b'Z' | b'(' | b')' | b':' => 1,
+        _ => 0,
+    }
 }
 
 /// Whether `needle` is in `text`.
@@ -76,7 +97,7 @@ pub(crate) fn fold_spaces(text: &[u8]) -> Vec<u8> {
 pub(crate) fn lf_lines(text: &[u8]) -> Vec<u8> {
     let mut lines = Vec::with_capacity(text.len());
     let mut from = 0;
-    for at in memchr::memmem::find_iter(text, b"\r\n") {
+    for at in memchr::memchr_iter(b'\r', text).filter(|at| text.get(at + 1) == Some(&b'\n')) {
         lines.extend_from_slice(text.get(from..at).unwrap_or_default());
         from = at + 1;
     }
@@ -86,7 +107,13 @@ pub(crate) fn lf_lines(text: &[u8]) -> Vec<u8> {
 
 /// The lines of `text` with their line ends, the last one possibly without.
 pub(crate) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split_inclusive(|&octet| octet == b'\n')
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        let (line, tail) = rest.split_at_checked(end).filter(|(line, _)| !line.is_empty())?;
+        rest = tail;
+        Some(line)
+    })
 }
 
 /// The text as a string; what is not UTF-8 is shown as the replacement character.
@@ -105,6 +132,11 @@ mod tests {
         assert_eq!(lf_lines(b"a\r\nb\rc\r\n"), b"a\nb\rc\n");
         assert_eq!(find_caseless(b"x HTTP:", b"http", 0), Some(2));
         assert!(ends_caseless(b"a.COM", b".com") && !ends_caseless(b"m", b".com"));
+        for text in [&b"abcabd"[..], b"abd", b"ab", b"", b"a(b"] {
+            for needle in [&b"abd"[..], b"a", b"", b"(", b"(b", b"abcabd", b"abcabda"] {
+                assert_eq!(find(text, needle), memchr::memmem::find(text, needle), "{needle:?} in {text:?}");
+            }
+        }
         assert_eq!(lines(b"a\nb").collect::<Vec<_>>(), vec![&b"a\n"[..], b"b"]);
     }
 }

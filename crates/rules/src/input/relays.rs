@@ -14,16 +14,19 @@ pub(crate) fn read(headers: &[Field<'_>], client: Option<&Relay>, settings: &Set
     let trust = Trust::of(&settings.networks);
     let mut chain =
         Chain { relays: Relays::default(), is_trusted: true, is_internal: true, has_msa: false, reads_markers: true };
-    if let Some(client) = client.filter(|client| !begin_with(headers, client)) {
-        chain.push(client.clone(), &trust);
-    }
     let (mut last_trusted, mut last_internal) = (0_usize, 0_usize);
     let mut sender: Option<String> = None;
-    let values =
-        headers.iter().filter(|field| field.name.eq_ignore_ascii_case(b"received")).map(|field| field.decoded.clone());
-    for value in values.chain(originating(headers, settings)).take(RECEIVED_MAX) {
+    let received = headers.iter().filter(|field| field.name.eq_ignore_ascii_case(b"received"));
+    let mut readings: Vec<Reading> = received.take(RECEIVED_MAX).map(|field| received::read(&field.decoded)).collect();
+    if let Some(client) = client.filter(|client| !begin_with(&readings, client)) {
+        chain.push(client.clone(), &trust);
+    }
+    let originating = originating(headers, settings);
+    let room = RECEIVED_MAX - readings.len();
+    readings.extend(originating.iter().take(room).map(|value| received::read(value)));
+    for reading in readings {
         let passed = sender.take();
-        match received::read(&value) {
+        match reading {
             Reading::Relay(mut relay) => {
                 relay.envfrom = passed.or(relay.envfrom);
                 chain.push(*relay, &trust);
@@ -47,9 +50,8 @@ pub(crate) fn read(headers: &[Field<'_>], client: Option<&Relay>, settings: &Set
 }
 
 /// Whether the first hand-over from a public address is the one by `client`. The receiving server may have written its header already.
-fn begin_with(headers: &[Field<'_>], client: &Relay) -> bool {
-    let values = headers.iter().filter(|field| field.name.eq_ignore_ascii_case(b"received"));
-    let mut relays = values.take(RECEIVED_MAX).filter_map(|field| match received::read(&field.decoded) {
+fn begin_with(readings: &[Reading], client: &Relay) -> bool {
+    let mut relays = readings.iter().filter_map(|reading| match reading {
         Reading::Relay(relay) => Some(relay),
         _ => None,
     });

@@ -1,9 +1,13 @@
 //! Transfer encodings as SpamAssassin undoes them: it never refuses, and what is broken is decoded as far as it goes (RFC 2045 section 6).
 
+use std::sync::LazyLock;
+
 use super::octets::is_space;
 
 /// Undoes base64. Octets outside the alphabet are left out; without them, `=` inside the text counts as `A`, else as the last digit.
 pub(crate) fn base64(text: &[u8]) -> Vec<u8> {
+    let digits = &*DIGITS;
+    let digit = |octet: u8| digit(digits, octet);
     let packed: Vec<u8> = text.iter().copied().filter(|&octet| !is_space(octet)).collect();
     let is_clean = packed.len() >= 2
         && packed.len().is_multiple_of(4)
@@ -31,16 +35,21 @@ pub(crate) fn base64(text: &[u8]) -> Vec<u8> {
     decoded
 }
 
-fn digit(octet: u8) -> Option<u32> {
-    let value = match octet {
-        b'A'..=b'Z' => octet - b'A',
-        b'a'..=b'z' => octet - b'a' + 26,
-        b'0'..=b'9' => octet - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    };
-    Some(u32::from(value))
+/// The value of each digit; [`NO_DIGIT`] for all other octets.
+static DIGITS: LazyLock<[u8; 256]> = LazyLock::new(|| {
+    let mut digits = [NO_DIGIT; 256];
+    let alphabet = (b'A'..=b'Z').chain(b'a'..=b'z').chain(b'0'..=b'9').chain(*b"+/");
+    for (value, octet) in (0..).zip(alphabet) {
+        if let Some(digit) = digits.get_mut(usize::from(octet)) {
+            *digit = value;
+        }
+    }
+    digits
+});
+const NO_DIGIT: u8 = 255;
+
+fn digit(digits: &[u8; 256], octet: u8) -> Option<u32> {
+    digits.get(usize::from(octet)).copied().filter(|digit| *digit != NO_DIGIT).map(u32::from)
 }
 
 /// Undoes quoted-printable: white space before a line end goes, soft line ends go, `=XX` becomes an octet, in either case of the digits.

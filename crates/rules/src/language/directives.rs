@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::pattern::Pattern;
-use crate::settings::{AddressGlob, NetEntry, Settings};
+use crate::settings::{AddressGlob, NetEntry, Redirector, Settings};
 
 use super::line::words;
 
@@ -64,7 +64,9 @@ pub fn apply(settings: &mut Settings, key: &str, value: &[u8]) -> Result<Effect,
         "clear_trusted_networks" => settings.networks.trusted.clear(),
         "clear_internal_networks" => settings.networks.internal.clear(),
         "clear_msa_networks" => settings.networks.msa.clear(),
-        "redirector_pattern" => settings.redirectors.push(Pattern::parse(value).map_err(|error| error.to_string())?),
+        "redirector_pattern" => {
+            settings.redirectors.push(Redirector::new(Pattern::parse(value).map_err(|error| error.to_string())?))
+        }
         "originating_ip_headers" => {
             settings.originating_ip_headers.extend(words(value).map(|word| word.to_ascii_lowercase()))
         }

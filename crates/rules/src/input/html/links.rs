@@ -152,6 +152,10 @@ fn merged(base: &Parts<'_>, path: &str) -> String {
 
 /// Resolves `.` and `..` (RFC 3986 section 5.2.4).
 fn without_dot_segments(path: &str) -> String {
+    // Without a segment that begins with a dot, nothing changes.
+    if !path.starts_with('.') && path != "0" && memchr::memmem::find(path.as_bytes(), b"/.").is_none() {
+        return path.to_owned();
+    }
     let mut output: Vec<&str> = Vec::new();
     let mut rest = path;
     let lead;

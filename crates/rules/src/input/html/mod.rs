@@ -1,7 +1,10 @@
 //! HTML as SpamAssassin renders it: the text that remains, and the facts about tags, links, images and colours that rules ask for.
 
+mod attributes;
 mod color;
+mod elements;
 pub(crate) mod entities;
+mod inside;
 mod links;
 mod render;
 mod style;

@@ -4,24 +4,19 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
+use super::attributes::Attributes;
+use super::elements::{self, Known};
 use super::entities::{self, Decoded};
+use super::inside::Inside;
 use super::links;
-use super::style::{Element, Stack, Visibility};
+use super::style::{Stack, Visibility};
 use super::tokens::{Attribute, Event, Tokenizer};
 use super::{HtmlLink, HtmlPart};
 use crate::pattern::Pattern;
 
-/// Elements of HTML 4.01 and XHTML 1.0, and a few others that count as valid.
-const ELEMENTS: &str = " a abbr acronym address applet area b base basefont bdo big blockquote body br button caption center cite code col \
-colgroup dd del dfn dir div dl dt em fieldset font form frame frameset h1 h2 h3 h4 h5 h6 head hr html i iframe img input ins isindex \
-kbd label legend li link map menu meta nobr noframes noscript object ol optgroup option p param pre q s samp script select small span \
-strike strong style sub sup table tbody td textarea tfoot th thead title tr tt u ul var x-sigsep x-tab ";
-/// Elements that are rendered, though they do not count as valid.
-const TRICKS: &str = " bgsound embed listing plaintext xmp ";
 /// Anchors, comments, titles and scripts kept, and links of one part.
 const TEXTS_MAX: usize = 10_000;
 const LINKS_MAX: usize = 10_000;
-const TAG_NAMES_MAX: usize = 20_000;
 /// A part may leave `style` or `script` open this often.
 const CLOSINGS_MAX: usize = 16;
 
@@ -56,22 +51,32 @@ pub(crate) fn render(source: &str, is_wide: bool, octets: usize) -> Rendered {
 /// `&nbsp;` is a space, `<br/>` is `<br>`, typographic quotes are quotes: the tokenizer would read them otherwise.
 fn prepare(source: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(source);
-    if text.contains("&nbsp;") {
+    if holds(&text, "&nbsp;") {
         text = Cow::Owned(text.replace("&nbsp;", " "));
     }
-    if text.contains("/>") {
+    if holds(&text, "/>") {
         text = Cow::Owned(without_empty_tag_slashes(&text));
     }
-    if text.contains(['\u{201c}', '\u{201d}']) {
+    if holds(&text, "\u{201c}") || holds(&text, "\u{201d}") {
         text = Cow::Owned(text.replace(['\u{201c}', '\u{201d}'], "\""));
     }
     text
 }
 
+fn holds(text: &str, piece: &str) -> bool {
+    memchr::memmem::find(text.as_bytes(), piece.as_bytes()).is_some()
+}
+
+/// The text of a piece of the source. All pieces are cut at ASCII characters, so they are text.
+pub(super) fn text_of(octets: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(octets).map_or_else(|_| String::from_utf8_lossy(octets), Cow::Borrowed)
+}
+
 fn without_empty_tag_slashes(text: &str) -> String {
     let mut prepared = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("/>") {
+    let mut from = 0;
+    for at in memchr::memmem::find_iter(text.as_bytes(), b"/>") {
+        let before = text.get(from..at).unwrap_or_default();
         let trimmed = before.trim_end();
         let name = trimmed.trim_end_matches(|char: char| char.is_alphanumeric() || char == '_');
         if name.ends_with('<') && name.len() < trimmed.len() {
@@ -81,9 +86,9 @@ fn without_empty_tag_slashes(text: &str) -> String {
             prepared.push_str(before);
             prepared.push_str("/>");
         }
-        rest = after;
+        from = at + 2;
     }
-    prepared.push_str(rest);
+    prepared.push_str(text.get(from..).unwrap_or_default());
     prepared
 }
 
@@ -108,6 +113,7 @@ struct Renderer {
     anchor: Option<usize>,
     links: HashMap<String, usize>,
     backhair: HashSet<(usize, usize)>,
+    inside: Inside,
     tags: u64,
     tags_seen: u64,
     elements: u64,
@@ -129,6 +135,7 @@ impl Renderer {
             anchor: None,
             links: HashMap::new(),
             backhair: HashSet::new(),
+            inside: Inside::new(),
             tags: 0,
             tags_seen: 0,
             elements: 0,
@@ -139,7 +146,7 @@ impl Renderer {
     }
 
     fn is_inside(&self, tag: &str) -> bool {
-        self.facts.inside.get(tag).is_some_and(|count| *count > 0)
+        elements::find(tag.as_bytes()).is_some_and(|(index, _)| self.inside.is_open(index))
     }
 
     fn event(&mut self, event: &Event<'_>) {
@@ -147,7 +154,7 @@ impl Renderer {
             Event::Start { tag, attributes } => self.tag(tag, Some(attributes)),
             Event::End { tag } => self.tag(tag, None),
             Event::Text { text, is_cdata } => {
-                let text = String::from_utf8_lossy(text);
+                let text = text_of(text);
                 let decoded = if *is_cdata {
                     Decoded { text: Cow::Borrowed(text.as_ref()), is_wide: self.is_source_wide }
                 } else {
@@ -157,14 +164,14 @@ impl Renderer {
             }
             Event::Comment { text } => {
                 if self.facts.comments.len() < TEXTS_MAX {
-                    self.facts.comments.push(String::from_utf8_lossy(text).into_owned());
+                    self.facts.comments.push(text_of(text).into_owned());
                 }
             }
             Event::Declaration { text } => {
                 if crate::input::octets::starts_caseless(text, b"<!doctype") {
                     self.elements += 1;
                     self.tags += 1;
-                    self.facts.inside.insert("!doctype".to_owned(), 0);
+                    self.inside.has_doctype = true;
                 }
             }
         }
@@ -172,67 +179,41 @@ impl Renderer {
 
     /// A start tag with its attributes, or an end tag.
     fn tag(&mut self, tag: &[u8], attributes: Option<&[Attribute<'_>]>) {
-        let tag = String::from_utf8_lossy(tag).to_ascii_lowercase();
-        let is_namespace = is_office_tag(&tag);
-        let padded = format!(" {tag} ");
-        let is_name = !tag.contains(' ');
-        let is_element = is_name && ELEMENTS.contains(&padded);
-        let is_new = !self.facts.inside.contains_key(&tag);
+        let known = elements::find(tag);
+        let lower = if known.is_some() { String::new() } else { text_of(tag).to_ascii_lowercase() };
+        let is_element = known.map_or_else(|| is_office_tag(&lower), |(_, known)| known.is_valid);
+        let counted = match known {
+            Some((index, _)) => self.inside.count(index, attributes.is_some()),
+            None => self.inside.count_unknown(lower, attributes.is_some()),
+        };
         self.tags += 1;
-        self.tags_seen += u64::from(is_new);
-        self.elements += u64::from(is_element || is_namespace);
-        self.elements_seen += u64::from((is_element || is_namespace) && is_new);
-        if !is_new || self.facts.inside.len() < TAG_NAMES_MAX {
-            let count = self.facts.inside.entry(tag.clone()).or_insert(0);
-            *count += if attributes.is_some() { 1 } else { -1 };
-            if *count < 0 {
-                *count = 0;
-                self.closed_extra += 1;
-            }
+        self.tags_seen += u64::from(counted.is_new);
+        self.elements += u64::from(is_element);
+        self.elements_seen += u64::from(is_element && counted.is_new);
+        self.closed_extra += u64::from(counted.is_extra);
+        if let Some((_, known)) = known {
+            self.element(known, attributes);
         }
-        if is_namespace || !(is_element || (is_name && TRICKS.contains(&padded))) {
-            return;
-        }
-        let attributes = attributes.map(|attributes| self.read_attributes(attributes));
-        if let Some(element) = Element::of(&tag) {
+    }
+
+    fn element(&mut self, known: &Known, attributes: Option<&[Attribute<'_>]>) {
+        let attributes = attributes.map(|attributes| Attributes::read(attributes, self.is_source_wide));
+        if let Some(element) = known.style {
             match &attributes {
                 Some(attributes) => self.styles.open(element, attributes),
                 None => self.styles.close(element),
             }
         }
-        self.white_space(&tag);
+        if !known.space.is_empty() {
+            self.white_space(known.space);
+        }
         if let Some(mut attributes) = attributes {
-            self.links(&tag, &mut attributes);
-            self.start_facts(&tag, &attributes);
+            self.links(known.name, &mut attributes);
+            self.start_facts(known.name, &attributes);
         }
     }
 
-    /// Names in lower case and decoded values; of several of one name the first counts.
-    fn read_attributes(&self, attributes: &[Attribute<'_>]) -> Vec<(String, String)> {
-        let mut read: Vec<(String, String)> = Vec::with_capacity(attributes.len());
-        for attribute in attributes {
-            let name = String::from_utf8_lossy(attribute.name).to_ascii_lowercase();
-            if read.iter().any(|(known, _)| *known == name) {
-                continue;
-            }
-            let value = match attribute.value {
-                Some(value) => {
-                    entities::decode(&String::from_utf8_lossy(value), self.is_source_wide, false).text.into_owned()
-                }
-                None => name.clone(),
-            };
-            read.push((name, value));
-        }
-        read
-    }
-
-    fn white_space(&mut self, tag: &str) {
-        let space = match tag {
-            "br" | "div" => "\n",
-            "li" | "td" | "th" | "dd" | "dt" | "embed" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => " ",
-            "p" | "hr" | "blockquote" | "pre" | "listing" | "plaintext" | "xmp" | "title" => "\n\n",
-            _ => return,
-        };
+    fn white_space(&mut self, space: &str) {
         if let Some(last) = self.last
             && !last.is_white
             && !last.is_invisible
@@ -252,17 +233,17 @@ impl Renderer {
 
     fn text(&mut self, decoded: &Decoded<'_>) {
         let text = decoded.text.as_ref();
-        if self.is_inside("script") {
+        if self.inside.is_open(self.inside.script) {
             push_text(&mut self.facts.scripts, text);
             return;
         }
-        if self.is_inside("style") {
+        if self.inside.is_open(self.inside.style) {
             return;
         }
-        if self.is_inside("a") {
+        if self.inside.is_open(self.inside.anchor) {
             self.anchor_text(text);
         }
-        if self.is_inside("title")
+        if self.inside.is_open(self.inside.title)
             && let Some(title) = self.facts.titles.last_mut()
         {
             title.push_str(text);
@@ -316,36 +297,36 @@ impl Renderer {
         }
     }
 
-    fn links(&mut self, tag: &str, attributes: &mut Vec<(String, String)>) {
+    fn links(&mut self, tag: &str, attributes: &mut Attributes<'_>) {
         match tag {
             "body" | "table" | "tr" | "td" => {
-                if let Some(uri) = attribute(attributes, "background") {
-                    self.add_link(tag, uri);
+                if let Some(uri) = attributes.get("background") {
+                    self.add_link(tag, &uri);
                 }
             }
             "a" | "area" | "link" => {
-                take_glued(attributes, "href");
-                if let Some(uri) = attribute(attributes, "href") {
-                    self.add_link(tag, &uri.replace('\u{feff}', ""));
+                attributes.take_glued("href");
+                if let Some(uri) = attributes.get("href") {
+                    self.add_link(tag, &without_mark(&uri));
                 }
-                if let Some(uri) = attribute(attributes, "data-saferedirecturl") {
-                    self.add_link(tag, uri);
+                if let Some(uri) = attributes.get("data-saferedirecturl") {
+                    self.add_link(tag, &uri);
                 }
             }
             "img" | "frame" | "iframe" | "embed" | "script" | "bgsound" => {
-                take_glued(attributes, "src");
-                if let Some(uri) = attribute(attributes, "src") {
-                    self.add_link(tag, uri);
+                attributes.take_glued("src");
+                if let Some(uri) = attributes.get("src") {
+                    self.add_link(tag, &uri);
                 }
             }
             "form" => {
-                if let Some(uri) = attribute(attributes, "action") {
-                    self.add_link(tag, uri);
+                if let Some(uri) = attributes.get("action") {
+                    self.add_link(tag, &uri);
                 }
             }
             "base" => {
-                if let Some(uri) = attribute(attributes, "href").filter(|uri| !matches!(*uri, "" | "0")) {
-                    let (uri, _) = links::trimmed(uri);
+                if let Some(uri) = attributes.get("href").filter(|uri| !matches!(&**uri, "" | "0")) {
+                    let (uri, _) = links::trimmed(&uri);
                     self.add_link(tag, &uri);
                     if let Some(base) = links::base(&uri) {
                         self.base = base;
@@ -391,28 +372,28 @@ impl Renderer {
         Some(index)
     }
 
-    fn start_facts(&mut self, tag: &str, attributes: &[(String, String)]) {
+    fn start_facts(&mut self, tag: &str, attributes: &Attributes<'_>) {
         match tag {
             "font" => {
-                if let Some(face) = attribute(attributes, "face") {
+                if let Some(face) = attributes.get("face") {
                     self.facts.font_face_bad |= FONT_FACE.is_match(face.as_bytes()) == Ok(false);
                 }
             }
             "img" => {
-                if self.is_inside("a") {
+                if self.inside.is_open(self.inside.anchor) {
                     self.anchor_text("<img>\n");
                 }
-                if let (Some(width), Some(height)) = (attribute(attributes, "width"), attribute(attributes, "height")) {
-                    self.facts.image_area += side(width, 8.0) * side(height, 6.0);
+                if let (Some(width), Some(height)) = (attributes.get("width"), attributes.get("height")) {
+                    self.facts.image_area += side(&width, 8.0) * side(&height, 6.0);
                 }
             }
             "form" => {
-                self.facts.form_action_mailto |= attribute(attributes, "action")
-                    .is_some_and(|action| action.to_ascii_lowercase().contains("mailto:"))
+                self.facts.form_action_mailto |=
+                    attributes.get("action").is_some_and(|action| action.to_ascii_lowercase().contains("mailto:"))
             }
             "object" | "embed" => self.facts.embeds = true,
             "a" => {
-                let uri = attribute(attributes, "href").map(|uri| links::trimmed(uri).0).unwrap_or_default();
+                let uri = attributes.get("href").map(|uri| links::trimmed(&uri).0).unwrap_or_default();
                 self.anchor = self.link(uri);
                 if let Some(link) = self.anchor.and_then(|index| self.facts.links.get_mut(index)) {
                     push_text(&mut link.anchor_texts, "");
@@ -426,6 +407,7 @@ impl Renderer {
 
     fn finish(self, octets: usize) -> Rendered {
         let mut facts = self.facts;
+        facts.inside = self.inside.into_counts();
         let ratio = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
         facts.min_size = self.styles.size_min;
         facts.max_size = self.styles.size_max;
@@ -441,10 +423,15 @@ impl Renderer {
         }
         facts.backhair_count = (!self.backhair.is_empty()).then_some(self.backhair.len());
         facts.html_length = self.text.chars().count();
-        let is_space = |char: &char| {
-            if self.is_wide { is_perl_space(*char) } else { matches!(char, ' ' | '\t' | '\n' | '\r' | '\u{b}') }
+        let is_space = |char: char| {
+            if self.is_wide { is_perl_space(char) } else { matches!(char, ' ' | '\t' | '\n' | '\r' | '\u{b}') }
         };
-        facts.non_space_len = facts.html_length - self.text.chars().filter(is_space).count();
+        let spaces = if self.text.is_ascii() {
+            self.text.bytes().filter(|octet| is_space(char::from(*octet))).count()
+        } else {
+            self.text.chars().filter(|char| is_space(*char)).count()
+        };
+        facts.non_space_len = facts.html_length - spaces;
         facts.ratio = (octets > 0).then(|| (octets as f64 - facts.html_length as f64) / octets as f64);
         Rendered { text: self.text, is_wide: self.is_wide, facts }
     }
@@ -467,25 +454,9 @@ fn push_text(texts: &mut Vec<String>, text: &str) {
     }
 }
 
-fn attribute<'n>(attributes: &'n [(String, String)], name: &str) -> Option<&'n str> {
-    attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-}
-
-/// `class/href=…` is read as `href=…`.
-fn take_glued(attributes: &mut Vec<(String, String)>, name: &str) {
-    let glued = |known: &str| {
-        known.match_indices(&format!("/{name}")).any(|(at, _)| {
-            known
-                .get(..at)
-                .and_then(|before| before.chars().next_back())
-                .is_some_and(|char| char.is_alphanumeric() || char == '_')
-        })
-    };
-    if let Some(index) = attributes.iter().position(|(known, _)| glued(known)) {
-        let (_, value) = attributes.remove(index);
-        attributes.retain(|(known, _)| known != name);
-        attributes.push((name.to_owned(), value));
-    }
+/// A link may be cut by marks of octet order, which browsers pass over.
+fn without_mark(uri: &str) -> Cow<'_, str> {
+    if holds(uri, "\u{feff}") { Cow::Owned(uri.replace('\u{feff}', "")) } else { Cow::Borrowed(uri) }
 }
 
 fn link_tag(tag: &str) -> Option<&'static str> {
@@ -497,8 +468,8 @@ fn link_tag(tag: &str) -> Option<&'static str> {
 }
 
 /// `<meta http-equiv=refresh content="3; url=…">`.
-fn refresh_target(attributes: &[(String, String)]) -> Option<String> {
-    let (kind, content) = (attribute(attributes, "http-equiv")?, attribute(attributes, "content")?);
+fn refresh_target(attributes: &Attributes<'_>) -> Option<String> {
+    let (kind, content) = (attributes.get("http-equiv")?, attributes.get("content")?);
     if !kind.to_ascii_lowercase().contains("refresh") {
         return None;
     }
@@ -534,12 +505,13 @@ fn is_office_tag(tag: &str) -> bool {
 /// Runs of white space become one space. A no-break space that was decoded wrongly (`\u{c2}\u{a0}`) does as well.
 fn fold(text: &str) -> Cow<'_, str> {
     let is_space = |octet: u8| matches!(octet, b' ' | b'\t' | b'\n' | b'\r' | 0x0c | 0x0b);
-    let needs = text
-        .as_bytes()
-        .windows(2)
-        .any(|pair| matches!(pair, [one, other] if is_space(*one) && (is_space(*other) || *one != b' ')));
-    let ends = text.as_bytes().last().is_some_and(|octet| is_space(*octet) && *octet != b' ');
-    if !needs && !ends && !text.contains("\u{c2}\u{a0}") {
+    let mut before = 0;
+    let is_folded = text.bytes().all(|octet| {
+        let is_odd = is_space(octet) && (octet != b' ' || before == b' ');
+        before = octet;
+        !is_odd
+    });
+    if is_folded && (text.is_ascii() || !holds(text, "\u{c2}\u{a0}")) {
         return Cow::Borrowed(text);
     }
     let mut folded = String::with_capacity(text.len());

@@ -1,5 +1,6 @@
 //! Which style applies to text: the stack of open elements that change it, as SpamAssassin keeps it.
 
+use super::attributes::Attributes;
 use super::color::{BLACK, Color, WHITE};
 
 /// Elements that change the style of text; a `th` is a `td`.
@@ -121,10 +122,10 @@ impl Stack {
         self.styles.last().copied().unwrap_or(DEFAULT)
     }
 
-    /// Opens an element with its attributes (lower-case name, decoded value).
-    pub(crate) fn open(&mut self, element: Element, attributes: &[(String, String)]) {
+    /// Opens an element with its attributes.
+    pub(super) fn open(&mut self, element: Element, attributes: &Attributes<'_>) {
         if element == Element::Basefont
-            && let Some(size) = attributes.iter().find(|(name, _)| name == "size").and_then(|(_, size)| absolute(size))
+            && let Some(size) = attributes.get("size").and_then(|size| absolute(&size))
         {
             self.base_size = size;
             return;
@@ -138,8 +139,8 @@ impl Stack {
             Element::Big => style.size = style.size.saturating_add(1),
             Element::Small => style.size = style.size.saturating_sub(1),
             _ => {
-                for (name, value) in attributes.iter().filter(|(name, _)| element.has(name)) {
-                    self.apply(&mut style, parent, name, value);
+                for (name, value) in attributes.wanted(|name| element.has(name)) {
+                    self.apply(&mut style, parent, name, &value);
                 }
             }
         }
@@ -236,9 +237,19 @@ fn absolute_digits(text: &str) -> Option<i64> {
 
 /// Applies the declarations of a `style` attribute.
 fn declare(style: &mut Style, parent: Style, value: &str) {
-    for declaration in value.split(';') {
-        let Some((property, value)) = declaration.split_once(':') else { continue };
-        let property = property.trim_start();
+    for declaration in pieces(value, b';') {
+        // Most declarations are about sizes and places.
+        let property = declaration.trim_start();
+        if !matches!(property.as_bytes().first(), Some(b'b' | b'B' | b'c' | b'C' | b'd' | b'v')) {
+            continue;
+        }
+        let Some((property, value)) = split_at_colon(property) else { continue };
+        let is_read = matches!(property.trim_end(), "background" | "display" | "visibility")
+            || property.eq_ignore_ascii_case("color")
+            || property.eq_ignore_ascii_case("background-color");
+        if !is_read {
+            continue;
+        }
         // White space alone is a value, though no colour.
         let value = if value.trim().is_empty() { value.trim_matches('\n') } else { value.trim() };
         if value.is_empty() || value.contains('\n') {
@@ -265,6 +276,25 @@ fn declare(style: &mut Style, parent: Style, value: &str) {
     if style.text == Color::Transparent {
         style.text = style.ground;
     }
+}
+
+/// The pieces of `text` between the marks, which are ASCII.
+fn pieces(text: &str, mark: u8) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let (piece, tail) = match memchr::memchr(mark, text.as_bytes()) {
+            Some(at) => (text.get(..at)?, text.get(at + 1..)),
+            None => (text, None),
+        };
+        rest = tail;
+        Some(piece)
+    })
+}
+
+fn split_at_colon(text: &str) -> Option<(&str, &str)> {
+    let at = memchr::memchr(b':', text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 fn declare_color(color: &mut Color, value: &str) {
@@ -323,10 +353,16 @@ fn background_color(background: &str) -> Option<Color> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::html::tokens::Attribute;
+
+    fn attributes<'t>(name: &'t str, value: &'t str) -> Attributes<'t> {
+        let attribute = Attribute { name: name.as_bytes(), value: Some(value.as_bytes()) };
+        Attributes::read(&[attribute], true)
+    }
 
     fn visibility(style: &str) -> Visibility {
         let mut stack = Stack::new();
-        stack.open(Element::Span, &[("style".to_owned(), style.to_owned())]);
+        stack.open(Element::Span, &attributes("style", style));
         stack.top().visibility()
     }
 
@@ -351,13 +387,14 @@ mod tests {
     #[test]
     fn elements_close_what_is_in_them() {
         let mut stack = Stack::new();
-        let color = |color: &str| [("color".to_owned(), color.to_owned())];
-        stack.open(Element::Table, &[]);
-        stack.open(Element::Td, &[]);
-        stack.open(Element::Font, &color("white"));
-        stack.open(Element::Td, &[]);
+        let none = Attributes::default();
+        let white = attributes("color", "white");
+        stack.open(Element::Table, &none);
+        stack.open(Element::Td, &none);
+        stack.open(Element::Font, &white);
+        stack.open(Element::Td, &none);
         assert_eq!(stack.top().visibility(), Visibility::Visible, "a cell ends the font of the cell before it");
-        stack.open(Element::Font, &color("white"));
+        stack.open(Element::Font, &white);
         stack.close(Element::P);
         assert_eq!(stack.top().visibility(), Visibility::LowContrast, "what was never opened closes nothing");
         stack.close(Element::Table);

@@ -1,13 +1,14 @@
 //! `Received` headers (RFC 5321 section 4.4): who handed the message to whom, as far as the many shapes tell.
 
 mod forms;
+mod outline;
 mod template;
+mod tokens;
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use forms::{FROM, Family, Form, PARENTHESIS_FROM, Then, UPPER_FROM};
-use template::{Template, ip_pattern};
+use template::{Template, Words, ip_pattern};
 
 use super::octets::{self, contains, fold_spaces, is_space, trim};
 use super::{Relay, ip};
@@ -35,19 +36,23 @@ pub(crate) enum Reading {
 
 /// Patterns that are looked for anywhere in a header.
 struct Patterns {
-    date: Pattern,
-    id: Pattern,
-    helo: Pattern,
-    ehlo: Pattern,
-    by: Pattern,
     sender: Pattern,
     exchange: Pattern,
     bracketed: Pattern,
-    first_word: Pattern,
-    auth: Vec<(Pattern, &'static str)>,
+    auth: Vec<Proof>,
+    via_http: Pattern,
     exim_helo: Pattern,
     exim_ip: Pattern,
     exim_by: Pattern,
+}
+
+/// How a client may have proved itself.
+struct Proof {
+    /// What every line has that `pattern` matches.
+    mark: &'static [u8],
+    pattern: Pattern,
+    /// What it is called; `$1` and `$2` stand for groups.
+    text: &'static str,
 }
 
 static PATTERNS: LazyLock<Patterns> = LazyLock::new(Patterns::compile);
@@ -63,52 +68,66 @@ impl Patterns {
         let plain = |source: &str| pattern(source, Modifiers::default());
         let caseless = |source: &str| pattern(source, Modifiers { caseless: true, ..Modifiers::default() });
         let address = ip_pattern();
-        let name = "[-A-Za-z0-9.^+_&:=?!@%*$\\\\/]";
-        let not_name = "[^-A-Za-z0-9.^+_&:=?!@%*$\\\\/]";
+        let proof = |mark: &'static str, pattern, text| Proof { mark: mark.as_bytes(), pattern, text };
         let google = "^(?=.* by mx\\.google\\.com with ESMTPS id [a-z0-9]{1,4}sm\\d{2,9}[a-z]{3}\\.\\d{1,3}\\.\\d{4}\\.(?:[0-6]\\d\\.){4}[0-6]\\d).*?\\(version=([^ ]+) cipher=([^)]+)\\)";
         Patterns {
-            date: plain(
-                "[\\s;]+(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), )?\\d+ (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \\d+ \\d+:\\d+(?::\\d+)? \\S+$",
-            ),
-            id: plain(" id <?([^\\s<>;]{3,})"),
-            helo: plain(&format!("\\bhelo=({name}+)(?:{not_name}|$)")),
-            ehlo: plain(&format!("\\b(?:HELO|EHLO) ({name}+)(?:{not_name}|$)")),
-            by: plain(" by (\\S+)(?:[^-A-Za-z0-9;.]|$)"),
             sender: caseless("(?:return-path:? |envelope-(?:sender|from)[ =])(\\S+)\\b"),
             exchange: plain(
                 " with (?:Microsoft SMTP Server|mapi id) (?:\\([^)]+\\) )?\\d+\\.\\d+\\.\\d+\\.\\d+(?:$| )",
             ),
             bracketed: plain(&format!("\\[({address})\\]")),
-            first_word: plain("^(\\S+)[^-A-Za-z0-9.]"),
-            // How the client proved itself, in the order of trial; `$1` and `$2` stand for groups.
+            // How the client proved itself, in the order of trial after `tokens::submission`.
             auth: vec![
-                (caseless("^(?=.* by ).*? with ((?:ES|L|UTF8S|UTF8L)MTPS?A|ASMTP|HTTP[SU]?)(?: |;|$)"), "$1"),
-                (plain(google), "GMail - transport=$1 cipher=$2"),
-                (
+                proof(" by mx.google.com with ESMTPS id ", plain(google), "GMail - transport=$1 cipher=$2"),
+                proof(
+                    " (AUTH: ",
                     plain(
                         "^from .*?(?:\\]\\)|\\)\\]) \\(AUTH: (LOGIN|PLAIN|DIGEST-MD5|CRAM-MD5) \\S+(?:, .*?)?\\) by ",
                     ),
                     "$1",
                 ),
-                (plain("^from .*?(?:\\](?: \\([^)]*\\))?\\)|\\)\\]) .*?\\(.*?authenticated.*?\\).*? by"), "Sendmail"),
-                (
+                proof(
+                    "authenticated",
+                    plain("^from .*?(?:\\](?: \\([^)]*\\))?\\)|\\)\\]) .*?\\(.*?authenticated.*?\\).*? by"),
+                    "Sendmail",
+                ),
+                proof(
+                    " by mail.gmx.",
                     plain(&format!(
                         "from \\S* \\((?:HELO|EHLO) \\S*\\) \\[{address}\\] by (mail\\.gmx\\.(?:net|com)) \\([^)]+\\) with (ESMTP|SMTP)"
                     )),
                     "GMX ($2 / $1)",
                 ),
-                (
+                proof(
+                    " (authenticated as ",
                     plain(
                         "^(?=.* \\(authenticated as ).*?\\) by .+ \\(\\d{1,2}\\.\\d\\.\\d{3}(?:\\.\\d{1,3})?\\) \\(authenticated as .+\\) id ",
                     ),
                     "CriticalPath",
                 ),
-                (plain("\\) \\(Authenticated sender: \\S+\\) by \\S+ \\(Postfix\\) with "), "Postfix"),
-                (plain("\\) \\(Authenticated sender: \\S+\\) by \\S+ \\(([^)]+)\\) with "), "Postfix ($1)"),
-                (plain("^(?=.* \\(account ).*?CommuniGate Pro (?:HTTP|SMTP|XIMSS|IMAP)"), "Communigate"),
-                (plain(" with Microsoft Exchange Server HTTP-DAV\\b"), "HTTP-DAV"),
-                (caseless("^(?=.* by ).*? \\(via (HTTP.?)\\)(?: |;|$)"), "$1"),
+                proof(
+                    ") (Authenticated sender: ",
+                    plain("\\) \\(Authenticated sender: \\S+\\) by \\S+ \\(Postfix\\) with "),
+                    "Postfix",
+                ),
+                proof(
+                    ") (Authenticated sender: ",
+                    plain("\\) \\(Authenticated sender: \\S+\\) by \\S+ \\(([^)]+)\\) with "),
+                    "Postfix ($1)",
+                ),
+                proof(
+                    " (account ",
+                    plain("^(?=.* \\(account ).*?CommuniGate Pro (?:HTTP|SMTP|XIMSS|IMAP)"),
+                    "Communigate",
+                ),
+                proof(
+                    " with Microsoft Exchange Server HTTP-DAV",
+                    plain(" with Microsoft Exchange Server HTTP-DAV\\b"),
+                    "HTTP-DAV",
+                ),
             ],
+            // The last of all: any other program that says so.
+            via_http: caseless("^(?=.* by ).*? \\(via (HTTP.?)\\)(?: |;|$)"),
             exim_helo: plain(" \\((\\S+)\\) "),
             exim_ip: plain(&format!(" \\[({address})(?:\\.\\d+)?\\] ")),
             exim_by: plain("by (\\S+) "),
@@ -118,9 +137,6 @@ impl Patterns {
 
 /// The first group of the leftmost match.
 fn group<'t>(pattern: &Pattern, text: &'t [u8]) -> Option<&'t [u8]> {
-    if pattern.is_match(text) != Ok(true) {
-        return None;
-    }
     pattern.captures(text).ok()??.get(1).copied().flatten()
 }
 
@@ -148,9 +164,11 @@ pub(crate) fn read(value: &[u8]) -> Reading {
     if is_local(line) || is_addressless(line) {
         return Reading::Ignored;
     }
-    let line = without_date(line);
-    let line = if contains(&line, b")by ") { replaced_once(&line, b")by ", b") by ") } else { line };
-    read_line(&line)
+    let line = tokens::without_date(line);
+    match octets::find(line, b")by ") {
+        Some(_) => read_line(&replaced_once(line, b")by ", b") by ")),
+        None => read_line(line),
+    }
 }
 
 fn without_semicolons(mut line: &[u8]) -> &[u8] {
@@ -186,13 +204,6 @@ fn is_addressless(line: &[u8]) -> bool {
     by.eq_ignore_ascii_case(b"by") && !from.is_empty() && !is_bracketed && is_ended
 }
 
-fn without_date(line: &[u8]) -> Vec<u8> {
-    match PATTERNS.date.find_at(line, 0) {
-        Ok(Some((start, _))) => line.get(..start).unwrap_or_default().to_vec(),
-        _ => line.to_vec(),
-    }
-}
-
 fn replaced_once(line: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     match octets::find(line, from) {
         Some(at) => [line.get(..at).unwrap_or_default(), to, line.get(at + from.len()..).unwrap_or_default()].concat(),
@@ -203,15 +214,15 @@ fn replaced_once(line: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 fn read_line(line: &[u8]) -> Reading {
     let patterns = &*PATTERNS;
     let mut draft = Draft {
-        id: group(&patterns.id, line).unwrap_or_default(),
-        helo: group(&patterns.helo, line).or_else(|| group(&patterns.ehlo, line)).unwrap_or_default(),
-        by: group(&patterns.by, line).unwrap_or_default(),
+        id: tokens::id(line).unwrap_or_default(),
+        helo: tokens::helo(line).unwrap_or_default(),
+        by: tokens::by(line).unwrap_or_default(),
         auth: authentication(line),
         ..Draft::default()
     };
     let [from, upper, parenthesis] = &*SHAPES;
     let reading = if let Some(rest) = line.strip_prefix(b"from ") {
-        draft.sender = group(&patterns.sender, rest);
+        draft.sender = tokens::may_tell_sender(rest).then(|| group(&patterns.sender, rest)).flatten();
         read_from(rest, &mut draft, from)
     } else if let Some(rest) = line.strip_prefix(b"FROM ") {
         read_shapes(rest, None, &mut draft, upper)
@@ -230,11 +241,13 @@ fn read_line(line: &[u8]) -> Reading {
 }
 
 fn authentication(line: &[u8]) -> String {
-    for (pattern, text) in &PATTERNS.auth {
-        if pattern.is_match(line) != Ok(true) {
-            continue;
-        }
-        let groups = pattern.captures(line).ok().flatten().unwrap_or_default();
+    if let Some(protocol) = tokens::submission(line) {
+        return octets::lossy(protocol);
+    }
+    let proofs = PATTERNS.auth.iter().filter(|proof| contains(line, proof.mark));
+    let last = tokens::has_caseless(line, b"(via http").then_some((&PATTERNS.via_http, "$1"));
+    for (pattern, text) in proofs.map(|proof| (&proof.pattern, proof.text)).chain(last) {
+        let Ok(Some(groups)) = pattern.captures(line) else { continue };
         let group = |index: usize| groups.get(index).copied().flatten().map(octets::lossy).unwrap_or_default();
         return text.replace("$1", &group(1)).replace("$2", &group(2));
     }
@@ -257,7 +270,7 @@ fn read_from<'l>(line: &'l [u8], draft: &mut Draft<'l>, shapes: &[(&'static Form
         return Some(reading);
     }
     if draft.helo.is_empty() {
-        draft.helo = group(&PATTERNS.first_word, line).unwrap_or_default();
+        draft.helo = tokens::first_word(line).unwrap_or_default();
     }
     None
 }
@@ -268,9 +281,13 @@ fn family(line: &[u8]) -> Option<Family> {
         memchr::memmem::find_iter(line, b"(ecelerity")
             .any(|at| !line.get(at + 10).is_some_and(|&octet| octets::is_word(octet)))
     };
+    let is_exchange = || {
+        (contains(line, b" with Microsoft SMTP Server ") || contains(line, b" with mapi id "))
+            && PATTERNS.exchange.is_match(line) == Ok(true)
+    };
     if contains(line, b" SMTPSVC") {
         Some(Family::Smtpsvc)
-    } else if PATTERNS.exchange.is_match(line) == Ok(true) {
+    } else if is_exchange() {
         Some(Family::Exchange)
     } else if contains(line, b"[XMail ") {
         Some(Family::Xmail)
@@ -313,14 +330,8 @@ fn read_shapes<'l>(
     None
 }
 
-fn take<'l>(
-    line: &'l [u8],
-    draft: &mut Draft<'l>,
-    words: &HashMap<&'static str, &'l [u8]>,
-    then: Then,
-    looks_up: bool,
-) {
-    let word = |name: &str| words.get(name).copied();
+fn take<'l>(line: &'l [u8], draft: &mut Draft<'l>, words: &Words<'l>, then: Then, looks_up: bool) {
+    let word = |name: &str| words.get(name);
     draft.ip = word("ip").unwrap_or(draft.ip);
     draft.helo = word("helo").unwrap_or(draft.helo);
     draft.rdns = word("rdns").unwrap_or(draft.rdns);
@@ -467,8 +478,24 @@ fn plain_address(text: &[u8]) -> Vec<u8> {
 pub(crate) fn relay_text(relay: &Relay) -> String {
     let Relay { ip_text, rdns, helo, by, ident, id, auth, .. } = relay;
     let envfrom = relay.envfrom.as_deref().filter(|sender| *sender != "0").unwrap_or_default();
-    let (intl, msa) = (u8::from(relay.is_internal), u8::from(relay.is_msa));
-    format!(
-        "[ ip={ip_text} rdns={rdns} helo={helo} by={by} ident={ident} envfrom={envfrom} intl={intl} id={id} auth={auth} msa={msa} ]"
-    )
+    let flag = |is_set: bool| if is_set { "1" } else { "0" };
+    let pieces = [
+        ("[ ip=", ip_text.as_str()),
+        (" rdns=", rdns),
+        (" helo=", helo),
+        (" by=", by),
+        (" ident=", ident),
+        (" envfrom=", envfrom),
+        (" intl=", flag(relay.is_internal)),
+        (" id=", id),
+        (" auth=", auth),
+        (" msa=", flag(relay.is_msa)),
+        (" ]", ""),
+    ];
+    let mut text = String::with_capacity(pieces.iter().map(|(name, value)| name.len() + value.len()).sum());
+    for (name, value) in pieces {
+        text.push_str(name);
+        text.push_str(value);
+    }
+    text
 }

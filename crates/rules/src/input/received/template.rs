@@ -1,7 +1,6 @@
 //! The notation of [`super::forms`] as patterns.
 
-use std::collections::HashMap;
-
+use super::outline::Outline;
 use crate::pattern::{Modifiers, Pattern};
 
 /// An address as `Received` headers write it; the generous grammar keeps odd headers readable.
@@ -31,8 +30,19 @@ fn localhost_pattern() -> String {
 #[derive(Debug)]
 pub(super) struct Template {
     pattern: Pattern,
+    outline: Outline,
     /// The name of each group, the whole match first.
     names: Vec<&'static str>,
+}
+
+/// The kept words of a line. Where a shape keeps several under one name, the last counts.
+#[derive(Debug)]
+pub(super) struct Words<'l>(Vec<(&'static str, &'l [u8])>);
+
+impl<'l> Words<'l> {
+    pub(super) fn get(&self, name: &str) -> Option<&'l [u8]> {
+        self.0.iter().rfind(|(known, _)| *known == name).map(|(_, word)| *word)
+    }
 }
 
 /// The names that a shape keeps.
@@ -44,36 +54,50 @@ impl Template {
         let mut source = String::from("^");
         let mut names = vec![""];
         let (ip, localhost) = (ip_pattern(), localhost_pattern());
+        let mut outline = Outline::default();
         let mut rest = text;
         while let Some(start) = rest.find(['<', '`']) {
             let (literal, marked) = rest.split_at(start);
             push_literal(literal, &mut source);
+            outline.literal(literal);
             if let Some(inner) = marked.strip_prefix('`') {
                 let (pattern, tail) = inner.split_once('`').unwrap_or((inner, ""));
                 push_pattern(pattern, &ip, &localhost, &mut source, &mut names);
+                outline.gap();
                 rest = tail;
             } else {
                 let (mark, tail) =
                     marked.strip_prefix('<').and_then(|marked| marked.split_once('>')).unwrap_or((marked, ""));
                 push_mark(mark, &ip, &mut source, &mut names);
+                if has_no_space(mark) {
+                    outline.word()
+                } else {
+                    outline.gap()
+                }
                 rest = tail;
             }
         }
         push_literal(rest, &mut source);
+        outline.literal(rest);
         let pattern =
             Pattern::compile(source.as_bytes(), Modifiers::default()).expect("the shapes of Received headers are ours");
-        Template { pattern, names }
+        Template { pattern, outline, names }
     }
 
     /// The kept words, if the shape fits `line`.
-    pub(super) fn read<'l>(&self, line: &'l [u8]) -> Option<HashMap<&'static str, &'l [u8]>> {
-        if !self.pattern.is_match(line).ok()? {
+    pub(super) fn read<'l>(&self, line: &'l [u8]) -> Option<Words<'l>> {
+        if !self.outline.may_fit(line) {
             return None;
         }
         let groups = self.pattern.captures(line).ok()??;
         let named = self.names.iter().zip(groups).filter(|(name, _)| !name.is_empty());
-        Some(named.filter_map(|(name, group)| group.map(|group| (*name, group))).collect())
+        Some(Words(named.filter_map(|(name, group)| group.map(|group| (*name, group))).collect()))
     }
+}
+
+/// Whether no text that `mark` stands for has white space in it.
+fn has_no_space(mark: &str) -> bool {
+    !matches!(mark, "." | ".." | "rest.") && !mark.contains([' ', '|', ':'])
 }
 
 fn push_literal(literal: &str, source: &mut String) {
@@ -152,14 +176,34 @@ mod tests {
         }
     }
 
+    /// An alternative or a repeat at the edge of a piece would reach beyond it: then the literals around it need not stand in the line.
+    #[test]
+    fn pieces_keep_to_themselves() {
+        for form in FROM.iter().chain(UPPER_FROM).chain(PARENTHESIS_FROM) {
+            for piece in form.text.split('`').skip(1).step_by(2) {
+                assert!(!piece.starts_with(['?', '*', '+', '{', '|']) && !piece.ends_with('|'), "{}", form.text);
+                let (mut depth, mut octets) = (0_i32, piece.bytes());
+                while let Some(octet) = octets.next() {
+                    match octet {
+                        b'\\' => _ = octets.next(),
+                        b'(' => depth += 1,
+                        b')' => depth -= 1,
+                        b'|' => assert!(depth > 0, "{}", form.text),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn shapes_keep_words() {
         let template = Template::compile("<helo> (<rdns> [<ip>]) by <by> ");
         let words = template.read(b"a (b.example [IPv6:2001:db8::1]) by c with SMTP").unwrap();
-        assert_eq!(words.get("helo"), Some(&&b"a"[..]));
-        assert_eq!(words.get("rdns"), Some(&&b"b.example"[..]));
-        assert_eq!(words.get("ip"), Some(&&b"IPv6:2001:db8::1"[..]));
-        assert_eq!(words.get("by"), Some(&&b"c"[..]));
+        assert_eq!(words.get("helo"), Some(&b"a"[..]));
+        assert_eq!(words.get("rdns"), Some(&b"b.example"[..]));
+        assert_eq!(words.get("ip"), Some(&b"IPv6:2001:db8::1"[..]));
+        assert_eq!(words.get("by"), Some(&b"c"[..]));
     }
 
     #[test]

@@ -3,14 +3,14 @@
 use crate::input::domain;
 use crate::input::octets::{self, is_space, starts_caseless, trim};
 use crate::input::transfer::hex;
-use crate::pattern::Pattern;
-use crate::settings::Suffixes;
+use crate::prefilter::formula;
+use crate::settings::{Redirector, Suffixes};
 
 /// Redirect targets followed out of one link.
 const TARGETS_MAX: usize = 32;
 
 /// The forms of `uri`, the cleaned original first, without repeats.
-pub(crate) fn canonical(uri: &[u8], redirectors: &[Pattern], suffixes: &Suffixes) -> Vec<Vec<u8>> {
+pub(crate) fn canonical(uri: &[u8], redirectors: &[Redirector], suffixes: &Suffixes) -> Vec<Vec<u8>> {
     let mut queue = vec![uri.to_vec()];
     let mut forms = Vec::new();
     let mut next = 0;
@@ -105,7 +105,12 @@ fn bracketed(uri: &[u8]) -> Option<&[u8]> {
 }
 
 /// Forms of a link, and the target it redirects to, if any.
-fn link_forms(uri: &[u8], redirectors: &[Pattern], suffixes: &Suffixes, forms: &mut Vec<Vec<u8>>) -> Option<Vec<u8>> {
+fn link_forms(
+    uri: &[u8],
+    redirectors: &[Redirector],
+    suffixes: &Suffixes,
+    forms: &mut Vec<Vec<u8>>,
+) -> Option<Vec<u8>> {
     let mut link: Vec<u8> = uri.iter().map(|&octet| if octet == b'\\' { b'/' } else { octet }).collect();
     link = with_two_slashes(link);
     if has_escape(&link) {
@@ -266,7 +271,12 @@ fn split(link: &[u8]) -> Option<Link<'_>> {
     Some(Link { scheme, has_user: host_start > 0, host: after.get(host_start..host_start + host_length)?, rest, port })
 }
 
-fn host_forms(link: &[u8], redirectors: &[Pattern], suffixes: &Suffixes, forms: &mut Vec<Vec<u8>>) -> Option<Vec<u8>> {
+fn host_forms(
+    link: &[u8],
+    redirectors: &[Redirector],
+    suffixes: &Suffixes,
+    forms: &mut Vec<Vec<u8>>,
+) -> Option<Vec<u8>> {
     let link = split(link)?;
     let is_plain = link.scheme == b"http://";
     let default_port: &[u8] = if is_plain { b":80" } else { b":443" };
@@ -310,14 +320,11 @@ fn host_forms(link: &[u8], redirectors: &[Pattern], suffixes: &Suffixes, forms: 
 }
 
 /// Where a redirector sends: what a pattern of the rule files captures, else a link within the link.
-fn redirect_target(link: &[u8], rest: &[u8], redirectors: &[Pattern]) -> Option<Vec<u8>> {
-    for redirector in redirectors {
-        let Ok(Some(groups)) = redirector.captures(link) else { continue };
-        if let Some(Some(target)) = groups.get(1)
-            && target.contains(&b'.')
-        {
-            return Some(target.to_vec());
-        }
+fn redirect_target(link: &[u8], rest: &[u8], redirectors: &[Redirector]) -> Option<Vec<u8>> {
+    let folded: Vec<u8> = link.iter().copied().map(formula::fold).collect();
+    let mut targets = redirectors.iter().filter_map(|redirector| redirector.target(link, &folded));
+    if let Some(target) = targets.find(|target| target.contains(&b'.')) {
+        return Some(target.to_vec());
     }
     let mut from = 0;
     while let Some(at) = octets::find_caseless(rest, b"http", from) {
@@ -387,11 +394,12 @@ fn plain_part(part: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::input::domain::tests::some_suffixes;
+    use crate::pattern::Pattern;
 
     #[test]
     fn forms() {
-        let redirector =
-            Pattern::parse(br"m'^https?:/*(?:\w+\.)?google\.com/url\?.*?(?<=[?&])q=([^&]+)(?:$|[&\#])'i").unwrap();
+        let pattern = br"m'^https?:/*(?:\w+\.)?google\.com/url\?.*?(?<=[?&])q=([^&]+)(?:$|[&\#])'i";
+        let redirector = Redirector::new(Pattern::parse(pattern).unwrap());
         for (uri, expected) in [
             ("http://www.foo.com/", vec!["http://www.foo.com/"]),
             ("http:www.foo.com?x", vec!["http:www.foo.com?x", "http://www.foo.com/?x"]),

@@ -53,6 +53,8 @@ struct Scanner<'t> {
     text: &'t [u8],
     suffixes: &'t Suffixes,
     at: usize,
+    /// Where the word ends that is looked through. A link never reaches beyond one.
+    word_end: usize,
 }
 
 /// What may stand before a link.
@@ -99,7 +101,25 @@ fn starts_bare(octet: u8) -> bool {
 
 impl<'t> Scanner<'t> {
     fn new(text: &'t [u8], suffixes: &'t Suffixes) -> Scanner<'t> {
-        Scanner { text, suffixes, at: 0 }
+        Scanner { text, suffixes, at: 0, word_end: 0 }
+    }
+
+    /// The next stretch without an octet that ends a link in which a link may be: all of them have an `@`, a colon, or a dot with
+    /// something behind it. Few words of a text have.
+    fn next_word(&self) -> Option<(usize, usize)> {
+        let (mut from, mut begin) = (self.word_end.max(self.at), self.at);
+        loop {
+            let mark = from + memchr::memchr3(b'.', b'@', b':', self.text.get(from..)?)?;
+            let is_end = self.octet(mark + 1).is_none_or(ends_link);
+            if self.octet(mark) == Some(b'.') && is_end {
+                // What stands before this dot has no other mark.
+                (from, begin) = (mark + 1, mark + 1);
+                continue;
+            }
+            let before = self.text.get(begin..mark)?;
+            let start = before.iter().rposition(|&octet| ends_link(octet)).map_or(begin, |last| begin + last + 1);
+            return Some((start, mark + self.run(mark, ends_link)));
+        }
     }
 
     fn octet(&self, at: usize) -> Option<u8> {
@@ -221,17 +241,19 @@ impl<'t> Iterator for Scanner<'t> {
     type Item = Found<'t>;
 
     fn next(&mut self) -> Option<Found<'t>> {
-        while self.at < self.text.len() {
-            let at = self.at;
-            if self.may_start(at)
-                && let Some(found) = self.found(at)
-            {
-                self.at = at + found.text.len().max(1);
-                return Some(found);
+        loop {
+            while self.at < self.word_end {
+                let at = self.at;
+                if self.may_start(at)
+                    && let Some(found) = self.found(at)
+                {
+                    self.at = at + found.text.len().max(1);
+                    return Some(found);
+                }
+                self.at += 1;
             }
-            self.at += 1;
+            (self.at, self.word_end) = self.next_word()?;
         }
-        None
     }
 }
 
