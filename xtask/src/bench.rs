@@ -54,7 +54,11 @@ fn logs(arguments: &[String]) -> anyhow::Result<()> {
 fn rules(arguments: &[String]) -> anyhow::Result<()> {
     let material =
         shared().context("the shared material is absent: messages and rules come from there")?.join("material");
-    run_command(&mut cargo(&["build", "--quiet", "--release", "--package", "tidegate-rules", "--example", "judge"]))?;
+    // What is measured is built as what is shipped.
+    let build = |package: &[&str]| run_command(cargo(&["build", "--quiet", "--profile", "dist"]).args(package));
+    build(&["--package", "tidegate-rules", "--example", "judge"])?;
+    build(&["--package", "tidegate", "--bins"])?;
     let mut bench = cargo(&["run", "--quiet", "--release", "--package", "tidegate-e2e", "--bin", "bench-rules", "--"]);
-    run_command(bench.arg(target().join("release/examples/judge")).arg(material).args(arguments))
+    let programs = [target().join("dist/examples/judge"), target().join("dist/tidegate")];
+    run_command(bench.args(programs).arg("dist").arg(material).args(arguments))
 }

@@ -1,5 +1,5 @@
 //! `cargo xtask bench rules`: the CPU time that one message takes in SpamAssassin's `spamd -L`, in rspamd without its look-ups, and
-//! here, over the same messages in one run, all in a network namespace of their own.
+//! here, the library alone and the daemon, over the same messages in one run, all in a network namespace of their own.
 //!
 //! Each system is started twice, without and with what it keeps from a former start, and then judges the messages in turns with the
 //! others. CPU time is that of all its processes (`/proc/PID/stat`), in ticks of 10 ms: quick systems judge the messages several times.
@@ -39,6 +39,10 @@ const WARM_UP: usize = 60;
 pub(crate) struct Plan {
     /// The program that serves the rules alone: `crates/rules/examples/judge.rs`.
     judge: PathBuf,
+    /// The daemon.
+    daemon: PathBuf,
+    /// How both were built.
+    profile: String,
     /// The shared material: messages and rules.
     material: PathBuf,
     /// A folder of messages instead of the material's.
@@ -60,7 +64,13 @@ fn main() -> anyhow::Result<()> {
     let prepared = Prepared::new(&plan, namespace.name())?;
     let messages = prepared.messages(&plan)?;
     let octets: usize = messages.iter().map(Vec::len).sum();
-    println!("{} messages, {} octets on average; {}", messages.len(), octets / messages.len(), report::machine());
+    println!(
+        "{} messages, {} octets on average; Tidegate built with profile {}; {}",
+        messages.len(),
+        octets / messages.len(),
+        plan.profile,
+        report::machine()
+    );
     let mut rows = Vec::new();
     let mut running = Vec::new();
     for system in prepared.systems(&plan) {
@@ -92,7 +102,7 @@ fn main() -> anyhow::Result<()> {
     }
     report::show(&rows);
     if let Some(path) = &plan.json {
-        std::fs::write(path, report::json(&rows, messages.len(), octets))
+        std::fs::write(path, report::json(&rows, &plan.profile, messages.len(), octets))
             .with_context(|| path.display().to_string())?;
     }
     drop(running);
@@ -118,6 +128,8 @@ impl Plan {
     fn read(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Plan> {
         let mut plan = Plan { count: MESSAGES, turns: TURNS, ..Plan::default() };
         plan.judge = arguments.next().context("the path of the judge")?.into();
+        plan.daemon = arguments.next().context("the path of the daemon")?.into();
+        plan.profile = arguments.next().context("the profile they were built with")?;
         plan.material = arguments.next().context("the folder of the material")?.into();
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().with_context(|| format!("{argument} wants a value"));

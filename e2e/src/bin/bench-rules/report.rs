@@ -153,12 +153,18 @@ pub(crate) fn show(rows: &[Row]) {
 }
 
 /// The same as JSON.
-pub(crate) fn json(rows: &[Row], messages: usize, octets: usize) -> String {
+pub(crate) fn json(rows: &[Row], profile: &str, messages: usize, octets: usize) -> String {
     let systems: Vec<Value> = rows.iter().map(system_json).collect();
     let runs: Vec<Value> =
         rows.iter().flat_map(|row| row.rounds.iter().map(|round| round_json(&row.name, round))).collect();
-    let report =
-        json!({ "machine": machine(), "messages": messages, "octets": octets, "systems": systems, "runs": runs });
+    let report = json!({
+        "machine": machine(),
+        "profile": profile,
+        "messages": messages,
+        "octets": octets,
+        "systems": systems,
+        "runs": runs,
+    });
     format!("{report:#}\n")
 }
 

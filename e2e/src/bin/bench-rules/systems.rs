@@ -34,6 +34,34 @@ const RSPAMD_WITHOUT: [&str; 16] = [
     "replies",
     "dkim_signing",
 ];
+/// What the daemon is told: the same rules, and no more of DNS than the others ask. Identity is checked and each message recorded.
+const DAEMON: &str = r#"
+[server]
+hostname = "mx.bench.test"
+[state]
+folder = "@FOLDER@/daemon/state"
+[exim]
+socket = "@FOLDER@/daemon/exim.sock"
+spool = "@FOLDER@/daemon/spool"
+[dns]
+servers = ["127.0.0.1:53"]
+timeout_ms = 500
+[panel]
+kind = "static"
+[logs]
+files = []
+[rules]
+shipped = false
+files = [@RULES@]
+dns = false
+[spamd]
+listen = ["127.0.0.1:18787"]
+[blocklists]
+"bl.spamcop.net" = { enabled = false }
+"psbl.surriel.com" = { enabled = false }
+"dnsbl-1.uceprotect.net" = { enabled = false }
+"list.dnswl.org" = { enabled = false }
+"#;
 const RSPAMD_OPTIONS: &str = "dns { nameserver = [\"127.0.0.1\"]; timeout = 1s; retransmits = 1; }\nneighbours = {};\n";
 
 /// One server.
@@ -129,6 +157,7 @@ impl Prepared {
         prepared.spamassassin("sa", false)?;
         prepared.spamassassin("sa-kam", true)?;
         prepared.rspamd()?;
+        prepared.daemon()?;
         run(Command::new("chmod").args(["-R", "a+rX"]).arg(folder))?;
         Ok(prepared)
     }
@@ -206,11 +235,24 @@ impl Prepared {
                 "127.0.0.1:18786",
                 judge(&["stock", "kam"], "18786"),
             ),
+            system(
+                "tidegate-daemon",
+                "the daemon as spamd, stock rules: identity, all checks, a record of each message",
+                Protocol::Spamd,
+                "127.0.0.1:18787",
+                vec![
+                    plan.daemon.display().to_string(),
+                    "--config".to_owned(),
+                    at("daemon/tidegate.toml"),
+                    "serve".to_owned(),
+                ],
+            ),
         ];
         for system in &mut systems {
             system.kept = match system.name.as_str() {
                 "rspamd" => Some(self.folder.join("rspamd/db")),
                 "tidegate" | "tidegate+kam" => Some(self.folder.join("cache")),
+                "tidegate-daemon" => Some(self.folder.join("daemon/state")),
                 _ => None,
             };
         }
@@ -231,6 +273,18 @@ impl Prepared {
             words.push(format!("--var={variable}={}", folder.join(name).display()));
         }
         words
+    }
+
+    /// The daemon takes the folders that hold rules, not those above them.
+    fn daemon(&self) -> anyhow::Result<()> {
+        let folder = self.folder.join("daemon");
+        for made in ["state", "spool"] {
+            fs::create_dir_all(folder.join(made))?;
+        }
+        let mut rules: Vec<String> = folders_below(&self.folder.join("stock"))?;
+        rules.sort();
+        let config = DAEMON.replace("@FOLDER@", &self.folder.to_string_lossy()).replace("@RULES@", &rules.join(", "));
+        fs::write(folder.join("tidegate.toml"), config).context("writing the daemon's configuration")
     }
 
     fn spamassassin(&self, name: &str, with_kam: bool) -> anyhow::Result<()> {
@@ -304,6 +358,18 @@ fn empty(folder: &Path) -> anyhow::Result<()> {
         if path.is_dir() { fs::remove_dir_all(&path)? } else { fs::remove_file(&path)? }
     }
     Ok(())
+}
+
+/// `folder` and all folders in it, each as a TOML string.
+fn folders_below(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let mut found = vec![format!("{:?}", folder.display().to_string())];
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(folders_below(&path)?);
+        }
+    }
+    Ok(found)
 }
 
 fn eml_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
