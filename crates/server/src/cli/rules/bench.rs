@@ -158,7 +158,7 @@ impl<'a> Bench<'a> {
             if rule.can_hit() {
                 rules.push(Line {
                     rule: rule.name.to_string(),
-                    score: rule.score,
+                    score: if rule.is_subtest() { Score::ZERO } else { rule.score },
                     us: per_message(sum.together),
                     alone_us: per_message(sum.alone),
                     starts: sum.starts,
