@@ -26,6 +26,8 @@ pub struct Pattern {
     modifiers: Modifiers,
     /// The names of its groups.
     names: Arc<[String]>,
+    /// The pattern is this letter or digit, or its other case: there are some hundred of it in a text, and no engine finds them sooner.
+    letter: Option<(u8, u8)>,
     engine: OnceLock<Engine>,
 }
 
@@ -89,12 +91,19 @@ impl Pattern {
             Err(error) if error.code() == TOO_LARGE && is_regular(source, modifiers) => Vec::new(),
             Err(error) => return Err(PatternError::Syntax(in_words(&error))),
         };
-        Ok(Pattern { source: source.into(), modifiers, names: names.into(), engine: OnceLock::new() })
+        Ok(Pattern { names: names.into(), ..Pattern::known(source, modifiers) })
     }
 
     /// A pattern without named groups that the engine is known to take: nothing is checked.
     pub(crate) fn known(source: &[u8], modifiers: Modifiers) -> Pattern {
-        Pattern { source: source.into(), modifiers, names: Arc::default(), engine: OnceLock::new() }
+        let letter = match source {
+            [letter] if letter.is_ascii_alphanumeric() && modifiers.caseless => {
+                Some((letter.to_ascii_lowercase(), letter.to_ascii_uppercase()))
+            }
+            [letter] if letter.is_ascii_alphanumeric() => Some((*letter, *letter)),
+            _ => None,
+        };
+        Pattern { source: source.into(), modifiers, names: Arc::default(), letter, engine: OnceLock::new() }
     }
 
     fn engine(&self) -> &Engine {
@@ -166,6 +175,10 @@ impl Pattern {
     pub fn find_at(&self, text: &[u8], start: usize) -> Result<Option<(usize, usize)>, Limit> {
         if start > text.len() {
             return Ok(None);
+        }
+        if let Some((lower, upper)) = self.letter {
+            let place = memchr::memchr2(lower, upper, text.get(start..).unwrap_or_default());
+            return Ok(place.map(|at| (start + at, start + at + 1)));
         }
         match self.engine() {
             Engine::Backtracking { regex, roomy } => {
@@ -386,12 +399,16 @@ mod tests {
             ("m(a(b)c)", b"abc", true),
             ("/^b$/m", b"a\nb\nc", true),
             ("/a.c/", b"a\nc", false),
+            ("/b/", b"aB", false),
+            ("/b/i", b"aB", true),
             ("/a.c/s", b"a\nc", true),
             ("/^a{,3}b$/", b"aab", true),
             ("/save $?[\\d]+/", b"save 3", true),
             ("/(?<A>x)|(?<A>y)/", b"y", true),
         ] {
-            assert_eq!(Pattern::parse(pattern.as_bytes()).unwrap().is_match(text), Ok(expected), "{pattern}");
+            let compiled = Pattern::parse(pattern.as_bytes()).unwrap();
+            assert_eq!(compiled.is_match(text), Ok(expected), "{pattern}");
+            assert_eq!(compiled.find_at(text, 0).map(|found| found.is_some()), Ok(expected), "{pattern}");
         }
     }
 

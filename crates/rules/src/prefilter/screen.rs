@@ -7,6 +7,9 @@ use super::syntax::OctetSet;
 /// Words that are moved together: as many as stay in registers.
 const LANES: usize = 4;
 
+/// Entries of a table: an octet is never beyond it, which need not be checked then.
+const OCTETS: usize = 256;
+
 type Lanes<const N: usize> = [u64; N];
 
 /// Sequences of many patterns.
@@ -50,7 +53,7 @@ struct Blocks<const N: usize> {
 /// Some words of sequences. The table has an entry for each octet.
 #[derive(Debug)]
 struct Block<const N: usize> {
-    table: Vec<Moves<N>>,
+    table: Box<[Moves<N>; OCTETS]>,
     /// First positions, which can always be entered.
     first: Lanes<N>,
     ends: Ends<N>,
@@ -66,7 +69,7 @@ struct Moves<const N: usize> {
 /// Some words of sequences that exclude a plain word.
 #[derive(Debug)]
 struct PlainBlock<const N: usize> {
-    table: Vec<PlainMoves<N>>,
+    table: Box<[PlainMoves<N>; OCTETS]>,
     first: Lanes<N>,
     /// Positions that make the plain word whole: a text that comes there is excluded.
     whole: Lanes<N>,
@@ -217,12 +220,12 @@ impl<const N: usize> Block<N> {
     /// A block of the places, whose first word has the number `start`.
     fn of(start: usize, places: &[&Place]) -> Block<N> {
         let mut first = [0; N];
-        let mut table = vec![Moves { enter: [0; N], stay: [0; N] }; 256];
+        let mut table = Box::new([Moves { enter: [0; N], stay: [0; N] }; OCTETS]);
         for place in places {
             let lane = place.word - start;
             set(&mut first, lane, place.bit(0));
             for (number, position) in place.sequence.positions.iter().enumerate() {
-                for (octet, moves) in (0..=u8::MAX).zip(&mut table) {
+                for (octet, moves) in (0..=u8::MAX).zip(table.iter_mut()) {
                     set_if(position.enter, octet, &mut moves.enter, lane, place.bit(number));
                     set_if(position.stay, octet, &mut moves.stay, lane, place.bit(number));
                 }
@@ -247,14 +250,14 @@ impl<const N: usize> Block<N> {
 impl<const N: usize> PlainBlock<N> {
     fn of(start: usize, places: &[&Place]) -> PlainBlock<N> {
         let (mut first, mut whole) = ([0; N], [0; N]);
-        let mut table = vec![PlainMoves { enter: [0; N], stay: [0; N], plain: [0; N] }; 256];
+        let mut table = Box::new([PlainMoves { enter: [0; N], stay: [0; N], plain: [0; N] }; OCTETS]);
         for place in places {
             let lane = place.word - start;
             set(&mut first, lane, place.bit(0));
             set(&mut whole, lane, place.bit(place.sequence.plain_length.saturating_sub(1)));
             for (number, position) in place.sequence.positions.iter().enumerate() {
                 let plain = if number < place.sequence.plain_length { position.plain } else { OctetSet::EMPTY };
-                for (octet, moves) in (0..=u8::MAX).zip(&mut table) {
+                for (octet, moves) in (0..=u8::MAX).zip(table.iter_mut()) {
                     set_if(position.enter, octet, &mut moves.enter, lane, place.bit(number));
                     set_if(position.stay, octet, &mut moves.stay, lane, place.bit(number));
                     set_if(plain, octet, &mut moves.plain, lane, place.bit(number));
