@@ -88,7 +88,7 @@ fn main() {
     let set = rule_set(&folders);
     // A first message, so that what is made on first need is there.
     let first = body("", "hello");
-    let _ = set.matches(&Input::from_octets(&first, &Context::default(), set.settings()), &Answers::default());
+    let _ = set.hits(&Input::from_octets(&first, &Context::default(), set.settings()), &Answers::default());
     println!("| message | MB | CPU s reading | CPU s matching | memory rose by MB | rules that met a limit |");
     println!("| --- | --- | --- | --- | --- | --- |");
     for (name, make) in RECIPES {
@@ -133,7 +133,7 @@ fn judge(set: &RuleSet, message: &[u8]) -> Judged {
     let (before, begun) = (memory_mb("VmRSS:"), cpu_s());
     let input = Input::from_octets(message, &Context::default(), set.settings());
     let reading_s = cpu_s() - begun;
-    let matches = set.matches(&input, &Answers::default());
+    let matches = set.hits(&input, &Answers::default());
     Judged {
         message_mb: f64::from(u32::try_from(message.len()).unwrap_or(u32::MAX)) / 1e6,
         reading_s,
