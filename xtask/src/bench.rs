@@ -1,7 +1,5 @@
 //! Measures, with optimised builds. What a figure means is said by the program that prints it.
 
-use std::process::{Command, Stdio};
-
 use anyhow::{Context, bail};
 
 use crate::{cargo, run as run_command, setup, shared, target};
@@ -14,7 +12,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
         Some((name, rest)) if name == "rules" => rules(rest),
         Some((name, rest)) if name == "logs" => logs(rest),
         _ => bail!(
-            "there are `bench exim [COUNT]`, `bench envelope`, `bench logs [MEGABYTES]` and `bench rules [--json FILE] …`"
+            "there are `bench exim [COUNT]`, `bench envelope`, `bench logs [GIGABYTES …] [--json FILE]` and `bench rules [--json FILE] …`"
         ),
     }
 }
@@ -36,18 +34,16 @@ fn envelope() -> anyhow::Result<()> {
     run_command(bench.arg(target().join("release/examples/envelope_load")))
 }
 
-/// Lines alone, then the whole report over a made-up month of 500 accounts (about a gigabyte), with its time on the processor
-/// and the most memory it took.
+/// Lines alone, then the whole report of the command line over made-up logs of 500 accounts.
 fn logs(arguments: &[String]) -> anyhow::Result<()> {
-    let examples = ["--example", "throughput", "--example", "generate", "--example", "report"];
+    let examples = ["--example", "throughput", "--example", "generate"];
     run_command(cargo(&["build", "--quiet", "--release", "--package", "tidegate-watch"]).args(examples))?;
-    let example = |name: &str| Command::new(target().join("release/examples").join(name));
-    run_command(example("throughput").args(arguments))?;
-    let mut generate = example("generate").args(["1", "500", "24", "1.0"]).stdout(Stdio::piped()).spawn()?;
-    let log = generate.stdout.take().context("the made-up log has no output")?;
-    let reported = run_command(example("report").stdin(log).stdout(Stdio::null()));
-    generate.wait()?;
-    reported
+    run_command(&mut cargo(&["build", "--quiet", "--release", "--package", "tidegate", "--bin", "tidegate"]))?;
+    let mut bench = cargo(&["run", "--quiet", "--release", "--package", "tidegate-e2e", "--bin", "bench-logs", "--"]);
+    for program in ["tidegate", "examples/generate", "examples/throughput"] {
+        bench.arg(target().join("release").join(program));
+    }
+    run_command(bench.args(arguments))
 }
 
 /// The peers are measured where they are installed: `apt-get install spamassassin spamd rspamd`.

@@ -69,7 +69,7 @@ fn main() -> anyhow::Result<()> {
         messages.len(),
         octets / messages.len(),
         plan.profile,
-        report::machine()
+        tidegate_e2e::machine()
     );
     let mut rows = Vec::new();
     let mut running = Vec::new();

@@ -1,6 +1,5 @@
 //! What was measured, as a table and as JSON.
 
-use std::fs;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -158,7 +157,7 @@ pub(crate) fn json(rows: &[Row], profile: &str, messages: usize, octets: usize) 
     let runs: Vec<Value> =
         rows.iter().flat_map(|row| row.rounds.iter().map(|round| round_json(&row.name, round))).collect();
     let report = json!({
-        "machine": machine(),
+        "machine": tidegate_e2e::machine(),
         "profile": profile,
         "messages": messages,
         "octets": octets,
@@ -197,14 +196,4 @@ fn round_json(name: &str, round: &Round) -> Value {
         "rss_mb": round.rss_mb,
         "pss_mb": round.pss_mb,
     })
-}
-
-/// The machine and how busy it is.
-pub(crate) fn machine() -> String {
-    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model =
-        cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("", |(_, name)| name);
-    let cores = thread::available_parallelism().map_or(0, usize::from);
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    format!("{cores} cores of {model}, load {}", load.split(' ').next().unwrap_or_default())
 }
