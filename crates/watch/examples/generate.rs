@@ -1,7 +1,7 @@
 //! Writes a made-up log to standard output.
 //!
 //! `cargo run --release -p tidegate-watch --example generate -- SEED ACCOUNTS DAYS VOLUME [COMPROMISE]`; a compromise is a
-//! number from 0 to 9, and the name that a report has to find goes to standard error.
+//! number from 0 to 10, and the name that a report has to find goes to standard error.
 
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "numbers of a command line are small")]
 

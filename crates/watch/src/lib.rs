@@ -30,6 +30,7 @@ pub mod api;
 pub mod detectors;
 mod event;
 mod failing;
+mod map;
 mod offence;
 mod parsers;
 pub mod report;

@@ -366,8 +366,8 @@ fn is_dovecot_level(rest: &str) -> bool {
 
 /// `[123] ` as Exim's `+pid` writes it.
 fn process_id(text: &str) -> Option<(u32, &str)> {
-    let (pid, rest) = text.strip_prefix('[')?.split_once("] ")?;
-    Some((pid.parse().ok()?, rest))
+    let (pid, rest) = scan::number(text.strip_prefix('[')?)?;
+    Some((u32::try_from(pid).ok()?, rest.strip_prefix("] ")?))
 }
 
 /// TAI64N as multilog writes it: `@`, 16 hex digits of seconds since 1970 in TAI plus 2^62, 8 of nanoseconds.

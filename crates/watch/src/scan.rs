@@ -59,7 +59,7 @@ fn quoted_address(text: &str) -> (&str, &str) {
 /// without a domain passes, since local messages have such.
 pub(crate) fn is_address(text: &str) -> bool {
     if memchr::memchr3(b'"', b' ', b'<', text.as_bytes()).is_none() {
-        return !text.is_empty() && !text.contains('>');
+        return !text.is_empty() && memchr::memchr(b'>', text.as_bytes()).is_none();
     }
     let Some((_, rest)) = quoted(text) else { return false };
     match rest.strip_prefix('@') {
@@ -76,7 +76,9 @@ pub(crate) fn bracketed(text: &str) -> Option<(&str, &str)> {
 
 /// Text between the brackets of an address literal, `[192.0.2.1]`: letters, digits, dots, colons and the like.
 pub(crate) fn literal(text: &str) -> Option<(&str, &str)> {
-    let (inside, rest) = text.strip_prefix('[')?.split_once(']')?;
+    let text = text.strip_prefix('[')?;
+    let (inside, rest) = text.split_at_checked(memchr::memchr(b']', text.as_bytes())?)?;
+    let rest = rest.strip_prefix(']')?;
     let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b':' | b'%' | b'_' | b'-');
     inside.bytes().all(is_allowed).then_some((inside, rest))
 }
@@ -93,8 +95,8 @@ pub(crate) fn splits<'a>(text: &'a str, needle: &'a str) -> impl Iterator<Item =
 
 /// A whole number at the start of `text`.
 pub(crate) fn number(text: &str) -> Option<(u64, &str)> {
-    let rest = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    let (digits, rest) = text.split_at_checked(text.len() - rest.len())?;
+    let end = text.bytes().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, rest) = text.split_at_checked(end)?;
     Some((digits.parse().ok()?, rest))
 }
 

@@ -56,11 +56,13 @@ pub(super) fn message_id(text: &str) -> Option<(&str, &str)> {
         return None;
     }
     let fits = |(hyphen, length): (usize, usize)| {
+        if bytes.get(hyphen) != Some(&b'-') {
+            return None;
+        }
         let (id, rest) = text.split_at_checked(length)?;
-        let is_right =
-            |(at, b): (usize, &u8)| if at == 6 || at == hyphen { *b == b'-' } else { b.is_ascii_alphanumeric() };
         let rest = if rest.is_empty() { rest } else { rest.strip_prefix(' ')? };
-        id.as_bytes().iter().enumerate().all(is_right).then_some((id, rest))
+        let groups = [bytes.get(..6)?, bytes.get(7..hyphen)?, bytes.get(hyphen + 1..length)?];
+        groups.iter().all(|group| group.iter().all(u8::is_ascii_alphanumeric)).then_some((id, rest))
     };
     fits(LONG).or_else(|| fits(SHORT))
 }

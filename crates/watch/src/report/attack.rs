@@ -8,6 +8,7 @@ use super::ledger::{Actor, network_of};
 use super::{Settings, room};
 use crate::api::report as api;
 use crate::event::{Event, Kind};
+use crate::map::Map;
 use crate::offence::{Offence, OffenceKind};
 use crate::time::{HOUR_MS, Timestamp};
 
@@ -56,9 +57,10 @@ impl Foe {
 #[derive(Clone, Debug, Default)]
 struct Target {
     failures: u32,
-    /// Day, failures on it, and the networks and addresses they came from.
+    /// Day, failures on it and on the one before, and the networks and addresses they came from.
     day: i64,
     day_failures: u32,
+    eve_failures: u32,
     day_addresses: HashSet<IpAddr>,
     worst_addresses: u32,
     worst_failures: u32,
@@ -68,19 +70,47 @@ struct Target {
     guessed: Option<Guessed>,
 }
 
+impl Target {
+    /// Remembers a network; where a botnet has more of them than are kept, the one that was silent longest makes room.
+    fn failed_from(&mut self, network: u64, time: Timestamp) {
+        if self.networks.len() >= DISTINCT_MAX && !self.networks.contains_key(&network) {
+            let oldest = self.networks.iter().min_by_key(|(_, at)| **at).map(|(network, _)| *network);
+            if let Some(oldest) = oldest {
+                self.networks.remove(&oldest);
+            }
+        }
+        self.networks.insert(network, time);
+    }
+}
+
 /// A login that succeeded from where it had failed before.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Guessed {
     pub(super) time: Timestamp,
     pub(super) ip: IpAddr,
+    /// On the day of the last failure and the one before.
     pub(super) failures: u32,
+    /// Most addresses of a day, at most [`DISTINCT_MAX`].
+    pub(super) addresses: u32,
+}
+
+impl Guessed {
+    /// `160 failed logins from 20 addresses`.
+    pub(super) fn failures_in_words(&self) -> String {
+        let failures = self.failures;
+        match usize::try_from(self.addresses) {
+            Ok(..=1) => format!("{failures} failed logins"),
+            Ok(many) if many < DISTINCT_MAX => format!("{failures} failed logins from {many} addresses"),
+            _ => format!("{failures} failed logins from at least {DISTINCT_MAX} addresses"),
+        }
+    }
 }
 
 /// All addresses and names.
 #[derive(Debug, Default)]
 pub(super) struct Attackers {
-    foes: HashMap<IpAddr, Foe>,
-    targets: HashMap<Box<str>, Target>,
+    foes: Map<IpAddr, Foe>,
+    targets: Map<Box<str>, Target>,
 }
 
 impl Attackers {
@@ -104,7 +134,7 @@ impl Attackers {
         if offence.ip.is_loopback() {
             return;
         }
-        if !self.foes.contains_key(&offence.ip) {
+        if self.foes.len() >= FOES_MAX && !self.foes.contains_key(&offence.ip) {
             room::make(&mut self.foes, FOES_MAX, |foe| u64::from(foe.total()));
         }
         let foe = self.foes.entry(offence.ip).or_default();
@@ -134,13 +164,14 @@ impl Attackers {
             return;
         }
         let user = user.to_ascii_lowercase();
-        if !self.targets.contains_key(user.as_str()) {
+        if self.targets.len() >= TARGETS_MAX && !self.targets.contains_key(user.as_str()) {
             room::make(&mut self.targets, TARGETS_MAX, |target| u64::from(target.failures));
         }
         let target = self.targets.entry(user.into()).or_default();
         target.failures = target.failures.saturating_add(offence.times);
         target.last = Some(time);
         if target.day != time.day() {
+            target.eve_failures = if target.day + 1 == time.day() { target.day_failures } else { 0 };
             target.day = time.day();
             target.day_failures = 0;
             target.day_addresses.clear();
@@ -152,9 +183,7 @@ impl Attackers {
         target.worst_failures = target.worst_failures.max(target.day_failures);
         target.worst_addresses =
             target.worst_addresses.max(u32::try_from(target.day_addresses.len()).unwrap_or(u32::MAX));
-        if target.networks.len() < DISTINCT_MAX {
-            target.networks.insert(network_of(offence.ip), time);
-        }
+        target.failed_from(network_of(offence.ip), time);
     }
 
     /// Notes a login that succeeded: one from where many had failed shortly before was guessed.
@@ -175,8 +204,9 @@ impl Attackers {
         let Some(target) = self.targets.get_mut(user) else { return };
         let is_recent = |at: &Timestamp| time.as_millis() - at.as_millis() <= WINDOW_MS;
         let from_there = target.networks.get(&network_of(ip)).is_some_and(is_recent);
-        if target.guessed.is_none() && from_there && target.day_failures >= FAILURES_MIN {
-            target.guessed = Some(Guessed { time, ip, failures: target.day_failures });
+        let failures = target.day_failures.saturating_add(target.eve_failures);
+        if target.guessed.is_none() && from_there && failures >= FAILURES_MIN {
+            target.guessed = Some(Guessed { time, ip, failures, addresses: target.worst_addresses });
         }
     }
 

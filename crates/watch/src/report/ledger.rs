@@ -7,6 +7,7 @@ use super::provider::{Provider, Saying};
 use super::{Settings, room};
 use crate::api::report as api;
 use crate::event::{Delivery, Outcome};
+use crate::map::Map;
 use crate::time::{HOUR_MS, Timestamp};
 use crate::transaction::{Message, Origin};
 
@@ -104,13 +105,18 @@ impl Actor {
     /// The account to which it belongs.
     #[must_use]
     pub fn account(&self, settings: &Settings) -> String {
+        self.account_by(|domain| settings.owners.get(domain).cloned())
+    }
+
+    /// The same, where `owner` tells whose a domain is; a domain of nobody is its own account.
+    pub(crate) fn account_by(&self, owner: impl Fn(&str) -> Option<String>) -> String {
         let domain = match self {
             Actor::Mailbox(address) | Actor::Forwarder(address) => address.rsplit_once('@').map(|(_, domain)| domain),
             Actor::Script { user, script } => return home_owner(script).unwrap_or(user).to_owned(),
             Actor::User(name) | Actor::Relay(name) => return name.to_string(),
         };
         let Some(domain) = domain else { return self.name().to_owned() };
-        settings.owners.get(domain).map_or_else(|| domain.to_owned(), Clone::clone)
+        owner(domain).unwrap_or_else(|| domain.to_owned())
     }
 }
 
@@ -283,14 +289,14 @@ struct HostCount {
 /// All actors.
 #[derive(Debug, Default)]
 pub(super) struct Ledgers {
-    pub(super) by_actor: HashMap<Actor, Ledger>,
-    hosts: HashMap<IpAddr, HostCount>,
+    pub(super) by_actor: Map<Actor, Ledger>,
+    hosts: Map<IpAddr, HostCount>,
     /// Networks of each mail domain: colleagues share an office, so what one of them uses is new to none.
-    networks: HashMap<Box<str>, Networks>,
+    networks: Map<Box<str>, Networks>,
 }
 
 /// Networks of one domain, with the hour in which each was first used.
-type Networks = HashMap<u64, u32>;
+type Networks = Map<u64, u32>;
 
 impl Ledgers {
     /// Counts a message that came in.
@@ -355,11 +361,14 @@ impl Ledgers {
 
     /// Counts a stranger's message.
     pub(super) fn host(&mut self, ip: IpAddr, message: &Message) {
-        if !self.hosts.contains_key(&ip) {
+        let has_room = self.hosts.len() < HOSTS_MAX;
+        if !has_room && !self.hosts.contains_key(&ip) {
             room::make(&mut self.hosts, HOSTS_MAX, |count| count.messages);
         }
         let count = self.hosts.entry(ip).or_default();
-        if let Some(name) = &message.host {
+        if let Some(name) = &message.host
+            && count.name != *name
+        {
             count.name = name.clone();
         }
         count.messages += 1;
@@ -373,13 +382,13 @@ impl Ledgers {
             return false;
         }
         let domain = login.rsplit_once('@').map_or(&**login, |(_, domain)| domain);
-        if !self.networks.contains_key(domain) {
+        let network = network_of(ip);
+        let Some(known) = self.networks.get_mut(domain) else {
             // A domain that is forgotten starts anew: all its networks are new for a day.
             room::make(&mut self.networks, LEDGERS_MAX, |known| u64::try_from(known.len()).unwrap_or(0));
-            self.networks.insert(domain.into(), Networks::new());
-        }
-        let Some(known) = self.networks.get_mut(domain) else { return false };
-        let network = network_of(ip);
+            self.networks.insert(domain.into(), Networks::from_iter([(network, hour)]));
+            return true;
+        };
         if let Some(first) = known.get(&network) {
             return hour.saturating_sub(*first) < NETWORK_IS_NEW_HOURS;
         }

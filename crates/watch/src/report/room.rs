@@ -2,10 +2,14 @@
 //! spread over many insertions.
 
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 
 /// Lets the lightest rows go if `map` has `max` of them. Those as light as the heaviest of them go as well.
-pub(super) fn make<K: Eq + Hash, V>(map: &mut HashMap<K, V>, max: usize, weight: impl Fn(&V) -> u64) {
+pub(super) fn make<K: Eq + Hash, V, S: BuildHasher>(
+    map: &mut HashMap<K, V, S>,
+    max: usize,
+    weight: impl Fn(&V) -> u64,
+) {
     if map.len() < max {
         return;
     }

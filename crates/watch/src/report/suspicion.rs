@@ -159,8 +159,12 @@ fn weight(signals: &[Signal]) -> u32 {
 fn entered_by(actor: &Actor, attackers: &Attackers) -> String {
     match actor {
         Actor::Mailbox(user) => match attackers.guessed(user) {
-            Some(Guessed { time, ip, failures }) => {
-                format!("its password was guessed: after {failures} failed logins that day, {ip} got in at {time}")
+            Some(guessed) => {
+                let Guessed { time, ip, .. } = guessed;
+                format!(
+                    "its password was guessed: after {} shortly before, {ip} got in at {time}",
+                    guessed.failures_in_words()
+                )
             }
             None => "somebody has its password".to_owned(),
         },
@@ -297,12 +301,13 @@ fn foreign_senders(day: &Day, past: &Past) -> Option<Signal> {
 /// The login followed on many failures from the same network.
 fn guessed(actor: &Actor, day: &Day, attackers: &Attackers) -> Option<Signal> {
     const RECIPIENTS_MIN: u32 = 50;
-    let Guessed { time, ip, failures } = attackers.guessed(actor.name())?;
+    let guessed = attackers.guessed(actor.name())?;
+    let Guessed { time, ip, .. } = guessed;
     let on = u32::try_from(time.day()).ok()?;
     (day.day.abs_diff(on) <= 1 && day.sum.volume() >= RECIPIENTS_MIN).then(|| Signal {
         name: "guessed_password",
         weight: 3,
-        evidence: format!("logged in from {ip} after {failures} failed logins"),
+        evidence: format!("logged in from {ip} after {}", guessed.failures_in_words()),
     })
 }
 

@@ -1,4 +1,4 @@
-//! Ten ways in which a hosting server comes to send spam.
+//! Eleven ways in which a hosting server comes to send spam.
 
 use super::people::{self, Account, PROVIDERS};
 use super::{Dice, Fate, Mail, Scribe, Target, Way};
@@ -25,10 +25,15 @@ pub(crate) enum Compromise {
     ForwarderLeak,
     /// A mailbox whose password was guessed.
     GuessedPassword,
+    /// The same, guessed by a botnet: few tries from each of many networks, for a day.
+    DistributedGuess,
 }
 
+/// Addresses of the botnet that guesses one password.
+const BOTNET: u64 = 140;
+
 impl Compromise {
-    pub(crate) const ALL: [Compromise; 10] = [
+    pub(crate) const ALL: [Compromise; 11] = [
         Compromise::StolenBurst,
         Compromise::StolenSlow,
         Compromise::UploadedMailer,
@@ -39,6 +44,7 @@ impl Compromise {
         Compromise::ForgedSender,
         Compromise::ForwarderLeak,
         Compromise::GuessedPassword,
+        Compromise::DistributedGuess,
     ];
 }
 
@@ -109,6 +115,8 @@ impl Hidden {
             Compromise::ForgedSender if since == 0 && (13..18).contains(&hour) => (150, 10, 15),
             Compromise::ForwarderLeak if since < 3 => (40, 0, 60),
             Compromise::GuessedPassword if since == 0 => return self.guess_then_send(scribe, dice, hour),
+            Compromise::DistributedGuess if since == 0 => return self.botnet_guesses(scribe, dice, hour),
+            Compromise::DistributedGuess if since == 1 && (6..19).contains(&hour) => (45, 12, 9),
             _ => return,
         };
         for _ in 0..messages {
@@ -174,8 +182,21 @@ impl Hidden {
                 format!("{net}.{}", dice.below(250))
             }
             Compromise::GuessedPassword | Compromise::BlindCopies => format!("141.98.10.{}", dice.below(20)),
+            Compromise::DistributedGuess => {
+                let n = dice.below(BOTNET);
+                format!("{}.{}.{}.{}", 100 + n % 80, n * 7 % 250, n * 13 % 250, 1 + n * 29 % 250)
+            }
             // Residential proxies: everywhere.
             _ => format!("{}.{}.{}.{}", 100 + dice.below(80), dice.below(250), dice.below(250), dice.below(250)),
+        }
+    }
+
+    fn botnet_guesses(&self, scribe: &mut Scribe, dice: &mut Dice, hour: u32) {
+        if (4..22).contains(&hour) {
+            for _ in 0..15 {
+                let (at, ip) = (people::moment(scribe, dice), self.attacker_ip(dice));
+                people::auth_failure(scribe, at, &ip, &self.mailbox);
+            }
         }
     }
 

@@ -35,9 +35,8 @@ const FROM: [(&str, Connection); 23] = [
 
 /// Reads a line about a connection or a login; `None` if it is about neither.
 pub(super) fn read(grammar: Grammar, text: &str) -> Option<Kind<'_>> {
-    if let Some((mechanism, rest)) = text.split_once(" authenticator failed for ")
-        && !mechanism.contains(' ')
-    {
+    let (mechanism, rest) = scan::token(text);
+    if let Some(rest) = rest.strip_prefix(" authenticator failed for ") {
         return auth_failure(grammar, mechanism, rest).map(Kind::AuthFailure);
     }
     for (words, what) in FROM {
@@ -51,8 +50,8 @@ pub(super) fn read(grammar: Grammar, text: &str) -> Option<Kind<'_>> {
     if let Some(rest) = text.strip_prefix("SMTP protocol synchronization error (") {
         return Some(Kind::Session(sync_error(grammar, rest)));
     }
-    if let Some((command, rest)) = text.split_once(" received from ")
-        && (command.starts_with("ETRN ") || command.starts_with("ATRN "))
+    if (text.starts_with("ETRN ") || text.starts_with("ATRN "))
+        && let Some((_, rest)) = text.split_once(" received from ")
     {
         return Some(Kind::Session(from(grammar, Connection::Opened, rest)));
     }
