@@ -15,9 +15,10 @@ use tidegate_filter::checks::{self, lists};
 use tidegate_filter::engine::{self, ConfigError, Deadlines, Engine, ServerIdentity};
 use tidegate_filter::policy;
 use tidegate_mail::Score;
+use tidegate_watch::detectors::Limits;
 
 use crate::rules::{Cache, Loaded};
-use crate::{dns, frontends, journal, log_watch, panels, quarantine, rules};
+use crate::{dns, frontends, journal, limits, log_watch, panels, quarantine, rules};
 
 mod schema;
 
@@ -54,6 +55,9 @@ pub struct Config {
     /// The mail logs that are watched while they are written.
     #[serde(default)]
     pub logs: log_watch::Config,
+    /// What accounts, mailboxes and scripts may send.
+    #[serde(default)]
+    pub limits: limits::Config,
     /// What the hosting panel knows.
     #[serde(default)]
     pub panel: panels::Config,
@@ -140,6 +144,27 @@ impl Config {
     pub fn parse(text: &str, path: &Path) -> Result<Config, Error> {
         toml::from_str(text)
             .map_err(|error| Error::Text(shown(path, text, error.span().unwrap_or(0..0), error.message())))
+    }
+
+    /// All limits: those of the file that `[limits]` names, and those of the configuration itself.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a line of it does not read.
+    pub fn limits(&self) -> Result<Limits, Error> {
+        let mut all = Limits::default();
+        if let Some(path) = &self.limits.file {
+            let unreadable = |cause| Error::Unreadable { path: path.clone(), cause };
+            let text = std::fs::read_to_string(path).map_err(unreadable)?;
+            let file: limits::File = toml::from_str(&text)
+                .map_err(|error| Error::Text(shown(path, &text, error.span().unwrap_or(0..0), error.message())))?;
+            if file.limits.file.is_some() {
+                let nested = "this file is named by [limits] itself and cannot name a further one";
+                return Err(Error::Text(shown(path, &text, 0..0, nested)));
+            }
+            file.limits.add_to(&mut all);
+        }
+        self.limits.add_to(&mut all);
+        Ok(all)
     }
 
     /// The file of the own lists.
@@ -271,5 +296,34 @@ mod tests {
     fn the_least_configuration_works() {
         let config = Config::parse("[server]\nhostname = \"mx.example.org\"\n", Path::new("t.toml")).unwrap();
         assert!(config.engine(Path::new("t.toml"), None).is_ok());
+    }
+    /// What `limits suggest --toml` writes is taken as it is, in the file or beside it; a wrong line shows where it stands.
+    #[test]
+    fn limits_are_read_from_their_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("limits.toml");
+        let text = format!("[server]\nhostname = \"mx.example.org\"\n[limits]\nfile = {file:?}\n");
+        let config = Config::parse(&text, Path::new("t.toml")).unwrap();
+        assert!(config.limits().unwrap_err().to_string().contains("limits.toml"), "the file is not there");
+        for (written, expected) in [
+            ("[limits.mailbox.\"a@b.example\"]\nper_hour = 30\nper_day = 100\nper_message = 20\n", Ok(1)),
+            ("[limits.script.\"/home/a\"]\nper_day = 5\n[limits.account.a]\nper_day = 5\n", Ok(2)),
+            ("", Ok(0)),
+            ("[limits.mailbox.\"a@b.example\"]\nper_hour = 0\n", Err("limits.toml:2:12")),
+            ("[limits.mailbox.\"a@b.example\"]\nper_hour = -4\n", Err("limits.toml:2:12")),
+            ("[limits.mailbox.\"a@b.example\"]\nper_week = 5\n", Err("limits.toml:2:1")),
+            ("\n[limits.mailbox.\"a@b.example\"]\nper_hour = 5\nper_day = 4\n", Err("limits.toml:2:1")),
+            ("[limits.mailbox.\"a@b.example\"]\n", Err("this limits nothing")),
+            ("[limits.postbox.\"a@b.example\"]\nper_hour = 5\n", Err("limits.toml:1:9")),
+            ("[limits]\nfile = \"x\"\n", Err("cannot name a further one")),
+            ("[server]\nhostname = \"x\"\n", Err("limits.toml:1:2")),
+        ] {
+            std::fs::write(&file, written).unwrap();
+            match (config.limits().map(|limits| limits.count()), expected) {
+                (Ok(count), Ok(expected)) => assert_eq!(count, expected, "{written}"),
+                (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{written}: {error}"),
+                (found, _) => panic!("{written}: {found:?}"),
+            }
+        }
     }
 }

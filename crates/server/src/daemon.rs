@@ -75,7 +75,7 @@ impl Daemon {
     pub async fn reload(&self) -> anyhow::Result<()> {
         let _alone = self.reloading.lock().await;
         let config = Arc::new(Config::read(&self.config_path)?);
-        self.log_watch.configure(config.logs.clone());
+        self.log_watch.configure(config.logs.clone(), config.limits()?);
         let former = self.config.load_full();
         let is_same = former.rules == config.rules && former.server.trusted_relays == config.server.trusted_relays;
         if is_same && !self.rules.is_stale(&config.rules) {

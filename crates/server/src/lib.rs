@@ -16,6 +16,7 @@ pub mod follower;
 pub mod frontends;
 pub mod installer;
 pub mod journal;
+pub mod limits;
 pub mod log_watch;
 pub mod logs;
 pub mod panels;

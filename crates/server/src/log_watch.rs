@@ -14,12 +14,13 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tidegate_watch::detectors::Thresholds;
+use tidegate_watch::detectors::{Limits, Thresholds};
 
 use crate::stores::embedded::Embedded;
 
 mod followed;
 mod once;
+mod outside;
 mod picture;
 mod rows;
 mod status;
@@ -28,6 +29,7 @@ mod tests;
 mod told;
 mod watcher;
 
+pub use outside::{Outside, script_named};
 pub use status::Status;
 pub use told::Told;
 
@@ -63,8 +65,15 @@ const QUEUE_MAX: usize = 8192;
 enum Request {
     /// Exim tells something.
     Told(Box<Told>),
+    /// The header of a message names a script.
+    Script {
+        /// Queue id.
+        id: String,
+        /// The script.
+        script: String,
+    },
     /// Go on with another configuration.
-    Configure(Box<Config>),
+    Configure(Box<(Config, Limits)>),
     /// Store everything and end.
     Stop,
 }
@@ -82,10 +91,10 @@ impl LogWatch {
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(config: &Config, store: &Arc<Embedded>) -> std::io::Result<LogWatch> {
+    pub fn start(config: &Config, outside: Outside, store: &Arc<Embedded>) -> std::io::Result<LogWatch> {
         let (requests, receiver) = sync_channel(QUEUE_MAX);
         let status = Arc::new(Mutex::new(Status::default()));
-        let watcher = Watcher::new(config.clone(), Arc::clone(store), Arc::clone(&status));
+        let watcher = Watcher::new(config.clone(), outside, Arc::clone(store), Arc::clone(&status));
         let thread = std::thread::Builder::new().name("logs".into()).spawn(move || run(watcher, &receiver))?;
         Ok(LogWatch { requests, status, lost_tellings: AtomicU64::new(0), thread: Mutex::new(Some(thread)) })
     }
@@ -108,9 +117,14 @@ impl LogWatch {
         }
     }
 
-    /// Goes on with another configuration.
-    pub fn configure(&self, config: Config) {
-        self.ask(Request::Configure(Box::new(config)));
+    /// Takes which script the header of message `id`, born here, names. Never waits: a hint for which there is no room is no loss.
+    pub fn script_is(&self, id: String, script: String) {
+        let _no_room = self.requests.try_send(Request::Script { id, script });
+    }
+
+    /// Goes on with another configuration and other limits.
+    pub fn configure(&self, config: Config, limits: Limits) {
+        self.ask(Request::Configure(Box::new((config, limits))));
     }
 
     /// Stores where it stands, and ends. The store itself must be flushed afterwards.
@@ -142,7 +156,8 @@ fn run(mut watcher: Watcher, requests: &Receiver<Request>) {
         loop {
             match request {
                 Ok(Request::Told(told)) => watcher.tell(*told, jiff::Timestamp::now()),
-                Ok(Request::Configure(config)) => watcher.configure(*config),
+                Ok(Request::Script { id, script }) => watcher.script_is(&id, &script),
+                Ok(Request::Configure(configured)) => watcher.configure(configured.0, configured.1),
                 Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => {
                     watcher.store(jiff::Timestamp::now());
                     return;

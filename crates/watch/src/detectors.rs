@@ -6,6 +6,7 @@
 //! a standing thing needs two signals that do not depend on each other.
 
 mod inbound;
+mod limit;
 mod login;
 mod outbound;
 mod table;
@@ -17,6 +18,7 @@ use crate::event::{Delivery, Event, Kind};
 use crate::time::Timestamp;
 use crate::transaction::{Message, Step};
 use inbound::Inbound;
+pub use limit::{Holder, Limit, Limits, Use};
 use login::Logins;
 use outbound::Outbound;
 
@@ -67,6 +69,8 @@ pub enum AlertKind {
     UnknownRecipients,
     /// Other servers refuse much of it as spam.
     RefusedAsSpam,
+    /// More than the limit that the administrator set.
+    OverLimit,
 }
 
 /// Who shows a pattern.
@@ -92,6 +96,8 @@ pub enum Subject {
     Forwarder(String),
     /// A host that sends to elsewhere through us without a login.
     Relay(String),
+    /// An account as a whole.
+    Account(String),
     /// The server itself.
     Server,
 }

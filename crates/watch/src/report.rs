@@ -87,11 +87,6 @@ impl Collector {
         }
     }
 
-    /// The script that sent message `id`, where the caller knows it.
-    pub fn script_is(&mut self, id: &str, script: &str) {
-        self.joiner.script_is(id, script);
-    }
-
     /// Takes one event from `place`.
     pub fn feed(&mut self, event: &Event<'_>, place: Place) {
         self.totals.lines += 1;

@@ -4,19 +4,23 @@
 //! login, else from the local caller and the directory in which the program was started, which Exim logs on a line of its own
 //! that has the process id in common with the arrival.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Arrival, Command, Delivery, Event, Kind, Outcome, Queue, Source};
+use crate::map::Map;
+use crate::scan;
 use crate::time::Timestamp;
 
 /// Messages that may be open at once.
 pub const OPEN_MESSAGES_MAX: usize = 100_000;
 /// Started commands that wait for their message.
 const COMMANDS_MAX: usize = 1024;
+/// Scripts that wait for their message.
+const SCRIPTS_MAX: usize = 1024;
 /// How long a command waits for its message, where the log has no process ids.
 const COMMAND_WAITS_MS: i64 = 2000;
 /// Octets of a subject that are kept.
@@ -109,6 +113,10 @@ pub struct Message {
     pub place: Place,
     /// Who brought it in.
     pub origin: Origin,
+    /// The script that the message's own header names (`X-PHP-Script` and the like), where the caller could read it. Whoever wrote the
+    /// message may have written it: a hint for people, which decides nothing.
+    #[serde(default)]
+    pub script: Option<Box<str>>,
     /// Address of the client.
     pub ip: Option<IpAddr>,
     /// Confirmed name of the client.
@@ -157,10 +165,13 @@ pub struct Losses {
 /// Joins events to messages. It can be stored and read again, with all messages that are not finished.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Joiner {
-    open: HashMap<QueueId, Message>,
+    open: Map<QueueId, Message>,
     order: VecDeque<QueueId>,
     open_max: usize,
     commands: Commands,
+    /// Scripts of messages that have not arrived yet.
+    #[serde(default)]
+    scripts: VecDeque<(QueueId, Box<str>)>,
     losses: Losses,
 }
 
@@ -175,10 +186,11 @@ impl Joiner {
     #[must_use]
     pub fn new(open_max: usize) -> Joiner {
         Joiner {
-            open: HashMap::new(),
+            open: Map::default(),
             order: VecDeque::new(),
             open_max: open_max.max(1),
             commands: Commands::default(),
+            scripts: VecDeque::new(),
             losses: Losses::default(),
         }
     }
@@ -200,12 +212,31 @@ impl Joiner {
         self.open.values()
     }
 
-    /// The script that sent message `id`, where the caller knows it (from the spooled header of a message born here).
+    /// The header of message `id`, which was born here, names this script. May come before the message's arrival.
     pub fn script_is(&mut self, id: &str, script: &str) {
-        let Some(message) = QueueId::new(id).and_then(|id| self.open.get_mut(&id)) else { return };
-        if let Origin::Local(user) | Origin::Script { user, .. } = &message.origin {
-            message.origin = Origin::Script { user: user.clone(), script: script.into() };
+        let Some(id) = QueueId::new(id) else { return };
+        if let Some(message) = self.open.get_mut(&id) {
+            message.script = is_born_here(&message.origin).then(|| script.into());
+            return;
         }
+        if self.scripts.len() >= SCRIPTS_MAX {
+            self.scripts.pop_front();
+        }
+        self.scripts.push_back((id, script.into()));
+    }
+
+    /// Whether the script of message `id` was told.
+    #[must_use]
+    pub fn knows_script(&self, id: &str) -> bool {
+        let Some(id) = QueueId::new(id) else { return false };
+        let is_open = self.open.get(&id).is_some_and(|message| message.script.is_some());
+        is_open || self.scripts.iter().any(|(known, _)| *known == id)
+    }
+
+    /// What was told of `id` before it arrived.
+    fn take_script(&mut self, id: QueueId, origin: &Origin) -> Option<Box<str>> {
+        let at = self.scripts.iter().rposition(|(known, _)| *known == id)?;
+        self.scripts.remove(at).map(|(_, script)| script).filter(|_| is_born_here(origin))
     }
 
     /// Takes one event and tells each step that follows from it.
@@ -262,7 +293,8 @@ impl Joiner {
         let named = u32::try_from(arrival.recipients.iter().count()).unwrap_or(u32::MAX);
         // The MTA itself may say how many there are where no line names them.
         let recipients = if named > 0 { named } else { arrival.recipient_count.unwrap_or(0) };
-        let message = Message { origin, recipients, is_announced: true, ..message(id, event, arrival, place) };
+        let script = self.take_script(id, &origin);
+        let message = Message { origin, script, recipients, is_announced: true, ..message(id, event, arrival, place) };
         each(Step::Arrived(&message));
         self.insert(message, each);
     }
@@ -344,6 +376,10 @@ impl Joiner {
     }
 }
 
+fn is_born_here(origin: &Origin) -> bool {
+    matches!(origin, Origin::Local(_) | Origin::Script { .. })
+}
+
 fn message(id: QueueId, event: &Event<'_>, arrival: &Arrival<'_>, place: Place) -> Message {
     let subject = arrival.subject.unwrap_or("");
     let end = (0..=SUBJECT_OCTETS_MAX.min(subject.len())).rev().find(|at| subject.is_char_boundary(*at)).unwrap_or(0);
@@ -352,6 +388,7 @@ fn message(id: QueueId, event: &Event<'_>, arrival: &Arrival<'_>, place: Place) 
         arrived: event.time,
         place,
         origin: Origin::Unknown,
+        script: None,
         ip: arrival.peer.ip,
         host: arrival.peer.name.map(Into::into),
         sender: arrival.sender.unwrap_or("").into(),
@@ -386,7 +423,8 @@ impl Commands {
         // Exim starts itself for deliveries and queue runs; those bring nothing in.
         const OWN: [&str; 8] = [" -Mc ", " -q", " -bd", " -MC", " -bp", " -odi -Mc", " -bV", " -t -oem -oi -f <>"];
         let args = command.args;
-        if OWN.iter().any(|own| args.contains(own)) || command.cwd.starts_with("/var/spool/exim") {
+        let is_own = |at: usize| OWN.iter().any(|own| args.get(at..).is_some_and(|args| args.starts_with(own)));
+        if scan::positions(args, " -").any(is_own) || command.cwd.starts_with("/var/spool/exim") {
             return;
         }
         if self.waiting.len() >= COMMANDS_MAX {

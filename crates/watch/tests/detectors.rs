@@ -6,7 +6,7 @@ mod generator;
 use std::collections::{BTreeMap, BTreeSet};
 
 use generator::{Compromise, Plan};
-use tidegate_watch::detectors::{Alert, AlertKind, Detectors, Subject, Thresholds};
+use tidegate_watch::detectors::{Alert, AlertKind, Detectors, Holder, Limit, Limits, Subject, Thresholds, Use};
 use tidegate_watch::{Joiner, Place, Reader};
 
 /// A server's line of work: reader, joiner, detectors.
@@ -239,5 +239,114 @@ fn two_signals_catch_the_compromised_and_nobody_else() {
     for seed in 400..402 {
         let caught = caught(&Plan { seed, accounts: 20, days: 12, volume: 0.15, compromise: None });
         assert!(caught.is_empty(), "seed {seed}: {caught:?}");
+    }
+}
+
+fn limit(per_hour: u32, per_day: u32, per_message: u32) -> Limit {
+    let number = std::num::NonZeroU32::new;
+    Limit { per_hour: number(per_hour), per_day: number(per_day), per_message: number(per_message) }
+}
+
+/// The evidence of all alerts over limits, for the lines of a log.
+fn over(limits: &Limits, lines: &[String]) -> Vec<(Subject, String)> {
+    let (mut reader, mut joiner, mut used) = (Reader::new(), Joiner::default(), Use::default());
+    let mut alerts = Vec::new();
+    for line in lines {
+        let owner = |domain: &str| (domain == "shop.example").then(|| "shop".to_owned());
+        joiner.feed(&reader.read(line), Place::default(), |step| alerts.extend(used.step(&step, limits, owner)));
+        // A count is the same over a restart.
+        let stored = serde_json::to_string(&used).expect("a state is JSON");
+        used = serde_json::from_str(&stored).expect("a stored state can be read");
+    }
+    assert!(alerts.iter().all(|alert| alert.kind == AlertKind::OverLimit));
+    alerts.into_iter().map(|alert| (alert.subject, alert.evidence)).collect()
+}
+
+/// A limit is reached by its last recipient and passed by the next one; it is told once within its time, for a mailbox whatever
+/// the capitals, and for an account by all that it has.
+#[test]
+fn limits_are_told_when_they_are_passed() {
+    let mut limits = Limits::default();
+    limits.set(Holder::Mailbox, "Anna@Shop.example", limit(3, 5, 2));
+    limits.set(Holder::Account, "shop", limit(0, 6, 0));
+    limits.set(Holder::Script, "/home/shop/public_html", limit(1, 0, 0));
+    let sent = |minute: u32, to: &str| {
+        format!(
+            "{} 1vx{minute:03}-0005xY-Qr <= anna@shop.example H=(x) [192.0.2.1] P=esmtpsa A=login:anna@shop.example S=9 id=x@y from <anna@shop.example> for {to}",
+            at(minute)
+        )
+    };
+    let script = |minute: u32| {
+        [
+            format!("{} cwd=/home/shop/public_html 3 args: /usr/sbin/sendmail -t -i", at(minute)),
+            format!(
+                "{} 1vx{minute:03}-0005xY-Qs <= shop@mx.example U=shop P=local S=9 id=x@y from <shop@mx.example> for a@b.test",
+                at(minute)
+            ),
+        ]
+    };
+    let mut lines = vec![sent(0, "a@b.test"), sent(1, "a@b.test b@b.test")];
+    assert_eq!(over(&limits, &lines), [], "reached, not passed");
+    lines.push(sent(2, "a@b.test"));
+    let anna = Subject::Login("anna@shop.example".into());
+    let (shop, folder) = (
+        Subject::Account("shop".into()),
+        Subject::Script { user: "shop".into(), script: "/home/shop/public_html".into() },
+    );
+    let hour = (anna.clone(), "4 recipients within an hour, and the limit is 3; nothing is held".to_owned());
+    assert_eq!(over(&limits, &lines), std::slice::from_ref(&hour));
+    lines.push(sent(3, "a@b.test b@b.test c@b.test"));
+    lines.extend(script(70));
+    lines.extend(script(71));
+    let said = over(&limits, &lines);
+    let expected = [
+        hour,
+        (anna.clone(), "3 recipients of one message, and the limit is 2; nothing is held".to_owned()),
+        (anna, "7 recipients within a day, and the limit is 5; nothing is held".to_owned()),
+        (shop, "7 recipients within a day, and the limit is 6; nothing is held".to_owned()),
+        (folder, "2 recipients within an hour, and the limit is 1; nothing is held".to_owned()),
+    ];
+    assert_eq!(said, expected);
+}
+
+/// A log that does not name recipients tells them when they are served.
+#[test]
+fn limits_count_outcomes_where_arrivals_name_nobody() {
+    let mut limits = Limits::default();
+    limits.set(Holder::Mailbox, "anna@shop.example", limit(2, 0, 0));
+    let mut lines = vec![format!(
+        "{} 1vx000-0005xY-Qr <= anna@shop.example H=(x) [192.0.2.1] P=esmtpsa A=login:anna@shop.example S=9",
+        at(0)
+    )];
+    for outcome in [
+        "=> a@b.test R=r T=t H=mx.b.test [192.0.2.2] C=\"250 OK\"",
+        "== b@b.test R=r T=t defer (-44): SMTP error from remote mail server after RCPT TO:<b@b.test>: 451 later",
+        "** c@b.test R=r T=t H=mx.b.test [192.0.2.2]: SMTP error from remote mail server after RCPT TO:<c@b.test>: 550 no",
+        "-> d@b.test R=r T=t H=mx.b.test [192.0.2.2] C=\"250 OK\"",
+    ] {
+        lines.push(format!("{} 1vx000-0005xY-Qr {outcome}", at(1)));
+    }
+    assert_eq!(over(&limits, &lines).len(), 1);
+    lines.pop();
+    assert_eq!(over(&limits, &lines), []);
+}
+
+/// What mail says of its script stands beside an alert and never hides it, even if each message says something else.
+#[test]
+fn an_alert_tells_which_script_the_mail_names() {
+    for (name, expected) in [
+        (&(|_: u32| "mailer.php".to_owned()) as &dyn Fn(u32) -> String, "100 of 100"),
+        (&|n: u32| format!("{n}.php"), "1 of 100"),
+    ] {
+        let mut watch = Watch::new();
+        for n in 0..100 {
+            watch.joiner.script_is(&format!("1vx{n:03}-0005xY-Qr"), &name(n));
+            watch.line(&format!("{} cwd=/home/shop/public_html 3 args: /usr/sbin/sendmail -t -i", at(n / 4)));
+            watch.line(&format!("{} 1vx{n:03}-0005xY-Qr <= shop@mx.example U=shop P=local S=9", at(n / 4)));
+        }
+        let [alert] = watch.alerts.as_slice() else { panic!("{:?}", watch.alerts) };
+        assert_eq!(alert.kind, AlertKind::ScriptBurst);
+        let words = format!("; {expected} that day in mail whose header names ");
+        assert!(alert.evidence.contains(&words), "{}", alert.evidence);
     }
 }

@@ -106,17 +106,44 @@ fn memory_is_bounded_and_losses_are_counted() {
     assert_eq!(joiner.losses().orphans, 1);
 }
 
+/// What a header names is kept beside what is known, whether it is told before the message or after; a stranger's is not.
 #[test]
-fn a_named_script_is_kept() {
+fn a_named_script_is_a_hint() {
+    let local = "<= z@site.example U=shop P=local S=912";
+    let remote = "<= z@site.example H=mx.example.net [192.0.2.9] P=esmtp S=912";
+    for (arrival, told_first, kept) in
+        [(local, true, true), (local, false, true), (remote, true, false), (remote, false, false)]
+    {
+        let mut joiner = Joiner::default();
+        let mut reader = Reader::new();
+        let id = "1vx2Ab-0005xY-Qr";
+        if told_first {
+            joiner.script_is(id, "shop.example/contact.php");
+        }
+        let line = format!("2026-03-02 10:11:12 {id} {arrival}");
+        let event = reader.read(&line);
+        joiner.feed(&event, Place::default(), |_| ());
+        if !told_first {
+            joiner.script_is(id, "shop.example/contact.php");
+        }
+        assert_eq!(joiner.knows_script(id), kept, "{arrival} {told_first}");
+        let event = reader.read("2026-03-02 10:11:13 1vx2Ab-0005xY-Qr => x@y.example R=a T=b");
+        joiner.feed(&event, Place::default(), |step| {
+            let Step::Outcome(message, delivery) = step else { panic!("{step:?}") };
+            let origin = if kept { Origin::Local("shop".into()) } else { Origin::Remote };
+            assert_eq!(message.origin, origin, "nobody is counted elsewhere for what a header says");
+            assert_eq!(message.script.as_deref(), kept.then_some("shop.example/contact.php"));
+            assert_eq!(delivery.outcome, Outcome::Delivered);
+        });
+    }
+}
+
+/// Scripts of messages that never arrive do not pile up.
+#[test]
+fn scripts_without_a_message_are_bounded() {
     let mut joiner = Joiner::default();
-    let mut reader = Reader::new();
-    let event = reader.read("2026-03-02 10:11:12 1vx2Ab-0005xY-Qr <= z@site.example U=shop P=local S=912");
-    joiner.feed(&event, Place::default(), |_| ());
-    joiner.script_is("1vx2Ab-0005xY-Qr", "shop.example/contact.php");
-    let event = reader.read("2026-03-02 10:11:13 1vx2Ab-0005xY-Qr => x@y.example R=a T=b");
-    joiner.feed(&event, Place::default(), |step| {
-        let Step::Outcome(message, delivery) = step else { panic!("{step:?}") };
-        assert_eq!(message.origin, Origin::Script { user: "shop".into(), script: "shop.example/contact.php".into() });
-        assert_eq!(delivery.outcome, Outcome::Delivered);
-    });
+    for n in 0..5000 {
+        joiner.script_is(&format!("1vx{n:03}-0005xY-Qr"), "x.php");
+    }
+    assert!(!joiner.knows_script("1vx000-0005xY-Qr") && joiner.knows_script("1vx4999-0005xY-Qr"));
 }

@@ -44,14 +44,18 @@ fn read(path: &Path) -> anyhow::Result<(Config, Loaded, Engine)> {
 }
 
 fn check(path: &Path) -> anyhow::Result<Ended> {
-    let (_, rules, _) = read(path)?;
+    let (config, rules, _) = read(path)?;
+    let limits = match config.limits()?.count() {
+        0 => String::new(),
+        count => format!(", {count} limits"),
+    };
     let errors = rules.errors();
     if !errors.is_empty() {
         println!("{}: good, but the rule files are not:", path.display());
         errors.iter().for_each(|error| println!("! {error}"));
         return Ok(Ended::BadInput);
     }
-    println!("{}: good, {} rules", path.display(), rules.live());
+    println!("{}: good, {} rules{limits}", path.display(), rules.live());
     Ok(Ended::Done)
 }
 

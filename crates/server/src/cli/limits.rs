@@ -32,7 +32,7 @@ pub(super) struct Suggest {
     /// Rows of the table, the busiest first.
     #[arg(long, value_name = "N", default_value_t = 40)]
     top: usize,
-    /// All as tables of a TOML file.
+    /// All as a file that `[limits] file` of the configuration can name.
     #[arg(long, conflicts_with = "json")]
     toml: bool,
     /// One JSON object an account, mailbox or script.
@@ -108,8 +108,10 @@ fn as_table(rows: &[LimitRow], days: i64, top: usize) -> String {
 
 /// A table for each kind, with names quoted as TOML wants it: they come from a log.
 fn as_toml(rows: &[LimitRow], days: i64) -> String {
-    let mut text =
-        format!("# Suggested from {} of logs: recipients.\n", counted(u64::try_from(days).unwrap_or(0), "day"));
+    let mut text = format!(
+        "# Suggested from {} of logs: recipients. To be named by `file` in [limits].\n",
+        counted(u64::try_from(days).unwrap_or(0), "day")
+    );
     for row in rows {
         let _infallible = write!(
             text,

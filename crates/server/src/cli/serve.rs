@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::daemon::{Counters, Daemon, SystemClock};
 use crate::frontends::exim::{Holder, Listening, Waits};
 use crate::journal::Journal;
-use crate::log_watch::LogWatch;
+use crate::log_watch::{LogWatch, Outside};
 use crate::quarantine::Quarantine;
 use crate::sessions::Sessions;
 use crate::stores::embedded::Embedded;
@@ -122,7 +122,12 @@ fn build(config: &Config, path: &Path) -> anyhow::Result<Daemon> {
     tracing::info!(rules = loaded.live(), load_ms = loaded.load_ms, "rule files read");
     let rules = rules::Live::default();
     rules.put(Arc::new(loaded), jiff::Timestamp::now());
-    let log_watch = LogWatch::start(&config.logs, &store).context("cannot begin to watch the logs")?;
+    let outside = Outside {
+        limits: config.limits()?,
+        panel: Arc::clone(&panel) as Arc<dyn Panel>,
+        spool: config.exim.spool.clone(),
+    };
+    let log_watch = LogWatch::start(&config.logs, outside, &store).context("cannot begin to watch the logs")?;
     Ok(Daemon {
         log_watch,
         engine: ArcSwap::from_pointee(engine),

@@ -80,6 +80,11 @@ fn print_logs(logs: &Value) {
     if let Some(note) = logs.get("note").and_then(Value::as_str) {
         println!("{note}");
     }
+    if let Some(limits) = logs.get("limits").and_then(Value::as_u64).filter(|limits| *limits > 0) {
+        println!(
+            "{limits} limits are compared with what the logs tell; who goes beyond is an alert, and nothing is held"
+        );
+    }
     for file in logs.get("files").and_then(Value::as_array).into_iter().flatten() {
         let number = |key: &str| file.get(key).and_then(Value::as_u64).unwrap_or(0);
         let path = file.get("path").and_then(Value::as_str).unwrap_or_default();

@@ -25,6 +25,7 @@ mod spool;
 mod waits;
 
 pub use judge::Slot;
+pub(crate) use spool::header_in_spool;
 pub use waits::Waits;
 
 /// Requests that are read or answered at once; Exim has at most some hundreds of processes.

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
-use tidegate_watch::detectors::{Alert, Detectors, Thresholds};
+use tidegate_watch::detectors::{Alert, Detectors, Thresholds, Use};
 use tidegate_watch::{Event, Joiner, Outcome, Place, Source, Step};
 
+use super::Outside;
 use super::once::{Once, Teller};
 use super::told::Told;
 
@@ -58,6 +59,9 @@ impl Outcomes {
 pub(super) struct Picture {
     joiner: Joiner,
     detectors: Detectors,
+    /// What those who have a limit sent lately.
+    #[serde(default)]
+    used: Use,
     #[serde(default)]
     once: Once,
     #[serde(default)]
@@ -73,6 +77,7 @@ impl Picture {
         Picture {
             joiner: Joiner::new(OPEN_MESSAGES_MAX),
             detectors: Detectors::new(thresholds),
+            used: Use::default(),
             once: Once::default(),
             outcomes: Outcomes::default(),
             alerts: VecDeque::new(),
@@ -85,10 +90,14 @@ impl Picture {
     }
 
     /// Takes one event of a log.
-    pub(super) fn feed(&mut self, event: &Event<'_>, place: Place, is_fresh: bool, now_ms: i64) {
+    pub(super) fn feed(&mut self, event: &Event<'_>, place: Place, is_fresh: bool, now_ms: i64, outside: &Outside) {
         let mut alerts = self.detectors.feed(event);
         if event.source != Source::Exim || self.once.is_new(event, Teller::Log, now_ms) {
-            alerts.extend(self.join(event, place));
+            // Old messages have left the spool for the most part.
+            if is_fresh {
+                self.find_script(event, outside);
+            }
+            alerts.extend(self.join(event, place, outside));
         }
         for alert in alerts {
             self.note(Noted { alert, is_fresh });
@@ -101,18 +110,19 @@ impl Picture {
     }
 
     /// Takes what Exim tells; says whether the log had not told it before.
-    pub(super) fn told(&mut self, told: &Told, now_ms: i64) -> bool {
+    pub(super) fn told(&mut self, told: &Told, now_ms: i64, outside: &Outside) -> bool {
         let Some(event) = told.event() else { return false };
         let mut alerts = Vec::new();
         if !self.once.knows(told.id()) && self.joiner.get(told.id()).is_none() {
             let arrival = told.arrival();
             if self.once.is_new(&arrival, Teller::Exim, now_ms) {
-                alerts.extend(self.join(&arrival, Place::default()));
+                self.find_script(&arrival, outside);
+                alerts.extend(self.join(&arrival, Place::default(), outside));
             }
         }
         let is_new = self.once.is_new(&event, Teller::Exim, now_ms);
         if is_new {
-            alerts.extend(self.join(&event, Place::default()));
+            alerts.extend(self.join(&event, Place::default(), outside));
         }
         for alert in alerts {
             self.note(Noted { alert, is_fresh: true });
@@ -120,12 +130,28 @@ impl Picture {
         is_new
     }
 
-    fn join(&mut self, event: &Event<'_>, place: Place) -> Vec<Alert> {
-        let Picture { joiner, detectors, outcomes, .. } = self;
+    /// The header of message `id` names this script.
+    pub(super) fn script_is(&mut self, id: &str, script: &str) {
+        self.joiner.script_is(id, script);
+    }
+
+    /// Looks into the spool for the script of a message that arrives, unless it was told already.
+    fn find_script(&mut self, event: &Event<'_>, outside: &Outside) {
+        if let Some(id) = event.id
+            && !self.joiner.knows_script(id)
+            && let Some(script) = outside.script_of(event)
+        {
+            self.joiner.script_is(id, &script);
+        }
+    }
+
+    fn join(&mut self, event: &Event<'_>, place: Place, outside: &Outside) -> Vec<Alert> {
+        let Picture { joiner, detectors, used, outcomes, .. } = self;
         let mut alerts = Vec::new();
         joiner.feed(event, place, |step| {
             outcomes.count(&step);
             alerts.extend(detectors.step(&step));
+            alerts.extend(used.step(&step, &outside.limits, |domain| outside.owner(domain)));
         });
         alerts
     }

@@ -17,6 +17,8 @@ pub struct Status {
     pub files: Vec<FileStatus>,
     /// What is wrong, each a sentence for an administrator.
     pub alarms: Vec<String>,
+    /// Accounts, mailboxes and scripts whose mail is counted against a limit.
+    pub limits: usize,
     /// Messages that are on their way.
     pub open_messages: usize,
     /// What became of recipients since the logs are followed.

@@ -8,17 +8,19 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tidegate_filter::store::Store;
 use tidegate_filter::tables;
-use tidegate_watch::detectors::AlertKind;
+use tidegate_watch::detectors::{AlertKind, Holder, Limit, Limits};
 
-use super::Config;
 use super::status::Status;
 use super::watcher::Watcher;
+use super::{Config, Outside};
+use crate::panels;
 use crate::stores::embedded::Embedded;
 
 struct Scene {
     folder: tempfile::TempDir,
     store: Arc<Embedded>,
     status: Arc<Mutex<Status>>,
+    limits: Limits,
     watcher: Option<Watcher>,
 }
 
@@ -26,7 +28,7 @@ impl Scene {
     fn new() -> Scene {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Embedded::open(&folder.path().join("store.redb"), tables::ALL).unwrap());
-        let mut scene = Scene { folder, store, status: Arc::default(), watcher: None };
+        let mut scene = Scene { folder, store, status: Arc::default(), limits: Limits::default(), watcher: None };
         scene.start();
         scene
     }
@@ -40,7 +42,12 @@ impl Scene {
     }
 
     fn start(&mut self) {
-        self.watcher = Some(Watcher::new(self.config(), Arc::clone(&self.store), Arc::clone(&self.status)));
+        let outside = Outside {
+            limits: self.limits.clone(),
+            panel: Arc::new(panels::Snapshot::default()),
+            spool: self.folder.path().join("spool"),
+        };
+        self.watcher = Some(Watcher::new(self.config(), outside, Arc::clone(&self.store), Arc::clone(&self.status)));
     }
 
     /// Everything that was not stored is gone.
@@ -160,4 +167,64 @@ fn a_file_that_is_no_mail_log_is_an_alarm() {
     std::fs::write(scene.log(), "what is this\n".repeat(2_000)).unwrap();
     let alarms = scene.look().alarms;
     assert!(alarms.first().is_some_and(|alarm| alarm.contains("is it a mail log?")), "{alarms:?}");
+}
+
+const FOLDER: &str = "/home/shop/public_html";
+
+/// Messages that a script in [`FOLDER`] sends, each to one recipient, as Exim logs them.
+fn of_script(first: u32, count: u32) -> Vec<String> {
+    let message = |n: u32| {
+        [
+            format!("[{n}] cwd={FOLDER} 4 args: /usr/sbin/sendmail -t -i"),
+            format!(
+                "[{n}] 1vx{n:03}-0005xY-Qr <= shop@mx.example.org U=shop P=local S=400 id=x@y from <shop@mx.example.org> for a@b.test"
+            ),
+        ]
+    };
+    (first..first + count).flat_map(message).collect()
+}
+
+/// The file is named by the header that lies in the spool, or by the ask that judged the message; a message that has left the
+/// spool has none, and counts all the same.
+#[test]
+fn an_alert_names_the_script_behind_a_folder() {
+    let mut scene = Scene::new();
+    std::fs::write(scene.log(), "").unwrap();
+    scene.look();
+    let input = scene.folder.path().join("spool/input");
+    std::fs::create_dir_all(&input).unwrap();
+    for n in 0..60 {
+        let field = "X-PHP-Originating-Script: 1001:mailer.php\n";
+        let text = format!("1vx{n:03}-0005xY-Qr-H\nshop 1001 1001\n\n{:03}  {field}", field.len());
+        std::fs::write(input.join(format!("1vx{n:03}-0005xY-Qr-H")), text).unwrap();
+    }
+    for n in 60..80 {
+        scene.watcher.as_mut().unwrap().script_is(&format!("1vx{n:03}-0005xY-Qr"), "shop.example/form.php");
+    }
+    scene.write(&of_script(0, 100));
+    let status = scene.look();
+    let [noted] = status.alerts.as_slice() else { panic!("{:?}", status.alerts) };
+    assert_eq!(noted.alert.kind, AlertKind::ScriptBurst);
+    let expected =
+        "100 recipients within an hour from one script; 60 of 100 that day in mail whose header names mailer.php";
+    assert_eq!(noted.alert.evidence, expected);
+}
+
+/// A limit is compared with what the log tells, over a kill; the alert is told once and says that nothing is held.
+#[test]
+fn who_goes_beyond_a_limit_is_told() {
+    let mut scene = Scene::new();
+    scene.limits.set(Holder::Script, FOLDER, Limit { per_hour: std::num::NonZeroU32::new(5), ..Limit::default() });
+    scene.kill();
+    std::fs::write(scene.log(), "").unwrap();
+    scene.look();
+    scene.write(&of_script(0, 5));
+    let status = scene.look();
+    assert_eq!((status.limits, status.alerts.len()), (1, 0));
+    scene.store();
+    scene.kill();
+    scene.write(&of_script(5, 2));
+    let status = scene.look();
+    let said: Vec<_> = status.alerts.iter().map(|noted| (noted.alert.kind, noted.alert.evidence.as_str())).collect();
+    assert_eq!(said, [(AlertKind::OverLimit, "6 recipients within an hour, and the limit is 5; nothing is held")]);
 }

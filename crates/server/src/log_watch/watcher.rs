@@ -11,8 +11,10 @@ use tidegate_filter::store::{Store, Write};
 use tidegate_filter::tables;
 use tidegate_filter::world::{Known, Service, Unavailable};
 use tidegate_watch::Place;
+use tidegate_watch::detectors::Limits;
 
 use super::Config;
+use super::Outside;
 use super::followed::{Followed, is_exim_own, wanted};
 use super::picture::Picture;
 use super::rows::{self, FileRow};
@@ -36,6 +38,7 @@ const FILES_MAX: usize = 32;
 
 pub(super) struct Watcher {
     config: Config,
+    outside: Outside,
     store: Arc<Embedded>,
     status: Arc<Mutex<Status>>,
     zone: TimeZone,
@@ -55,11 +58,12 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    pub(super) fn new(config: Config, store: Arc<Embedded>, status: Arc<Mutex<Status>>) -> Watcher {
+    pub(super) fn new(config: Config, outside: Outside, store: Arc<Embedded>, status: Arc<Mutex<Status>>) -> Watcher {
         let now = Instant::now();
         Watcher {
             picture: Picture::new(config.thresholds.clone()),
             config,
+            outside,
             store,
             status,
             zone: TimeZone::system(),
@@ -90,8 +94,9 @@ impl Watcher {
         self.has_begun
     }
 
-    pub(super) fn configure(&mut self, config: Config) {
+    pub(super) fn configure(&mut self, config: Config, limits: Limits) {
         self.picture.set_thresholds(config.thresholds.clone());
+        self.outside.limits = limits;
         self.config = config;
         self.store(Timestamp::now());
         self.find_logs();
@@ -133,9 +138,9 @@ impl Watcher {
         for at in order {
             let Some(followed) = self.followed.get_mut(at) else { continue };
             let file = u32::try_from(at).unwrap_or(u32::MAX);
-            let picture = &mut self.picture;
+            let (picture, outside) = (&mut self.picture, &self.outside);
             let polled = followed.look(now, &self.zone, |event, line, is_fresh| {
-                picture.feed(event, Place { file, line }, is_fresh, now_ms);
+                picture.feed(event, Place { file, line }, is_fresh, now_ms, outside);
             });
             has_more |= polled.has_more;
             if has_more {
@@ -154,6 +159,11 @@ impl Watcher {
         has_more
     }
 
+    /// Takes which script the header of a message names.
+    pub(super) fn script_is(&mut self, id: &str, script: &str) {
+        self.picture.script_is(id, script);
+    }
+
     /// Takes what Exim tells. It waits for the log, if there is one.
     pub(super) fn tell(&mut self, told: Told, now: Timestamp) {
         self.told.events += 1;
@@ -167,7 +177,7 @@ impl Watcher {
     }
 
     fn count(&mut self, told: &Told, now_ms: i64) {
-        self.told.counted += u64::from(self.picture.told(told, now_ms));
+        self.told.counted += u64::from(self.picture.told(told, now_ms, &self.outside));
         self.is_told = true;
     }
 
@@ -216,6 +226,7 @@ impl Watcher {
             note: self.note(),
             files: self.followed.iter().map(Followed::status).collect(),
             alarms: alarms.collect(),
+            limits: self.outside.limits.count(),
             open_messages: self.picture.joiner().open().count(),
             outcomes: self.picture.outcomes(),
             told: self.told,

@@ -40,6 +40,46 @@ struct Sender {
     days: u32,
     burst: Quiet,
     many: Quiet,
+    #[serde(default)]
+    named: Named,
+}
+
+/// Scripts that the mail of a sender names in its header. A program may write there what it likes, so they are told beside what is
+/// known, and never decide who is counted.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Named {
+    since: Timestamp,
+    recipients: u32,
+    scripts: Vec<(Box<str>, u32)>,
+}
+
+/// Scripts of one sender that are told apart.
+const SCRIPTS_MAX: usize = 16;
+
+impl Named {
+    /// Counts recipients of a message; each day begins anew.
+    fn count(&mut self, script: Option<&str>, time: Timestamp, recipients: u32) {
+        if time.day() > self.since.day() {
+            *self = Named { since: time, ..Named::default() };
+        }
+        self.recipients = self.recipients.saturating_add(recipients);
+        let Some(script) = script else { return };
+        let has_room = self.scripts.len() < SCRIPTS_MAX;
+        match self.scripts.iter_mut().find(|(known, _)| **known == *script) {
+            Some((_, count)) => *count = count.saturating_add(recipients),
+            None if has_room => self.scripts.push((script.into(), recipients)),
+            None => {}
+        }
+    }
+
+    /// `; 90 of 100 today in mail that names mailer.php`.
+    fn words(&self) -> String {
+        let most = self.scripts.iter().max_by_key(|(_, count)| *count);
+        most.map(|(script, count)| {
+            format!("; {count} of {} that day in mail whose header names {script}", self.recipients)
+        })
+        .unwrap_or_default()
+    }
 }
 
 /// Counts within an hour or a day, and the most of former days.
@@ -107,6 +147,12 @@ impl Alerts<'_> {
     fn push(&mut self, kind: AlertKind, times: u32, evidence: String) {
         self.list.push(Alert { kind, subject: subject(self.actor), time: self.time, times, evidence });
     }
+
+    /// All of them, each with `words` behind its evidence.
+    fn with(mut self, words: &str) -> Vec<Alert> {
+        self.list.iter_mut().for_each(|alert| alert.evidence.push_str(words));
+        self.list
+    }
 }
 
 impl Outbound {
@@ -116,6 +162,7 @@ impl Outbound {
         let sender = self.senders.row(key(&actor));
         let mut alerts = Alerts { actor: &actor, time, list: Vec::new() };
         let hour = sender.count(recipients, thresholds, &mut alerts);
+        sender.named.count(message.script.as_deref(), time, recipients);
         let is_script = matches!(actor, Actor::Script { .. } | Actor::User(_));
         let is_burst = hour >= thresholds.script_recipients_1h && hour >= sender.hour.peak.saturating_mul(2);
         if is_script && is_burst && sender.burst.pass(time, AGAIN_AFTER_MS) {
@@ -124,7 +171,7 @@ impl Outbound {
         if let (Origin::Login(_), Some(ip)) = (&message.origin, message.ip.filter(|ip| !ip.is_loopback())) {
             sender.used_from(wide_network(ip), recipients, thresholds, &mut alerts);
         }
-        alerts.list
+        alerts.with(&sender.named.words())
     }
 
     pub(super) fn outcome(
@@ -148,7 +195,7 @@ impl Outbound {
         let is_unknown = is_failure && is_unknown_recipient(delivery);
         let is_spam = is_failure && said(delivery).is_some_and(|(_, saying)| saying.is_spam());
         sender.judged(is_unknown, is_spam, thresholds, &mut alerts);
-        alerts.list
+        alerts.with(&sender.named.words())
     }
 }
 
@@ -256,7 +303,8 @@ fn key(actor: &Actor) -> String {
     }
 }
 
-fn subject(actor: &Actor) -> Subject {
+/// Who an alert about `actor` names.
+pub(super) fn subject(actor: &Actor) -> Subject {
     match actor {
         Actor::Mailbox(login) => Subject::Login(login.to_string()),
         Actor::Script { user, script } => Subject::Script { user: user.to_string(), script: script.to_string() },

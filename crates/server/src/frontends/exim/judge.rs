@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use super::{Answered, spool};
 use crate::conclude::{Occasion, Submitted};
 use crate::daemon::Daemon;
-use crate::log_watch::Told;
+use crate::log_watch::{Told, script_named};
 use crate::quarantine::{Admission, FIELD, Keep};
 
 /// What is kept of one connection between its asks.
@@ -221,6 +221,11 @@ async fn at_data(daemon: &Arc<Daemon>, ask: &Ask, name: &str, slot: &mut Slot, b
     };
     if let Some(answer) = from_quarantine(daemon, ask, &message).await {
         return Answered::only(answer);
+    }
+    if ask.stage == Stage::NotSmtp
+        && let (Some(id), Some(script)) = (&ask.transaction.id, script_named(&message))
+    {
+        daemon.log_watch.script_is(id.clone(), script);
     }
     catch_up_mail(daemon, ask, slot).await;
     hear_recipients(slot, &mail).await;

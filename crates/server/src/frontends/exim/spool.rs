@@ -15,6 +15,8 @@ pub(super) const BODY_OCTETS_MAX: u64 = 100 * 1024 * 1024;
 const LINE_OCTETS_MAX: usize = 64;
 /// Room for the empty line behind the header block, and to see that the file has ended.
 const SPARE_OCTETS: usize = 64;
+/// Octets of a `-H` file that are looked at: Exim's `header_maxsize` is a megabyte, and the envelope stands in front.
+const HEADER_OCTETS_MAX: u64 = 2 * 1024 * 1024;
 
 /// Why a message cannot be read from the spool.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +42,7 @@ pub(super) fn read_message(spool: &Path, ask: &Ask, mail: &Mail) -> Result<Vec<u
         read_to_end(&mut file, &path, &mut text)?;
         return Ok(without_envelope_lines(&text).to_vec());
     }
-    let (path, mut file) = open_body(spool, ask.content.queue.as_deref(), id)?;
+    let (path, mut file) = open_part(spool, ask.content.queue.as_deref(), id, 'D')?;
     let unreadable = |cause| SpoolError::Unreadable { path: path.clone(), cause };
     // The first line names the file.
     let mut line = Vec::with_capacity(LINE_OCTETS_MAX);
@@ -57,16 +59,51 @@ pub(super) fn read_message(spool: &Path, ask: &Ask, mail: &Mail) -> Result<Vec<u
     Ok(message)
 }
 
-/// Both places in which Exim may keep the body: `input/ID-D`, or with split_spool_directory `input/X/ID-D`, where X is the
+/// The header block of a message that waits or is on its way, from its `-H` file; `None` if it is gone, may not be read, or is none.
+pub(crate) fn header_in_spool(spool: &Path, queue: Option<&str>, id: &str) -> Option<Vec<u8>> {
+    let (_, file) = is_message_id(id).then(|| open_part(spool, queue, id, 'H'))?.ok()?;
+    let mut text = Vec::new();
+    file.take(HEADER_OCTETS_MAX).read_to_end(&mut text).ok()?;
+    header_of(&text)
+}
+
+/// The fields of a `-H` file: behind the envelope and an empty line, each with its length in octets, a letter for its type and a
+/// blank in front (Exim's specification, "Format of the -H file"). Variables within the envelope may hold empty lines as well, so the
+/// fields begin behind the first one from which on all reads as fields up to the end.
+fn header_of(text: &[u8]) -> Option<Vec<u8>> {
+    const EMPTY_LINES_MAX: usize = 1000;
+    memchr::memmem::find_iter(text, b"\n\n").take(EMPTY_LINES_MAX).find_map(|at| fields_of(text.get(at + 2..)?))
+}
+
+fn fields_of(mut text: &[u8]) -> Option<Vec<u8>> {
+    let mut header = Vec::with_capacity(text.len());
+    while !text.is_empty() {
+        let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
+        let length: usize = std::str::from_utf8(text.get(..digits)?).ok()?.parse().ok()?;
+        let kind = *text.get(digits)?;
+        if text.get(digits + 1) != Some(&b' ') {
+            return None;
+        }
+        let (field, rest) = text.get(digits + 2..)?.split_at_checked(length)?;
+        // A star marks a field that was removed or rewritten.
+        if kind != b'*' {
+            header.extend_from_slice(field);
+        }
+        text = rest;
+    }
+    (!header.is_empty()).then_some(header)
+}
+
+/// Both places in which Exim may keep a part of a message: `input/ID-D`, or with split_spool_directory `input/X/ID-D`, where X is the
 /// sixth character of the id.
-fn open_body(spool: &Path, queue: Option<&str>, id: &str) -> Result<(PathBuf, BufReader<File>), SpoolError> {
+fn open_part(spool: &Path, queue: Option<&str>, id: &str, part: char) -> Result<(PathBuf, BufReader<File>), SpoolError> {
     let is_plain =
         |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
     let base = queue.filter(is_plain).map_or_else(|| spool.to_owned(), |queue| spool.join(queue)).join("input");
-    let flat = base.join(format!("{id}-D"));
+    let flat = base.join(format!("{id}-{part}"));
     match open(&flat) {
         Err(SpoolError::Unreadable { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
-            let split = base.join(id.get(5..6).unwrap_or_default()).join(format!("{id}-D"));
+            let split = base.join(id.get(5..6).unwrap_or_default()).join(format!("{id}-{part}"));
             open(&split).map(|file| (split, file))
         }
         opened => opened.map(|file| (flat, file)),
@@ -128,5 +165,34 @@ mod tests {
     fn the_scan_file_loses_its_envelope() {
         let text = b"From a Mon\nX-Envelope-From: <a>\nX-Envelope-To: b,\n c\nSubject: x\n\nbody";
         assert_eq!(without_envelope_lines(text), b"Subject: x\n\nbody");
+    }
+
+    /// As Exim 4.96 writes it, with a variable that holds empty lines and what looks like a field.
+    #[test]
+    fn the_header_is_found_in_its_file() {
+        let envelope = "1xVdnW-0001HE-0H-H\nshop 1001 1001\n<shop@mx.example>\n1772446272 0\n-ident shop\n-aclm _x 14\na\n\n003P X\n\n";
+        let fields = "022P Received: from a by b\n013* Subject: old\n037  X-PHP-Originating-Script: 1001:a.php\n";
+        let file = format!("{envelope}\nXX\n1\na@b.test\n\n{fields}");
+        let header = header_of(file.as_bytes()).unwrap();
+        assert_eq!(header, b"Received: from a by b\nX-PHP-Originating-Script: 1001:a.php\n");
+        for broken in ["", "\n\n", "x\n\n022P Received", "x\n\n99999999999999999999P x", "x\n\n003Px"] {
+            assert_eq!(header_of(broken.as_bytes()), None, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_lies_in_either_place() {
+        let spool = tempfile::tempdir().unwrap();
+        let text = "1xVdnW-0001HE-0H-H\n\n011  Subject: x\n";
+        for place in ["input", "input/W", "second/input"] {
+            let folder = spool.path().join(place);
+            std::fs::create_dir_all(&folder).unwrap();
+            let file = folder.join("1xVdnW-0001HE-0H-H");
+            std::fs::write(&file, text).unwrap();
+            let queue = place.strip_suffix("/input");
+            assert!(header_in_spool(spool.path(), queue, "1xVdnW-0001HE-0H").is_some(), "{place}");
+            std::fs::remove_file(&file).unwrap();
+        }
+        assert_eq!(header_in_spool(spool.path(), None, "../../../etc/passwd"), None);
     }
 }
