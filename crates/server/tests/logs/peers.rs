@@ -1,4 +1,4 @@
-//! The counts of eximstats, exigrep and pflogsumm on the same logs beside ours, and eximmon's rule. Each difference has its
+//! The counts of eximstats, exigrep, eximon and pflogsumm on the same logs beside ours, and eximmon's rule. Each difference has its
 //! reason here; docs/guide/logs.md tells them to people.
 
 use std::collections::BTreeMap;
@@ -159,6 +159,45 @@ fn pflogsumm() {
     // It counts what smtpd and pickup took in. We count what came into the queue: thirteen bounces that Postfix made itself and
     // a message from before the log more, and one less that smtpd began and the log does not finish.
     assert_eq!(count(&report, "messages"), total("received") + 13 + 1 - 1, "{text}");
+}
+
+/// What eximon draws in each interval: the lines in which its expressions match (`LOG_STRIPCHARTS` in `/usr/sbin/eximon` of Debian 12:
+/// `/ <= /in/`, `/ => /out/`, `/ => .+ R=local/local/`, `/ => .+ T=[^ ]*smtp/smtp/`). Its window needs a display, so they are applied here.
+#[test]
+fn eximons_charts() {
+    let is_in = |line: &&str| line.contains(" <= ");
+    let is_out = |line: &&str| line.contains(" => ");
+    let by = |line: &&str, key: &str, fits: fn(&str) -> bool| {
+        let behind = line.split_once(" => ").and_then(|(_, rest)| rest.split_once(key));
+        behind.is_some_and(|(_, rest)| fits(rest.split(' ').next().unwrap_or_default()))
+    };
+    let is_local = |line: &&str| by(line, " R=", |router| router.starts_with("local"));
+    let is_smtp = |line: &&str| by(line, " T=", |transport| transport.contains("smtp"));
+    let (_, made_up) = made_up(Compromise::BlindCopies);
+    let real = material("eximons_charts", "exim/debian-mainlog-2020.log");
+    for log in [Some(made_up.into_bytes()), real].into_iter().flatten() {
+        let folder = folder(&log);
+        let text = String::from_utf8_lossy(&log);
+        let count = |fits: &dyn Fn(&&str) -> bool| u64::try_from(text.lines().filter(fits).count()).unwrap();
+        let report = ours(folder.path(), &["logs", "--json", "mainlog"]);
+        let counts = ["messages", "delivered"].map(|name| self::count(&report, name));
+        assert_eq!(counts, [count(&is_in), count(&is_out)]);
+        // Debian's and the panels' routers to mailboxes have other names than `local…`.
+        assert_eq!(count(&is_local), 0);
+        let events = over_smtp(folder.path());
+        assert_eq!(events, count(&is_smtp));
+    }
+}
+
+/// Recipients that were handed to a transport over SMTP, by our own events.
+fn over_smtp(folder: &Path) -> u64 {
+    let output = tidegate(folder).args(["logs", "--events", "--json", "mainlog"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let is_smtp = |event: &Value| {
+        event["kind"] == "delivery" && event["transport"].as_str().is_some_and(|transport| transport.contains("smtp"))
+    };
+    u64::try_from(events.filter(is_smtp).count()).unwrap()
 }
 
 /// eximmon's rule, told from its description: messages with a recipient elsewhere, by login, within a
