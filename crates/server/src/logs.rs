@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
 use jiff::tz::TimeZone;
-use tidegate_watch::{Event, Place, Timestamp};
+use tidegate_watch::{Event, Offsets, Place, Timestamp};
 
 use file::LogFile;
 pub use file::{LogKind, Trouble};
@@ -19,6 +19,9 @@ use merge::Merge;
 
 /// Files that one run reads.
 const FILES_MAX: usize = 10_000;
+
+/// Changes of local time that are looked at: a century of summer times.
+const CHANGES_MAX: usize = 200;
 
 /// What a run reads.
 #[derive(Clone, Debug)]
@@ -104,11 +107,16 @@ impl Logs {
         self.files.iter().map(|file| file.octets).sum()
     }
 
-    /// Milliseconds by which local time is ahead of UTC when the newest file begins.
+    /// Local time over the span of the files.
     #[must_use]
-    pub fn offset_ms(&self) -> i64 {
-        let newest = self.files.iter().filter_map(|file| file.first).max();
-        newest.map_or(0, |first| file::offset_seconds(&self.zone, first).saturating_mul(1000))
+    pub fn offsets(&self) -> Offsets {
+        let ms = |time| file::offset_seconds(&self.zone, time).saturating_mul(1000);
+        let Some(first) = self.files.iter().filter_map(|file| file.first).min() else { return Offsets::default() };
+        let begin = jiff::Timestamp::from_millisecond(first.as_millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let latest = self.files.iter().filter_map(|file| file.latest).max().unwrap_or(first);
+        let changes = self.zone.following(begin).map(|change| timestamp(change.timestamp()));
+        let changes = changes.take_while(|change| *change <= latest).take(CHANGES_MAX);
+        changes.fold(Offsets::fixed(ms(first)), |offsets, change| offsets.then(change, ms(change)))
     }
 
     /// Reads all files and gives each event within the wanted time to `each`, in the order of time, with the name of its file.

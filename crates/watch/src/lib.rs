@@ -44,5 +44,5 @@ pub use event::{
 };
 pub use offence::{Offence, OffenceKind};
 pub use parsers::{LINE_OCTETS_MAX, Reader};
-pub use time::Timestamp;
+pub use time::{Offsets, Timestamp};
 pub use transaction::{Joiner, Losses, Message, OPEN_MESSAGES_MAX, Origin, Place, QueueId, Step};

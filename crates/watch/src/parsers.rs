@@ -204,12 +204,20 @@ impl Reader {
         Some((local.plus_millis(-east), rest.trim_start_matches([':', ' '])))
     }
 
-    /// The year of a date without one: the last in which it is not after the latest time, with a day of grace.
+    /// The year of a date without one: the last in which it is not after the latest time.
     fn year(&self, month: u32, day: u32) -> i32 {
+        /// Clocks differ a little: the new year may begin in the log before it does here.
+        const NEW_YEAR_GRACE_MS: i64 = 10 * 60 * SECOND_MS;
+        /// The log may be one of another zone than is thought.
+        const ZONE_GRACE_MS: i64 = DAY_MS / 2;
         let Some(latest) = self.latest else { return 1970 };
+        let latest = latest.plus_millis(self.offset_ms);
         let (year, ..) = latest.civil();
-        let this_year = Timestamp::from_civil(year, month, day, 0, 0, 0);
-        if this_year <= latest.plus_millis(DAY_MS / 2) { year } else { year - 1 }
+        let begins = |year| Timestamp::from_civil(year, month, day, 0, 0, 0);
+        if begins(year + 1) <= latest.plus_millis(NEW_YEAR_GRACE_MS) {
+            return year + 1;
+        }
+        if begins(year) <= latest.plus_millis(ZONE_GRACE_MS) { year } else { year - 1 }
     }
 }
 

@@ -23,7 +23,7 @@ pub use who::{Query, Search};
 
 use crate::api::report as api;
 use crate::event::{Delivery, Event, Failing, Kind, Outcome, Queue};
-use crate::time::Timestamp;
+use crate::time::{Offsets, Timestamp};
 use crate::transaction::{Joiner, Message, Origin, Place, Step};
 use attack::Attackers;
 use flow::Flow;
@@ -40,8 +40,8 @@ pub struct Settings {
     pub rows_max: usize,
     /// Messages that may be open at once.
     pub open_messages_max: usize,
-    /// Milliseconds by which local time is ahead of UTC, for hours of the night and days of the calendar.
-    pub offset_ms: i64,
+    /// Local time, for hours of the night and days of the calendar.
+    pub offsets: Offsets,
 }
 
 impl Default for Settings {
@@ -51,7 +51,7 @@ impl Default for Settings {
             account: None,
             rows_max: 20,
             open_messages_max: crate::transaction::OPEN_MESSAGES_MAX,
-            offset_ms: 0,
+            offsets: Offsets::default(),
         }
     }
 }
@@ -180,7 +180,7 @@ impl Collector {
     }
 
     fn local(&self, time: Timestamp) -> Timestamp {
-        time.plus_millis(self.settings.offset_ms)
+        self.settings.offsets.local(time)
     }
 
     fn refusal_rows(&self, rows: usize) -> Vec<api::RefusalRow> {

@@ -66,6 +66,55 @@ impl Timestamp {
     }
 }
 
+/// By how much local time is ahead of UTC, and since when: summer time comes and goes within one log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offsets {
+    /// Milliseconds before the first change.
+    first_ms: i64,
+    /// Since when which offset holds, oldest first.
+    changes: [(Timestamp, i64); CHANGES_MAX],
+    count: usize,
+}
+
+/// Changes that are kept, the newest ones: eight years of summer times.
+const CHANGES_MAX: usize = 16;
+
+impl Offsets {
+    /// Always the same.
+    #[must_use]
+    pub fn fixed(ms: i64) -> Offsets {
+        Offsets { first_ms: ms, ..Offsets::default() }
+    }
+
+    /// The same, and `ms` from `since` on, which is later than all changes so far.
+    #[must_use]
+    pub fn then(mut self, since: Timestamp, ms: i64) -> Offsets {
+        if self.count == CHANGES_MAX {
+            self.first_ms = self.changes.first().map_or(self.first_ms, |(_, ms)| *ms);
+            self.changes.rotate_left(1);
+            self.count -= 1;
+        }
+        if let Some(change) = self.changes.get_mut(self.count) {
+            *change = (since, ms);
+            self.count += 1;
+        }
+        self
+    }
+
+    /// Milliseconds at `time`.
+    #[must_use]
+    pub fn at(&self, time: Timestamp) -> i64 {
+        let known = self.changes.iter().take(self.count);
+        known.rev().find(|(since, _)| *since <= time).map_or(self.first_ms, |(_, ms)| *ms)
+    }
+
+    /// `time` as if local time were UTC.
+    #[must_use]
+    pub fn local(&self, time: Timestamp) -> Timestamp {
+        time.plus_millis(self.at(time))
+    }
+}
+
 impl fmt::Display for Timestamp {
     /// `2026-03-02T10:11:12Z`, with milliseconds only if there are any.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -181,6 +230,15 @@ mod tests {
         }
         assert_eq!(Timestamp::from_civil(2026, 3, 2, 10, 11, 12).to_string(), "2026-03-02T10:11:12Z");
         assert_eq!(Timestamp::from_civil(1970, 1, 1, 0, 0, 0).as_millis(), 0);
+    }
+
+    #[test]
+    fn offsets_change() {
+        let at = Timestamp::from_millis;
+        let offsets = Offsets::fixed(1).then(at(100), 2).then(at(200), 1);
+        assert_eq!([0, 99, 100, 199, 200, 900].map(|ms| offsets.at(at(ms))), [1, 1, 2, 2, 1, 1]);
+        let many = (1..40).fold(Offsets::fixed(0), |offsets, n| offsets.then(at(n), n));
+        assert_eq!([0, 23, 24, 39, 50].map(|ms| many.at(at(ms))), [23, 23, 24, 39, 39], "the oldest are forgotten");
     }
 
     #[test]

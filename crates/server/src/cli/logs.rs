@@ -65,7 +65,7 @@ pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<E
     } else {
         let rows = arguments.top.max(ROWS_MIN);
         let settings = arguments.span.settings(config_path, &opened, arguments.account.as_deref(), rows);
-        let local = LocalTime { offset_ms: settings.offset_ms };
+        let local = LocalTime { offsets: settings.offsets };
         let mut collector = Collector::new(settings);
         let files = opened.read(|event, place, _| {
             collector.feed(event, place);

@@ -59,11 +59,11 @@ pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<E
             None
         }
     };
-    let (mut answer, mut files, mut local) = (Answer::default(), Vec::new(), LocalTime { offset_ms: 0 });
+    let (mut answer, mut files, mut local) = (Answer::default(), Vec::new(), LocalTime::default());
     if let Some(opened) = opened {
         let rows = if arguments.json { ROWS_JSON } else { ROWS };
         let settings = arguments.span.settings(config_path, &opened, None, rows);
-        local.offset_ms = settings.offset_ms;
+        local.offsets = settings.offsets;
         let mut search = Search::new(report::Query::parse(&arguments.what), settings);
         files = opened.read(|event, place, _| {
             search.feed(event, place);

@@ -137,7 +137,7 @@ impl LogFile {
         let beginning = source.fill_buf().map_err(|error| Trouble::CutOff(0, error))?;
         let local = look_at(beginning, &self.reader(0));
         // Seen as UTC, the first time is some hours off at most; that tells its offset, and the offset the time itself.
-        let offset = local.first.map_or(0, |first| offset_of_local(zone, first));
+        let offset = local.first.map_or(0, |first| offset_behind(zone, first, super::merge::LONG_AGO));
         let look = look_at(beginning, &self.reader(offset));
         (self.kind, self.first) = (look.kind, look.first);
         if self.identity.is_none() {
@@ -286,10 +286,24 @@ pub(super) fn offset_seconds(zone: &TimeZone, time: Timestamp) -> i64 {
     jiff::Timestamp::from_millisecond(time.as_millis()).map_or(0, |time| i64::from(zone.to_offset(time).seconds()))
 }
 
-/// The same for a local time that was read as if it were UTC.
-fn offset_of_local(zone: &TimeZone, local: Timestamp) -> i64 {
-    let near = offset_seconds(zone, local);
-    offset_seconds(zone, local.plus_millis(-near.saturating_mul(1000)))
+/// Seconds by which `zone` is ahead of UTC at a `local` time that was read as if it were UTC and stands in a log behind a line
+/// of `last`. Of the two hours with one name, when summer time ends, it is the second one if the first is over.
+pub(super) fn offset_behind(zone: &TimeZone, local: Timestamp, last: Timestamp) -> i64 {
+    /// Lines of a log stand in the order of time, but for some seconds.
+    const DISORDER_MS: i64 = 10 * 60 * 1000;
+    let civil = jiff::Timestamp::from_millisecond(local.as_millis()).map(|time| TimeZone::UTC.to_datetime(time));
+    let Ok(civil) = civil else { return 0 };
+    let ambiguous = zone.to_ambiguous_timestamp(civil);
+    match ambiguous.offset() {
+        jiff::tz::AmbiguousOffset::Fold { before, after } => {
+            let first = local.plus_millis(-i64::from(before.seconds()).saturating_mul(1000));
+            let is_over = first.as_millis().saturating_add(DISORDER_MS) < last.as_millis();
+            i64::from(if is_over { after } else { before }.seconds())
+        }
+        jiff::tz::AmbiguousOffset::Unambiguous { offset } => i64::from(offset.seconds()),
+        // No clock shows such a time; the program that wrote it had not heard of the change.
+        jiff::tz::AmbiguousOffset::Gap { before, .. } => i64::from(before.seconds()),
+    }
 }
 
 #[cfg(test)]

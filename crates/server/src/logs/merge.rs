@@ -4,6 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hasher};
 
 use indicatif::ProgressBar;
+use jiff::tz::TimeZone;
 use tidegate_watch::{Event, Place, Reader, Source, Timestamp};
 
 use super::file::{self, Lines, LogFile, LogKind, Trouble};
@@ -16,7 +17,7 @@ const RECENT_MAX: usize = 65_536;
 type Turn = (Timestamp, LogKind, usize);
 
 /// Before all times, for files that tell none.
-const LONG_AGO: Timestamp = Timestamp::from_millis(i64::MIN);
+pub(super) const LONG_AGO: Timestamp = Timestamp::from_millis(i64::MIN);
 
 /// All files of a run.
 pub(super) struct Merge {
@@ -40,9 +41,7 @@ struct Stream {
     reader: Reader,
     /// The time of the line that comes next, or of the one before if that has none.
     next: Timestamp,
-    /// The hour for which the reader's offset holds.
-    hour: i64,
-    offset: i64,
+    local: Local,
     /// Whether lines without a time belong to a wanted event.
     is_wanted: bool,
 }
@@ -51,6 +50,45 @@ impl Stream {
     fn turn(&self) -> Turn {
         (self.next, self.file.kind, self.number)
     }
+}
+
+/// Local time in a file that is being read.
+struct Local {
+    /// The time of the last line that has one.
+    last: Timestamp,
+    /// Seconds by which the reader takes local time to be ahead of UTC.
+    offset: i64,
+    /// The span of time in which that is certain.
+    certain: (Timestamp, Timestamp),
+}
+
+impl Local {
+    /// By how much local time is ahead in a line that was read as one of `time`, if that is not what was thought.
+    fn other_offset(&mut self, time: Timestamp, zone: &TimeZone) -> Option<i64> {
+        if (self.certain.0..self.certain.1).contains(&time) {
+            return None;
+        }
+        let local = time.plus_millis(self.offset.saturating_mul(1000));
+        let offset = file::offset_behind(zone, local, self.last);
+        self.certain = certain(zone, local.plus_millis(-offset.saturating_mul(1000)));
+        if offset == self.offset {
+            return None;
+        }
+        self.offset = offset;
+        Some(offset)
+    }
+}
+
+/// The times around `time` from the last change of local time to the next one, without the hours in which a clock cannot tell.
+fn certain(zone: &TimeZone, time: Timestamp) -> (Timestamp, Timestamp) {
+    /// No change of local time is longer.
+    const CHANGE_MS: i64 = 3 * 3600 * 1000;
+    let Ok(at) = jiff::Timestamp::from_millisecond(time.as_millis()) else { return (time, time) };
+    let bound =
+        |change: Option<jiff::tz::TimeZoneTransition<'_>>| change.map(|change| change.timestamp().as_millisecond());
+    let since = bound(zone.preceding(at).next()).map_or(i64::MIN, |ms| ms.saturating_add(CHANGE_MS));
+    let until = bound(zone.following(at).next()).map_or(i64::MAX, |ms| ms.saturating_sub(CHANGE_MS));
+    (Timestamp::from_millis(since), Timestamp::from_millis(until))
 }
 
 impl Merge {
@@ -109,8 +147,7 @@ impl Merge {
                 file,
                 lines,
                 next: first,
-                hour: first.hour(),
-                offset,
+                local: Local { last: first, offset, certain: certain(&self.wanted.zone, first) },
                 is_wanted: false,
             }),
             Ok(None) => {}
@@ -158,7 +195,14 @@ impl Merge {
     ) -> Result<(), E> {
         let kind = stream.file.kind;
         let text = Reader::text(&stream.lines.buffer);
-        let event = stream.reader.read(&text);
+        let mut event = stream.reader.read(&text);
+        if let Some(time) = event.time
+            && let Some(offset) = stream.local.other_offset(time, &self.wanted.zone)
+        {
+            stream.reader = stream.reader.clone().with_zone(i32::try_from(offset).unwrap_or(0));
+            event = stream.reader.read(&text);
+        }
+        stream.local.last = event.time.unwrap_or(stream.local.last);
         let is_repeated = match &mut self.recent {
             Some(recent) if kind == LogKind::EximMain => recent.add(event.time, &stream.lines.buffer),
             Some(recent) if kind.repeats_main() => recent.has(&stream.lines.buffer),
@@ -179,17 +223,6 @@ impl Merge {
         if is_wanted && !is_repeated {
             let place = Place { file: u32::try_from(stream.number).unwrap_or(u32::MAX), line: stream.lines.number };
             each(&event, place, &stream.name)?;
-        }
-        // Summer time begins or ends on the hour.
-        if let Some(time) = event.time
-            && time.hour() != stream.hour
-        {
-            stream.hour = time.hour();
-            let offset = file::offset_seconds(&self.wanted.zone, time);
-            if offset != stream.offset {
-                stream.offset = offset;
-                stream.reader = stream.reader.clone().with_zone(i32::try_from(offset).unwrap_or(0));
-            }
         }
         Ok(())
     }
@@ -243,4 +276,82 @@ fn hash(line: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(line);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::logs::Logs;
+
+    /// The times of the lines of these files, each given with the local time of its lines, on a server in Berlin.
+    fn times(files: &[&[&str]]) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let paths: Vec<PathBuf> = (0..files.len()).map(|n| folder.path().join(format!("mainlog.{n}"))).collect();
+        for (path, lines) in paths.iter().zip(files) {
+            let text: String = lines.iter().map(|time| format!("{time} Start queue run: pid=1\n")).collect();
+            std::fs::write(path, text).unwrap();
+        }
+        let mut found = Vec::new();
+        let wanted = Wanted { since: None, until: None, zone: zone.clone() };
+        let done: Result<_, ()> = Logs::named(&paths, &zone).read(&wanted, &ProgressBar::hidden(), |event, _, _| {
+            found.extend(event.time.map(|time| time.to_string()));
+            Ok(())
+        });
+        let rows = done.unwrap();
+        assert!(rows.iter().all(|row| row.trouble.is_none()), "{rows:?}");
+        found
+    }
+
+    /// An hour comes twice in autumn and one is missing in spring, within a file and where it was rotated; a zone in the line
+    /// needs no guess; lines some seconds out of order begin no second hour; files without a line do not matter.
+    #[test]
+    fn summer_time_within_a_log() {
+        for (files, expected) in [
+            (
+                &[&["2026-10-25 01:30:00", "2026-10-25 02:59:59", "2026-10-25 02:00:01", "2026-10-25 03:00:01"][..]][..],
+                &["2026-10-24T23:30:00Z", "2026-10-25T00:59:59Z", "2026-10-25T01:00:01Z", "2026-10-25T02:00:01Z"][..],
+            ),
+            (
+                &[&["2026-10-25 02:30:05", "2026-10-25 02:30:03", "2026-10-25 02:30:10", "2026-10-25 02:10:00"]],
+                &["2026-10-25T00:30:05Z", "2026-10-25T00:30:03Z", "2026-10-25T00:30:10Z", "2026-10-25T01:10:00Z"],
+            ),
+            (
+                &[&["2026-03-29 01:59:59", "2026-03-29 03:00:00", "2026-03-29 03:00:01"]],
+                &["2026-03-29T00:59:59Z", "2026-03-29T01:00:00Z", "2026-03-29T01:00:01Z"],
+            ),
+            (
+                &[&["2026-03-28 23:00:00"], &[], &["2026-03-29 12:00:00"], &[]],
+                &["2026-03-28T22:00:00Z", "2026-03-29T10:00:00Z"],
+            ),
+            (
+                &[&["2026-10-25 02:30:00 +0100", "2026-10-25 02:30:00 +0200", "2026-10-25 12:00:00 +0100"]],
+                &["2026-10-25T01:30:00Z", "2026-10-25T00:30:00Z", "2026-10-25T11:00:00Z"],
+            ),
+            // Half a year of silence.
+            (&[&["2026-01-01 12:00:00", "2026-07-01 12:00:00"]], &["2026-01-01T11:00:00Z", "2026-07-01T10:00:00Z"]),
+        ] {
+            assert_eq!(times(files), expected, "{files:?}");
+        }
+    }
+
+    /// A report shows each time as the clock of its day did.
+    #[test]
+    fn a_report_over_a_change_of_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mainlog");
+        std::fs::write(
+            &path,
+            "2026-03-28 12:00:00 Start queue run: pid=1\n2026-03-30 12:00:00 Start queue run: pid=1\n",
+        )
+        .unwrap();
+        let modified = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_774_900_000);
+        std::fs::File::options().append(true).open(&path).unwrap().set_modified(modified).unwrap();
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let offsets = Logs::named(&[path], &zone).offsets();
+        let hours = |text: &str| offsets.at(crate::logs::timestamp(text.parse().unwrap())) / 3_600_000;
+        assert_eq!(["2026-03-28T11:00:00Z", "2026-03-30T10:00:00Z"].map(hours), [1, 2]);
+    }
 }

@@ -523,7 +523,7 @@ pub(super) fn row(actor: &Actor, ledger: &Ledger, settings: &Settings) -> api::A
 }
 
 fn hour_of(message: &Message, settings: &Settings) -> Option<u32> {
-    let time = message.arrived?.plus_millis(settings.offset_ms);
+    let time = settings.offsets.local(message.arrived?);
     u32::try_from(time.as_millis().div_euclid(HOUR_MS)).ok()
 }
 

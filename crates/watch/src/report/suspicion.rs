@@ -387,7 +387,7 @@ fn timeline(ledger: &Ledger, from_day: u32) -> Vec<api::TimelineHour> {
 
 /// The local day of a time, counted from 1970.
 pub(super) fn day_of(time: Option<Timestamp>, settings: &Settings) -> u32 {
-    time.and_then(|time| u32::try_from(time.plus_millis(settings.offset_ms).day()).ok()).unwrap_or(0)
+    time.and_then(|time| u32::try_from(settings.offsets.local(time).day()).ok()).unwrap_or(0)
 }
 
 /// `2026-03-02` of a day counted from 1970.

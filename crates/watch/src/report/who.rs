@@ -190,7 +190,7 @@ impl Answering<'_> {
         self.answer.first = self.answer.first.take().or_else(|| time.clone());
         self.answer.last.clone_from(&time);
         if let Some(at) = message.arrived {
-            *self.days.entry(at.plus_millis(self.settings.offset_ms).day()).or_default() +=
+            *self.days.entry(self.settings.offsets.local(at).day()).or_default() +=
                 u64::from(message.recipients.max(1));
         }
         if let Some(ip) = message.ip {

@@ -2,21 +2,22 @@
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
+use tidegate_watch::Offsets;
 use tidegate_watch::api::report::Count;
 
 /// Turns times of a report, which are in UTC, into local ones.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(in crate::cli) struct LocalTime {
-    pub(in crate::cli) offset_ms: i64,
+    pub(in crate::cli) offsets: Offsets,
 }
 
 impl LocalTime {
     /// `2026-03-02 10:11` of a time in a report; the text itself if it is none.
     pub(in crate::cli) fn minute(self, time: &str) -> String {
-        let local = time
-            .parse::<Timestamp>()
-            .ok()
-            .and_then(|time| time.checked_add(SignedDuration::from_millis(self.offset_ms)).ok());
+        let local = time.parse::<Timestamp>().ok().and_then(|time| {
+            let ahead_ms = self.offsets.at(crate::logs::timestamp(time));
+            time.checked_add(SignedDuration::from_millis(ahead_ms)).ok()
+        });
         match local {
             Some(local) => local.strftime("%Y-%m-%d %H:%M").to_string(),
             None => time.to_owned(),
@@ -111,7 +112,7 @@ mod tests {
         let days = [("2026-02-27", 100), ("2026-03-02", 50)];
         let days = days.map(|(name, times)| Count { name: name.to_owned(), times });
         assert_eq!(picture(&days), "|█  ▄|");
-        let local = LocalTime { offset_ms: 3_600_000 };
+        let local = LocalTime { offsets: Offsets::fixed(3_600_000) };
         assert_eq!(local.minute("2026-03-02T10:11:12Z"), "2026-03-02 11:11");
         assert_eq!(local.sentence("got in at 2026-03-02T10:11:12Z"), "got in at 2026-03-02 11:11");
     }

@@ -80,7 +80,7 @@ impl Span {
             owners: owners::read(config, &self.root),
             account: account.map(str::to_owned),
             rows_max: rows,
-            offset_ms: opened.logs.offset_ms(),
+            offsets: opened.logs.offsets(),
             ..Settings::default()
         }
     }
