@@ -117,3 +117,25 @@ fn a_daemon_that_hangs_costs_a_delivery_one_wait() {
     signal("-CONT");
     drop(daemon);
 }
+
+/// Which file of a folder sends is in the header that PHP writes: the ask for a local message brings it, before its log line comes.
+#[test]
+fn an_alert_names_the_script_of_local_mail() {
+    const THRESHOLDS: &str = "script_recipients_1h = 3\n";
+    let test = "an_alert_names_the_script_of_local_mail";
+    let Some((lab, daemon)) = lab(test, "", &format!("[logs.thresholds]\n{THRESHOLDS}")) else { return };
+    let message = [b"X-PHP-Originating-Script: 33:mailer.php\n", MESSAGE].concat();
+    for _ in 0..3 {
+        assert!(
+            lab.sendmail("www-data", &["-i", "-f", "shop@exim.test", "b@exim.test"], &message)
+                .unwrap()
+                .status
+                .success()
+        );
+    }
+    let told = settled(&lab, &daemon);
+    let alerts: Vec<&str> =
+        told["alerts"].as_array().unwrap().iter().filter_map(|alert| alert["evidence"].as_str()).collect();
+    let named = "; 3 of 3 that day in mail whose header names mailer.php";
+    assert!(alerts.iter().any(|evidence| evidence.ends_with(named)), "{told}");
+}

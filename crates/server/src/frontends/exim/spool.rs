@@ -96,7 +96,12 @@ fn fields_of(mut text: &[u8]) -> Option<Vec<u8>> {
 
 /// Both places in which Exim may keep a part of a message: `input/ID-D`, or with split_spool_directory `input/X/ID-D`, where X is the
 /// sixth character of the id.
-fn open_part(spool: &Path, queue: Option<&str>, id: &str, part: char) -> Result<(PathBuf, BufReader<File>), SpoolError> {
+fn open_part(
+    spool: &Path,
+    queue: Option<&str>,
+    id: &str,
+    part: char,
+) -> Result<(PathBuf, BufReader<File>), SpoolError> {
     let is_plain =
         |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
     let base = queue.filter(is_plain).map_or_else(|| spool.to_owned(), |queue| spool.join(queue)).join("input");
