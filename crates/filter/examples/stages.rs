@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tidegate_filter::dns::{Question, Record, RecordKind, Reply, Resolver};
-use tidegate_filter::engine::{Config, Deadlines, Engine, ServerIdentity};
+use tidegate_filter::engine::{Config, Engine};
+use tidegate_filter::known::{Answer, Known};
 use tidegate_filter::panel::{Account, Hosting, Mailbox, Panel};
 use tidegate_filter::session::{Client, Helo, Remote};
+use tidegate_filter::settings::{Deadlines, ServerIdentity};
 use tidegate_filter::store::Memory;
-use tidegate_filter::world::{Answer, Clock, Known, World};
+use tidegate_filter::world::{Clock, World};
 use tidegate_mail::{Address, Domain, Limits, Message, ReversePath};
 
 const SESSIONS: usize = 20_000;

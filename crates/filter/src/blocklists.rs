@@ -24,7 +24,7 @@ pub use code::{CodeError, CodePattern};
 pub use health::{Health, health};
 
 use crate::check::{Class, Group, RefusalKind, Symbol};
-use crate::engine::ConfigError;
+use crate::settings::ConfigError;
 
 /// How long a probe's good outcome is trusted.
 pub const PROBE_INTERVAL: Duration = Duration::from_secs(3600);

@@ -10,9 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::{Address, Score};
 
+use crate::known::{Answer, Unavailable};
 use crate::session::{Connect, Greeting, Mail, Rcpt, Sender};
 use crate::store::Write;
-use crate::world::{Answer, Unavailable, World};
+use crate::world::World;
 
 /// What a check is given: the facts of the stage and the outside.
 #[derive(Clone, Copy)]

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tidegate_rules::RuleSet;
 
+use crate::blocklists::Catalogue;
 use crate::check::{OnConnect, OnData, OnHelo, OnMail, OnRcpt, SymbolRef};
-use crate::engine::{ConfigError, Parts};
 use crate::session::Stage;
+use crate::settings::{ConfigError, Deadlines, ServerIdentity};
 
 /// Declares the modules, their configuration, the registry by stage, and the table of contents.
 macro_rules! checks {
@@ -103,6 +105,22 @@ checks! {
     urlbl         => [Data];                            // blocklists of domains in the message
     greylist      => [Rcpt, Data];                      // at Rcpt only if nothing in Data could change the party
     rules         => [Data];                            // rule files; last, since what another check says is not said twice
+}
+
+/// What a check may read of the configuration, besides its own table, when it is built.
+pub struct Parts<'a> {
+    /// Who we are.
+    pub identity: &'a ServerIdentity,
+    /// Entries of the own allow and block lists.
+    pub lists: &'a [lists::Entry],
+    /// The catalogue of DNS lists.
+    pub blocklists: &'a Catalogue,
+    /// The rules of rule files.
+    pub rules: Option<&'a Arc<RuleSet>>,
+    /// How long a stage may take.
+    pub deadlines: Deadlines,
+    /// The symbols of the checks that stand before this one in the list.
+    pub declared: &'a [(Name, SymbolRef)],
 }
 
 /// One line of the table of contents.

@@ -1,5 +1,5 @@
 //! Questions to DNS and their answers. NXDOMAIN and NODATA are answers; silence, SERVFAIL and REFUSED are
-//! [`Unavailable`](crate::world::Unavailable).
+//! [`Unavailable`](crate::known::Unavailable).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::world::{Answer, Known};
+use crate::known::{Answer, Known};
 
 /// Name resolution. Every question of every check goes through here, so a test can answer all of them and a name that is
 /// asked twice is sent once.

@@ -3,21 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use ipnet::IpNet;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tidegate_mail::{Domain, Score};
 use tidegate_rules::RuleSet;
 
 use crate::blocklists;
-use crate::check::{Symbol, SymbolRef};
-use crate::checks::{self, ByStage, Name};
+use crate::check::Symbol;
+use crate::checks::{self, ByStage, Name, Parts};
 use crate::identity::Given;
+use crate::judgement::Judgement;
 use crate::policy::{self, OnUnavailable};
-use crate::session::{Client, Stage};
-use crate::verdict::Judgement;
+use crate::session::Client;
+use crate::settings::{ConfigError, Deadlines, ServerIdentity};
 use crate::world::World;
 
 mod run;
@@ -46,80 +43,6 @@ pub struct Config {
     pub blocklists: blocklists::Catalogue,
     /// The rules of rule files, compiled; none without rule files.
     pub rules: Option<Arc<RuleSet>>,
-}
-
-/// Who we are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ServerIdentity {
-    /// Our host name; also the authserv-id of Authentication-Results (RFC 8601 section 2.5).
-    pub hostname: Domain,
-    /// Relays whose mail counts as submitted here.
-    #[serde(default)]
-    #[schemars(with = "Vec<String>")]
-    pub trusted_relays: Vec<IpNet>,
-}
-
-/// How long a stage may take before what is missing counts as unavailable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Deadlines {
-    /// CONNECT to RCPT, in milliseconds.
-    pub envelope_ms: u64,
-    /// DATA, in milliseconds.
-    pub data_ms: u64,
-}
-
-impl Default for Deadlines {
-    fn default() -> Deadlines {
-        // Exim's ACL waits 2 s and 20 s; an answer has to be written within that.
-        Deadlines { envelope_ms: 1500, data_ms: 15_000 }
-    }
-}
-
-impl Deadlines {
-    /// How long `stage` may take.
-    pub fn of(&self, stage: Stage) -> Duration {
-        Duration::from_millis(if stage == Stage::Data { self.data_ms } else { self.envelope_ms })
-    }
-}
-
-/// What a check may read of the configuration, besides its own table, when it is built.
-pub struct Parts<'a> {
-    /// Who we are.
-    pub identity: &'a ServerIdentity,
-    /// Entries of the own allow and block lists.
-    pub lists: &'a [checks::lists::Entry],
-    /// The catalogue of DNS lists.
-    pub blocklists: &'a blocklists::Catalogue,
-    /// The rules of rule files.
-    pub rules: Option<&'a Arc<RuleSet>>,
-    /// How long a stage may take.
-    pub deadlines: Deadlines,
-    /// The symbols of the checks that stand before this one in the list.
-    pub declared: &'a [(Name, SymbolRef)],
-}
-
-/// Why an engine cannot be built.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// Two checks, rules or tables declare the same symbol.
-    #[error("symbol {0} is declared twice ({1} and {2}); give one of them another name")]
-    DuplicateSymbol(String, &'static str, &'static str),
-    /// `[weights]` names a symbol that nothing declares.
-    #[error("[weights] names {0}, which no check declares; `tidegate config symbols` lists those there are")]
-    UnknownSymbol(String),
-    /// Evidence could decide alone.
-    #[error(transparent)]
-    Unsafe(#[from] policy::LintError),
-    /// A check cannot work with its configuration.
-    #[error("[checks.{check}] {problem}")]
-    Check {
-        /// The check.
-        check: &'static str,
-        /// What is wrong and what to do.
-        problem: String,
-    },
 }
 
 /// The judgement, ready to run.

@@ -5,11 +5,12 @@ use std::fmt::Write;
 
 use tidegate_mail::{Domain, HeaderField};
 
-use crate::engine::ServerIdentity;
 use crate::identity::{ArcResult, DkimResult, DkimSignature, Dmarc, Fcrdns, Identity, Spf, SpfResult};
+use crate::known::Known;
+use crate::policy::Brief;
 use crate::session::{Client, Mail};
-use crate::verdict::{Action, HeaderEdit, Judgement};
-use crate::world::Known;
+use crate::settings::ServerIdentity;
+use crate::verdict::{Action, HeaderEdit, Verdict};
 
 const RESULTS: &str = "Authentication-Results";
 const STATUS: &str = "X-Tidegate-Status";
@@ -17,20 +18,20 @@ const STATUS: &str = "X-Tidegate-Status";
 const OWN_PREFIX: &str = "x-tidegate-";
 
 /// The edits for a judged message: none if nobody gets it.
-pub(crate) fn edits(mail: &Mail, judgement: &Judgement, own: &ServerIdentity) -> Vec<HeaderEdit> {
-    if judgement.verdict.action.is_refusal() {
+pub(crate) fn edits(mail: &Mail, brief: &Brief, verdict: &Verdict, own: &ServerIdentity) -> Vec<HeaderEdit> {
+    if verdict.action.is_refusal() {
         return Vec::new();
     }
     let mut edits = removals(mail, &own.hostname);
-    edits.push(add(STATUS, status(judgement)));
+    edits.push(add(STATUS, status(brief, verdict)));
     edits.push(add(RESULTS, authentication_results(mail, &own.hostname)));
     edits
 }
 
 /// The edits of a judgement whose verdict is another one by now.
-pub(crate) fn restate(judgement: &mut Judgement) {
-    let present = status(judgement);
-    for edit in &mut judgement.edits {
+pub(crate) fn restate(edits: &mut [HeaderEdit], brief: &Brief, verdict: &Verdict) {
+    let present = status(brief, verdict);
+    for edit in edits {
         match edit {
             HeaderEdit::Add { name, value } if name == STATUS => value.clone_from(&present),
             _ => {}
@@ -81,11 +82,10 @@ fn authserv_id_of(value: &str) -> &str {
 }
 
 /// `accept score=1.5 tests=A,B`: the mildest action and highest score over the recipients, and the shared symbols.
-fn status(judgement: &Judgement) -> String {
-    let verdict = &judgement.verdict;
+fn status(brief: &Brief, verdict: &Verdict) -> String {
     let score = verdict.recipients.iter().map(|r| r.score).max().unwrap_or_default();
     let action = if verdict.recipients.iter().all(|r| r.action == Action::Tag) { Action::Tag } else { verdict.action };
-    let symbols: Vec<&str> = judgement.brief.findings.iter().map(|f| f.symbol.as_str()).collect();
+    let symbols: Vec<&str> = brief.findings.iter().map(|f| f.symbol.as_str()).collect();
     let tests = if symbols.is_empty() { "none".to_owned() } else { symbols.join(",") };
     format!("{action} score={score} tests={tests}")
 }

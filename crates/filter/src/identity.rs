@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use tidegate_mail::Domain;
 
-use crate::world::{Known, Unavailable};
+use crate::known::{Known, Unavailable};
 
 mod arc;
 mod canonical;

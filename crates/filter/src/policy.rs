@@ -9,9 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use tidegate_mail::{Address, Domain, Score};
 
 use crate::check::{Class, Evidence, Finding, Group, RefusalKind};
+use crate::known::Service;
 use crate::session::{Direction, Recipient, Stage};
 use crate::verdict::{Action, RecipientVerdict, Reply, Verdict};
-use crate::world::Service;
 
 mod lint;
 mod thresholds;

@@ -17,10 +17,10 @@ use tidegate_mail::Domain;
 
 use crate::check::{Remember, When};
 use crate::checks::lists::{Entry, Scope, Side, Subject as ListSubject};
+use crate::known::Known;
 use crate::party::network;
 use crate::store::{Store, Write};
 use crate::tables::{REPUTATION_HAM, REPUTATION_SPAM};
-use crate::world::Known;
 
 /// How long a message counts.
 pub const WINDOW: Duration = Duration::from_secs(14 * 86_400);

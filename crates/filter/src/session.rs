@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use tidegate_mail::{Address, Domain, Message, ReversePath};
 
 use crate::identity::{Fcrdns, Identity, Spf};
+use crate::known::Known;
 use crate::panel::{Account, Hosting, Mailbox};
-use crate::world::Known;
 
 /// A stage of an SMTP session, in the order in which they come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]

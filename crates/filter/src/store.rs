@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::world::{Answer, Known};
+use crate::known::{Answer, Known};
 
 mod memory;
 pub mod row;

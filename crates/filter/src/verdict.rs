@@ -8,7 +8,6 @@ use tidegate_mail::{Address, Score};
 
 use crate::check::Evidence;
 use crate::session::{Direction, Stage};
-use crate::store::Write;
 
 /// What happens to the message for one recipient, mildest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -134,29 +133,4 @@ pub enum HeaderEdit {
         /// Field name.
         name: String,
     },
-}
-
-impl Judgement {
-    /// The same findings judged again when the quarantine takes nothing: what would be kept back is tagged.
-    #[must_use]
-    pub fn without_quarantine(mut self) -> Judgement {
-        self.brief.can_keep = false;
-        self.verdict = crate::policy::decide(&self.brief);
-        // The message must not say of itself that it is kept back.
-        crate::headers::restate(&mut self);
-        self
-    }
-}
-
-/// A verdict with all that the server needs to carry it out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judgement {
-    /// What the policy read; with it the verdict can be made again.
-    pub brief: crate::policy::Brief,
-    /// What is to happen.
-    pub verdict: Verdict,
-    /// Changes of the header, in order; only at DATA and only if someone gets the message.
-    pub edits: Vec<HeaderEdit>,
-    /// What is to be written to the store once the reply has been sent.
-    pub writes: Vec<Write>,
 }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tidegate_filter::engine::Session;
+use tidegate_filter::judgement::Judgement;
 use tidegate_filter::session::{Client, Stage};
 use tidegate_filter::store::Write;
-use tidegate_filter::verdict::{Action, HeaderEdit, Judgement};
+use tidegate_filter::verdict::{Action, HeaderEdit};
 use tidegate_filter::world::World;
 use tidegate_mail::Message;
 use tidegate_wire::exim::ExactAddress;
 
-use crate::daemon::Counters;
+use crate::counters::Counters;
 use crate::journal::{Journal, Record};
 use crate::quarantine::{Keep, Offer, Quarantine, QuarantineError, Reason};
 

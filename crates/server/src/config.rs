@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 use tidegate_filter::blocklists::{self, Catalogue, Changes};
 use tidegate_filter::checks::{self, lists};
-use tidegate_filter::engine::{self, ConfigError, Deadlines, Engine, ServerIdentity};
+use tidegate_filter::engine::{self, Engine};
 use tidegate_filter::policy;
+use tidegate_filter::settings::{ConfigError, Deadlines, ServerIdentity};
 use tidegate_mail::Score;
 use tidegate_watch::detectors::Limits;
 

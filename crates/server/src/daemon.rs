@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use serde::Serialize;
 use serde_json::{Value, json};
 use tidegate_filter::blocklists::Health;
 use tidegate_filter::engine::Engine;
@@ -18,6 +16,7 @@ use tokio::sync::Mutex;
 use crate::conclude::Conclude;
 use crate::config::Config;
 use crate::control::{Request, Response};
+use crate::counters::Counters;
 use crate::frontends::exim::{Slot, Waits};
 use crate::log_watch::LogWatch;
 use crate::panels::Live;
@@ -220,49 +219,6 @@ impl Daemon {
     pub fn may_ask(&self, uid: u32) -> bool {
         uid == 0 || self.askers.contains(&uid)
     }
-}
-
-/// A count that only grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// One more.
-    pub fn increment(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How many.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Serialize for Counter {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(self.get())
-    }
-}
-
-/// What the daemon counts since it was started; shown by `tidegate status`.
-#[derive(Debug, Default, Serialize)]
-#[allow(missing_docs, reason = "the names are what an administrator reads")]
-pub struct Counters {
-    pub asks: Counter,
-    pub accepted: Counter,
-    pub tagged: Counter,
-    pub greylisted: Counter,
-    pub deferred: Counter,
-    pub quarantined: Counter,
-    pub rejected: Counter,
-    pub gaps: Counter,
-    pub unreadable_asks: Counter,
-    pub failed_asks: Counter,
-    pub refused_peers: Counter,
-    pub over_limit: Counter,
-    pub not_kept: Counter,
-    pub unrecorded: Counter,
-    pub unwritten: Counter,
 }
 
 /// The real time.

@@ -14,7 +14,7 @@ use quick_cache::sync::Cache;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_filter::dns::{Question, Record, RecordKind, Reply, Resolver};
-use tidegate_filter::world::{Answer, Known, Service, Unavailable};
+use tidegate_filter::known::{Answer, Known, Service, Unavailable};
 
 pub mod zone;
 

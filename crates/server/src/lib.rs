@@ -10,6 +10,7 @@ pub mod cli;
 pub mod conclude;
 pub mod config;
 pub mod control;
+pub mod counters;
 pub mod daemon;
 pub mod dns;
 pub mod follower;

@@ -10,10 +10,10 @@ use super::code::codes;
 use super::{Health, List, health};
 use crate::check::{Ask, Finding, Outcome, Remember, Symbol, When};
 use crate::dns::{is_internal, reversed};
+use crate::known::{Service, Unavailable};
 use crate::session::Connect;
 use crate::store::Write;
 use crate::tables::LIST_HEALTH;
-use crate::world::{Service, Unavailable};
 
 /// One meaning of an answer.
 #[derive(Clone, Debug)]

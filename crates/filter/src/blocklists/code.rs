@@ -9,7 +9,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::dns::{Question, Record, RecordKind};
-use crate::world::{Known, World};
+use crate::known::Known;
+use crate::world::World;
 
 /// Codes of one answer that are looked at.
 const CODES_MAX: usize = 16;

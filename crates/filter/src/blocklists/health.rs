@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::code::codes;
 use super::{Kind, List, PROBE_INTERVAL, RETRY_INTERVAL};
 use crate::dns::reversed;
+use crate::known::Known;
 use crate::tables::LIST_HEALTH;
-use crate::world::{Known, World};
+use crate::world::World;
 
 /// Version of the stored form.
 const VERSION: u8 = 1;

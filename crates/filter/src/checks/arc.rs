@@ -6,10 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Ask, Finding, Group, OnData, Outcome, Symbol, SymbolRef};
-use crate::engine::{ConfigError, Parts};
+use crate::checks::Parts;
+use crate::settings::ConfigError;
 use crate::identity::ArcResult;
 use crate::session::Mail;
-use crate::world::Answer;
+use crate::known::Answer;
 
 static BROKEN: Symbol =
     Symbol::evidence("ARC_BROKEN", 500, Group::Identity, "the message carries an ARC chain that does not verify");

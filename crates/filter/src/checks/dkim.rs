@@ -7,10 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Ask, Finding, Group, OnData, Outcome, Symbol, SymbolRef};
-use crate::engine::{ConfigError, Parts};
+use crate::checks::Parts;
+use crate::settings::ConfigError;
 use crate::identity::{DkimResult, DkimSignature};
 use crate::session::Mail;
-use crate::world::Answer;
+use crate::known::Answer;
 
 static NONE: Symbol = Symbol::evidence("DKIM_NONE", 300, Group::Identity, "the message is not signed");
 static FAIL: Symbol = Symbol::evidence("DKIM_FAIL", 800, Group::Identity, "no signature of the message is valid");

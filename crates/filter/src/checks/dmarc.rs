@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use tidegate_mail::Domain;
 
 use crate::check::{Ask, Class, Finding, Group, OnData, Outcome, RefusalKind, Symbol, SymbolRef};
-use crate::engine::{ConfigError, Parts};
+use crate::checks::Parts;
+use crate::settings::ConfigError;
 use crate::identity::{ArcResult, DkimResult, DkimSignature, Dmarc, DmarcPolicy};
 use crate::panel::{Hosting, Panel};
 use crate::session::Mail;
-use crate::world::Answer;
+use crate::known::Answer;
 
 static FORGED_HOSTED: Symbol = Symbol::refusal(
     "DMARC_FORGED_HOSTED",

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::blocklists::{Kind, List, about_client};
 use crate::check::{Ask, OnConnect, Outcome, SymbolRef};
-use crate::engine::{ConfigError, Parts};
+use crate::checks::Parts;
+use crate::settings::ConfigError;
 use crate::session::Connect;
-use crate::world::Answer;
+use crate::known::Answer;
 
 /// `[checks.dnswl]`: nothing to set; the lists themselves are in `[blocklists]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::{Ask, Finding, Group, OnConnect, Outcome, Symbol, SymbolRef};
 use crate::dns::is_internal;
-use crate::engine::{ConfigError, Parts};
+use crate::checks::Parts;
+use crate::settings::ConfigError;
 use crate::identity::Fcrdns;
 use crate::session::Connect;
-use crate::world::Answer;
+use crate::known::Answer;
 
 static NONE: Symbol = Symbol::evidence("RDNS_NONE", 1500, Group::ClientNames, "the client has no reverse name");
 static UNCONFIRMED: Symbol = Symbol::evidence(

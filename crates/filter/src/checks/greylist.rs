@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use tidegate_mail::{Address, ReversePath};
 
 use crate::check::{Ask, Class, Finding, Group, OnData, OnRcpt, Outcome, Remember, Symbol, SymbolRef, When};
-use crate::engine::{ConfigError, Parts};
+use crate::checks::Parts;
+use crate::settings::ConfigError;
 use crate::party::Party;
 use crate::session::{Mail, Rcpt, Sender};
 use crate::store::Write;
 use crate::tables::{GREYLIST_KNOWN, GREYLIST_WAITING};
-use crate::world::{Answer, Known};
+use crate::known::{Answer, Known};
 
 static GREYLIST_NEW: Symbol =
     Symbol::evidence("GREYLIST_NEW", 0, Group::Alone, "the sender has not been seen before").with_class(Class::Waiting);
@@ -215,7 +216,7 @@ fn signed(duration: Duration) -> SignedDuration {
 mod tests {
     use super::*;
     use crate::blocklists::Catalogue;
-    use crate::engine::{Deadlines, ServerIdentity};
+    use crate::settings::{Deadlines, ServerIdentity};
 
     #[test]
     fn times_that_contradict_each_other_are_refused() {

@@ -11,11 +11,13 @@ use tidegate_mail::Domain;
 
 use crate::check::{Ask, Class, Finding, Group, OnMail, Outcome, RefusalKind, Symbol, SymbolRef};
 use crate::dns::{Question, RecordKind, Resolver, is_internal};
-use crate::engine::{ConfigError, Parts};
+use crate::checks::Parts;
+use crate::settings::ConfigError;
 use crate::identity::Fcrdns;
 use crate::panel::Hosting;
 use crate::session::{Client, Greeting, Helo, Remote, Sender};
-use crate::world::{Answer, Known, World};
+use crate::world::World;
+use crate::known::{Answer, Known};
 
 static MISSING: Symbol = breach("HELO_MISSING", "the client sends mail without a greeting");
 static BARE_ADDRESS: Symbol =

@@ -10,11 +10,12 @@ use tidegate_mail::{Address, Domain};
 use crate::check::{
     Ask, Class, Finding, Group, OnConnect, OnData, OnHelo, OnMail, OnRcpt, Outcome, RefusalKind, Symbol, SymbolRef,
 };
-use crate::engine::{ConfigError, Parts};
+use crate::checks::Parts;
+use crate::settings::ConfigError;
 use crate::identity::Fcrdns;
 use crate::panel::Hosting;
 use crate::session::{Connect, Greeting, Mail, Rcpt, Recipient, Sender};
-use crate::world::Answer;
+use crate::known::Answer;
 
 mod entry;
 mod index;

@@ -8,13 +8,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Ask, Finding, OnConnect, OnRcpt, Outcome, RefusalKind, Remember, Symbol, SymbolRef, When};
-use crate::engine::{ConfigError, Parts};
+use crate::checks::Parts;
+use crate::settings::ConfigError;
 use crate::panel::Mailbox;
 use crate::reputation::{Standing, Subject, record};
 use crate::session::{Client, Connect, Rcpt, Remote};
 use crate::store::{Rate, Write};
 use crate::tables::{CONNECTIONS, UNKNOWN_RECIPIENTS};
-use crate::world::{Answer, Known, World};
+use crate::world::World;
+use crate::known::{Answer, Known};
 
 static TOO_MANY_CONNECTIONS: Symbol =
     Symbol::refusal("TOO_MANY_CONNECTIONS", RefusalKind::Limit, "too many connections from this network, please slow down");

@@ -7,10 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Ask, Finding, Group, OnRcpt, Outcome, RefusalKind, Symbol, SymbolRef};
-use crate::engine::{ConfigError, Parts};
+use crate::checks::Parts;
+use crate::settings::ConfigError;
 use crate::panel::{Hosting, Mailbox};
 use crate::session::Rcpt;
-use crate::world::Answer;
+use crate::known::Answer;
 
 static UNKNOWN_RECIPIENT: Symbol =
     Symbol::refusal("UNKNOWN_RECIPIENT", RefusalKind::UnknownRecipient, "there is no such mailbox here");

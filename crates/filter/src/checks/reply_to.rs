@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use tidegate_mail::{Domain, Message};
 
 use crate::check::{Ask, Finding, Group, OnData, Outcome, Symbol, SymbolRef};
-use crate::engine::{ConfigError, Parts};
+use crate::checks::Parts;
+use crate::settings::ConfigError;
 use crate::session::Mail;
-use crate::world::Answer;
+use crate::known::Answer;
 
 static ELSEWHERE: Symbol = Symbol::evidence(
     "REPLY_TO_ELSEWHERE",

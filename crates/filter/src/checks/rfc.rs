@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use tidegate_mail::{Defect, Defects, Message, ReversePath};
 
 use crate::check::{Ask, Class, Finding, OnData, OnRcpt, Outcome, RefusalKind, Symbol, SymbolRef};
-use crate::engine::{ConfigError, Parts};
+use crate::checks::Parts;
+use crate::settings::ConfigError;
 use crate::session::{Client, Mail, Rcpt};
-use crate::world::Answer;
+use crate::known::Answer;
 
 mod symbols;
 

@@ -11,10 +11,11 @@ use tidegate_rules::{Answers, Context, DnsQuestion, Input, Matches, RuleSet, Sho
 
 use crate::aside::{aside, in_place};
 use crate::check::{Ask, Finding, Group, OnData, Outcome, Symbol, SymbolRef};
-use crate::engine::{ConfigError, Parts};
+use crate::checks::Parts;
+use crate::settings::ConfigError;
 use crate::identity::Patience;
 use crate::session::{Mail, Stage};
-use crate::world::{Answer, Service, Unavailable};
+use crate::known::{Answer, Service, Unavailable};
 
 mod ask;
 mod facts;

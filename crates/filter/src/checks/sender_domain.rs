@@ -9,10 +9,12 @@ use tidegate_mail::{Domain, Score};
 
 use crate::check::{Ask, Class, Finding, Group, OnData, OnMail, Outcome, RefusalKind, Symbol, SymbolRef};
 use crate::dns::{Question, Record, RecordKind, Resolver, Status, is_internal};
-use crate::engine::{ConfigError, Parts};
+use crate::checks::Parts;
+use crate::settings::ConfigError;
 use crate::panel::Hosting;
 use crate::session::{Mail, Sender};
-use crate::world::{Answer, Known, World};
+use crate::world::World;
+use crate::known::{Answer, Known};
 
 /// Mail exchangers of one domain that are followed; a domain with more is not judged by them.
 const EXCHANGERS_MAX: usize = 10;

@@ -7,10 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Ask, Finding, Group, OnMail, Outcome, Symbol, SymbolRef};
-use crate::engine::{ConfigError, Parts};
+use crate::checks::Parts;
+use crate::settings::ConfigError;
 use crate::identity::{Spf, SpfResult};
 use crate::session::{Client, Sender};
-use crate::world::{Answer, Known};
+use crate::known::{Answer, Known};
 
 static FAIL: Symbol =
     Symbol::evidence("SPF_FAIL", 2000, Group::Identity, "the sender's domain says that the client may not use it");

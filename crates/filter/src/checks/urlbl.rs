@@ -12,10 +12,12 @@ use tidegate_mail::{Domain, UrlForm, UrlPlace};
 
 use crate::blocklists::{Kind, List, Listing, ask_domains};
 use crate::check::{Ask, Finding, OnData, Outcome, SymbolRef};
-use crate::engine::{ConfigError, Parts};
+use crate::checks::Parts;
+use crate::settings::ConfigError;
 use crate::panel::Hosting;
 use crate::session::Mail;
-use crate::world::{Answer, World};
+use crate::world::World;
+use crate::known::Answer;
 
 /// Domains of one message that lists are asked about.
 const DOMAINS_MAX: usize = 16;

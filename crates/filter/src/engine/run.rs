@@ -10,9 +10,9 @@ use futures_util::future::join_all;
 use super::Engine;
 use crate::check::{Finding, Outcome, Remember};
 use crate::checks::{Listed, Name};
+use crate::known::{Answer, Known, Service, Unavailable};
 use crate::policy::{Gap, Weighed};
 use crate::session::Stage;
-use crate::world::{Answer, Known, Service, Unavailable};
 
 /// What all checks of a stage said.
 #[derive(Default)]

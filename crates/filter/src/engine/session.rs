@@ -9,14 +9,16 @@ use super::run::StageOutcome;
 use crate::check::{Ask, Remember, When};
 use crate::headers;
 use crate::identity::{self, Fcrdns, Given, Identity, MessageInput, Spf, SpfInput};
+use crate::judgement::Judgement;
+use crate::known::Known;
 use crate::panel::{Hosting, Mailbox};
 use crate::policy::{self, Brief, Gap, RecipientBrief, Weighed};
 use crate::session::{
     Client, Connect, Direction, Envelope, Greeting, Helo, Login, Mail, Rcpt, Recipient, Sender, Stage,
 };
 use crate::store::Write;
-use crate::verdict::{Action, Judgement, Verdict};
-use crate::world::{Known, World};
+use crate::verdict::{Action, Verdict};
+use crate::world::World;
 
 /// One SMTP session under judgement. A message follows another in the same session: [`Session::mail`] begins anew.
 pub struct Session {
@@ -184,7 +186,7 @@ impl Session {
         let ask = Ask { facts: &facts, world: &self.world, now: self.world.clock.now() };
         let outcome = self.engine.run(Stage::Data, &self.engine.checks.data, |check| check.data(&ask)).await;
         let mut judgement = self.judge_message(outcome);
-        judgement.edits = headers::edits(&facts, &judgement, &self.engine.identity);
+        judgement.edits = headers::edits(&facts, &judgement.brief, &judgement.verdict, &self.engine.identity);
         Ok(judgement)
     }
 

@@ -10,7 +10,7 @@ use super::signable::Signable;
 use super::tags::{Tags, base64};
 use super::{ArcChain, ArcResult, canonical::Form};
 use crate::dns::Resolver;
-use crate::world::Known;
+use crate::known::Known;
 
 mod origin;
 

@@ -9,7 +9,7 @@ use super::signable::Signable;
 use super::tags::Tags;
 use super::{DkimResult, DkimSignature};
 use crate::dns::{Question, Record, RecordKind, Resolver};
-use crate::world::Known;
+use crate::known::Known;
 
 mod key;
 mod signature;

@@ -6,7 +6,7 @@ use tidegate_mail::Domain;
 
 use super::{Aligned, DkimResult, DkimSignature, Dmarc, DmarcPolicy, Spf};
 use crate::dns::{Question, RecordKind, Resolver, Status};
-use crate::world::{Known, Unavailable};
+use crate::known::{Known, Unavailable};
 
 mod authors;
 mod record;

@@ -7,7 +7,7 @@ use tidegate_mail::Domain;
 
 use super::Fcrdns;
 use crate::dns::{Question, Record, RecordKind, Resolver, reverse_question};
-use crate::world::Known;
+use crate::known::Known;
 
 /// Reverse names that are followed for one address (RFC 7208 section 5.5 uses the same number for `ptr`).
 const NAMES_MAX: usize = 10;

@@ -8,7 +8,8 @@ use tidegate_mail::{Domain, Message};
 use super::patience::Patience;
 use super::signable::Signable;
 use super::{Identity, Spf, arc, dkim, dmarc};
-use crate::world::{Known, World};
+use crate::known::Known;
+use crate::world::World;
 
 /// What the identities of a message depend on.
 pub struct MessageInput<'a> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::dns::{Question, Reply, Resolver};
-use crate::world::{Answer, Known, Service, Unavailable};
+use crate::known::{Answer, Known, Service, Unavailable};
 
 /// Asks `inner`, until all questions together have taken their time.
 pub(crate) struct Patience<'w> {

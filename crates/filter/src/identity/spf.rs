@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use tidegate_mail::{Domain, ReversePath};
 
 use super::{Spf, SpfResult};
+use crate::known::Known;
 use crate::session::Helo;
-use crate::world::{Known, World};
+use crate::world::World;
 
 mod evaluate;
 mod macros;

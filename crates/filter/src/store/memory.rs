@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::row::{self, Change, Stored, Value};
 use super::{Level, Rate, Row, Store, Table, Write};
-use crate::world::{Answer, Known};
+use crate::known::{Answer, Known};
 
 type Key = (&'static str, Vec<u8>);
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_filter::identity::{Aligned, Dmarc, DmarcPolicy, MessageInput, Spf, SpfResult, identify};
-use tidegate_filter::world::{Known, Service, Unavailable};
+use tidegate_filter::known::{Known, Service, Unavailable};
 use tidegate_mail::{Domain, Limits, Message};
 
 use crate::sign::signed;

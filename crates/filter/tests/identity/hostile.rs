@@ -8,8 +8,9 @@ use tidegate_filter::dns::{Question, Record, RecordKind, Reply, Resolver};
 use tidegate_filter::identity::{
     DkimResult, DkimSignature, MessageInput, Spf, SpfInput, identify, spf_helo, spf_mail_from,
 };
+use tidegate_filter::known::{Answer, Known};
 use tidegate_filter::session::Helo;
-use tidegate_filter::world::{Answer, Known, World};
+use tidegate_filter::world::World;
 use tidegate_mail::{Limits, Message, ReversePath};
 
 use crate::zone::{PATIENCE, Zone, block_on, world};

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tidegate_filter::dns::{Question, Record, RecordKind, Reply, Resolver};
+use tidegate_filter::known::{Answer, Known, Service, Unavailable};
 use tidegate_filter::panel::{Account, Hosting, Mailbox, Panel};
 use tidegate_filter::store::Memory;
-use tidegate_filter::world::{Answer, Clock, Known, Service, Unavailable, World};
+use tidegate_filter::world::{Clock, World};
 use tidegate_mail::{Address, Domain};
 
 #[derive(Default)]

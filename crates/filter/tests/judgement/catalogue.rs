@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use tidegate_filter::blocklists::{Catalogue, Kind, SHIPPED};
-use tidegate_filter::engine::{Config, Deadlines, Engine, ServerIdentity};
+use tidegate_filter::engine::{Config, Engine};
+use tidegate_filter::settings::{Deadlines, ServerIdentity};
 
 fn shipped() -> Catalogue {
     toml::from_str(SHIPPED).unwrap()

@@ -8,9 +8,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 use tidegate_filter::dns::{Question, Record, RecordKind, Reply, Resolver};
+use tidegate_filter::known::{Answer, Known, Service, Unavailable};
 use tidegate_filter::panel::{Account, Hosting, Mailbox};
 use tidegate_filter::store::Memory;
-use tidegate_filter::world::{Answer, Clock, Known, Service, Unavailable, World};
+use tidegate_filter::world::{Clock, World};
 use tidegate_mail::{Address, Domain};
 
 /// A world and the handles by which the test turns it.

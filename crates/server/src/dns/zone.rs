@@ -9,7 +9,7 @@ use anyhow::Context;
 use hickory_resolver::proto::rr::{Name, RData, RecordSet, RecordType, RrKey};
 use hickory_resolver::proto::serialize::txt::Parser;
 use tidegate_filter::dns::{Question, Reply, Resolver, Status};
-use tidegate_filter::world::{Answer, Known, Service, Unavailable};
+use tidegate_filter::known::{Answer, Known, Service, Unavailable};
 
 use super::{read, record_type};
 

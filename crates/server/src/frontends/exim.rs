@@ -21,10 +21,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::daemon::Daemon;
 
 mod judge;
+mod slot;
 mod spool;
 mod waits;
 
-pub use judge::Slot;
+pub use slot::Slot;
 pub(crate) use spool::header_in_spool;
 pub use waits::Waits;
 

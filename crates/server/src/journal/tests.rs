@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use tidegate_filter::check::{Class, Evidence, Group, RefusalKind};
+use tidegate_filter::known::Service;
 use tidegate_filter::policy::{self, Brief, Gap, OnUnavailable, RecipientBrief, Thresholds, Weighed};
 use tidegate_filter::session::{Direction, Stage};
 use tidegate_filter::verdict::{Action, HeaderEdit};
-use tidegate_filter::world::Service;
 use tidegate_mail::{Address, ReversePath, Score};
 
 use super::*;

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use tidegate_filter::known::{Known, Service, Unavailable};
 use tidegate_filter::store::{Store, Write};
 use tidegate_filter::tables;
-use tidegate_filter::world::{Known, Service, Unavailable};
 use tidegate_watch::Place;
 use tidegate_watch::detectors::Limits;
 

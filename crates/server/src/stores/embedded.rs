@@ -16,9 +16,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tidegate_filter::known::{Answer, Known, Service, Unavailable};
 use tidegate_filter::store::row::{self, Stored, Value};
 use tidegate_filter::store::{Level, Rate, Row, Store, Table, Write};
-use tidegate_filter::world::{Answer, Known, Service, Unavailable};
 use tokio::sync::oneshot;
 
 use self::file::{Disk, Failure, Opener};

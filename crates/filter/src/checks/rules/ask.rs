@@ -7,7 +7,7 @@ use futures_util::stream;
 use tidegate_rules::{Answer, Answers, DnsQuestion, RecordType};
 
 use crate::dns::{Question, Record, RecordKind, Reply, Resolver};
-use crate::world::{Service, Unavailable};
+use crate::known::{Service, Unavailable};
 
 /// Questions that the rules may ask about one message. The stock rules ask some 30 about a message with one link.
 const QUESTIONS_MAX: usize = 300;

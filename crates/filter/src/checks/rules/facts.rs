@@ -6,7 +6,7 @@ use tidegate_rules::{Context, Relay};
 
 use crate::identity::{self, ArcResult, DkimResult, Dmarc, DmarcPolicy, Fcrdns, Spf};
 use crate::session::{Client, Mail, Sender};
-use crate::world::Known;
+use crate::known::Known;
 
 /// The context of `mail`, which came in at `now`.
 pub(super) fn context(mail: &Mail, now: Timestamp) -> Context {

@@ -5,7 +5,7 @@ use tidegate_mail::Domain;
 
 use super::record::{PublicSuffix, Record};
 use crate::dns::{self, Question, RecordKind, Resolver};
-use crate::world::Known;
+use crate::known::Known;
 
 /// Labels that are left after the first step of a longer name (RFC 9989 section 4.10, step 4).
 const LABELS_AFTER_START: usize = 7;

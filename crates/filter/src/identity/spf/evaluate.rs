@@ -12,7 +12,7 @@ use super::macros::{DomainSpec, Letter};
 use super::record::{Directive, Mechanism, Prefixes, Record, is_record};
 use crate::dns::{Question, Record as DnsRecord, RecordKind, Reply, Resolver, Status, reverse_question};
 use crate::identity::SpfResult;
-use crate::world::Unavailable;
+use crate::known::Unavailable;
 
 /// Terms of one check that ask DNS (RFC 7208 section 4.6.4).
 const LOOKUPS_MAX: u32 = 10;

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tidegate_filter::check::Class;
-use tidegate_filter::verdict::{Action, HeaderEdit, Judgement};
+use tidegate_filter::judgement::Judgement;
+use tidegate_filter::verdict::{Action, HeaderEdit};
 use tidegate_mail::Score;
 
 use crate::cli::explain::explain;

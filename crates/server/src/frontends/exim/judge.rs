@@ -6,30 +6,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tidegate_filter::aside::aside;
-use tidegate_filter::engine::Session;
+use tidegate_filter::judgement::Judgement;
 use tidegate_filter::session::{Client, Helo, Local, Login, Remote};
-use tidegate_filter::verdict::{self, HeaderEdit, Judgement};
+use tidegate_filter::verdict::{self, HeaderEdit};
 use tidegate_mail::{Address, Limits, Message, ReversePath};
 use tidegate_wire::exim::{
     Action, Answer, Ask, Assembly, ExactAddress, HeaderLine, Mail, Origin, PartError, Position, Stage,
 };
 use tokio::sync::Mutex;
 
-use super::{Answered, spool};
+use super::{Answered, Slot, spool};
 use crate::conclude::{Occasion, Submitted};
 use crate::daemon::Daemon;
 use crate::log_watch::{Told, script_named};
 use crate::quarantine::{Admission, FIELD, Keep};
-
-/// What is kept of one connection between its asks.
-pub struct Slot {
-    session: Session,
-    helo: Option<String>,
-    /// Sender and login that MAIL was judged with.
-    sender: Option<(String, Option<String>)>,
-    transactions: u32,
-    assembly: Assembly,
-}
 
 /// Answers one ask.
 pub(super) async fn answer(daemon: &Arc<Daemon>, ask: Ask) -> Answered {

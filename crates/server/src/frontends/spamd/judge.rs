@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use tidegate_filter::aside::aside;
 use tidegate_filter::check::Class;
+use tidegate_filter::judgement::Judgement;
 use tidegate_filter::policy::{Brief, Weighed};
 use tidegate_filter::session::{Client, Helo, Remote};
-use tidegate_filter::verdict::Judgement;
 use tidegate_mail::{Address, Limits, Message, ReversePath, Score};
 use tidegate_wire::spamd::{Fault, Summary};
 

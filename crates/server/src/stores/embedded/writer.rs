@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use tidegate_filter::world::Known;
+use tidegate_filter::known::Known;
 use tokio::sync::oneshot;
 
 use super::file::{Disk, Failure, Survey};
