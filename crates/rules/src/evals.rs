@@ -4,6 +4,7 @@ mod body;
 mod bounce;
 mod date;
 mod dns;
+mod forged;
 mod freemail;
 mod header;
 mod html;
@@ -249,20 +250,20 @@ static TABLE: &[EvalFn] = &[
         "check_for_forged_eudoramail_received_headers",
         "HeaderEval",
         &[],
-        header::check_for_forged_eudoramail_received_headers,
+        forged::check_for_forged_eudoramail_received_headers,
     ),
-    full("check_for_forged_gmail_received_headers", "HeaderEval", &[], header::check_for_forged_gmail_received_headers),
-    full("check_for_forged_gw05_received_headers", "HeaderEval", &[], header::check_for_forged_gw05_received_headers),
+    full("check_for_forged_gmail_received_headers", "HeaderEval", &[], forged::check_for_forged_gmail_received_headers),
+    full("check_for_forged_gw05_received_headers", "HeaderEval", &[], forged::check_for_forged_gw05_received_headers),
     full(
         "check_for_forged_hotmail_received_headers",
         "HeaderEval",
         &[],
-        header::check_for_forged_hotmail_received_headers,
+        forged::check_for_forged_hotmail_received_headers,
     ),
-    full("check_for_forged_juno_received_headers", "HeaderEval", &[], header::check_for_forged_juno_received_headers),
+    full("check_for_forged_juno_received_headers", "HeaderEval", &[], forged::check_for_forged_juno_received_headers),
     full("check_for_forged_received_ip_helo", "RelayEval", &[], relay::check_for_forged_received_ip_helo),
     full("check_for_forged_received_trail", "RelayEval", &[], relay::check_for_forged_received_trail),
-    full("check_for_forged_yahoo_received_headers", "HeaderEval", &[], header::check_for_forged_yahoo_received_headers),
+    full("check_for_forged_yahoo_received_headers", "HeaderEval", &[], forged::check_for_forged_yahoo_received_headers),
     full(
         "check_for_from_domain_in_received_headers",
         "RelayEval",
@@ -276,8 +277,8 @@ static TABLE: &[EvalFn] = &[
     full("check_for_mime_html", "MIMEEval", &[], mime::check_for_mime_html),
     full("check_for_mime_html_only", "MIMEEval", &[], mime::check_for_mime_html_only),
     full("check_for_missing_to_header", "HeaderEval", &[], header::check_for_missing_to_header),
-    full("check_for_msn_groups_headers", "HeaderEval", &[], header::check_for_msn_groups_headers),
-    full("check_for_no_hotmail_received_headers", "HeaderEval", &[], header::check_for_no_hotmail_received_headers),
+    full("check_for_msn_groups_headers", "HeaderEval", &[], forged::check_for_msn_groups_headers),
+    full("check_for_no_hotmail_received_headers", "HeaderEval", &[], forged::check_for_no_hotmail_received_headers),
     full("check_for_no_rdns_dotcom_helo", "RelayEval", &[], relay::check_for_no_rdns_dotcom_helo),
     full("check_for_numeric_helo", "RelayEval", &[], relay::check_for_numeric_helo),
     full("check_for_sender_no_reverse", "RelayEval", &[], relay::check_for_sender_no_reverse),

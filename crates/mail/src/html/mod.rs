@@ -6,6 +6,7 @@ mod attributes;
 mod css;
 mod element;
 mod entity;
+mod inherited;
 #[cfg(test)]
 mod oracle;
 mod render;

@@ -2,17 +2,13 @@
 //! or to the hidden side by the style in force where it stands.
 
 use super::attributes::Attributes;
-use super::css::{Colour, Length, Paint, Sheet, Style};
+use super::css::{Sheet, Style};
 use super::element::{Kind, WALLS, closes, is_in_order, is_special, kind};
+use super::inherited::{Inherited, ROOT};
 use super::token::{Tag, Token, Tokens};
 use super::writer::{Writer, count_invisible, push_anchor};
 use super::{Form, HiddenText, Hiding, Html, Image, Link, entity};
 use crate::Limits;
-
-/// Size of text where nothing is said, in CSS pixels.
-const FONT_PX: f32 = 16.0;
-/// A font below this cannot be read.
-const FONT_PX_MIN: f32 = 2.0;
 
 impl Html {
     /// Renders `html`. Time is linear in its length.
@@ -21,80 +17,6 @@ impl Html {
         let mut renderer = Renderer::new(limits);
         renderer.run(html);
         renderer.finish()
-    }
-}
-
-/// What children inherit.
-#[derive(Clone, Copy, Debug)]
-struct Inherited {
-    hiding: Option<Hiding>,
-    is_visible: bool,
-    colour: Paint,
-    background: Paint,
-    font_px: f32,
-    keeps_blanks: bool,
-    is_unseen: bool,
-    /// Index of the link around.
-    link: Option<usize>,
-}
-
-const ROOT: Inherited = Inherited {
-    hiding: None,
-    is_visible: true,
-    colour: Paint::Colour(Colour::BLACK),
-    background: Paint::Colour(Colour::WHITE),
-    font_px: FONT_PX,
-    keeps_blanks: false,
-    is_unseen: false,
-    link: None,
-};
-
-impl Inherited {
-    fn with(self, style: &Style, is_unseen: bool) -> Inherited {
-        let font_px = match style.font_size {
-            Some(Length::Px(px)) => px,
-            Some(Length::Share(share)) => self.font_px * share,
-            None => self.font_px,
-        };
-        let hides = |is: bool, how: Hiding| is.then_some(how);
-        let hiding = self
-            .hiding
-            .or(hides(style.is_displayed == Some(false), Hiding::Display))
-            .or(hides(style.is_clear, Hiding::Transparent))
-            .or(hides(style.has_no_extent && style.is_clipped, Hiding::Clipped))
-            .or(hides(style.is_away, Hiding::Away));
-        let background = match style.background {
-            Some(Paint::Transparent) | None => self.background,
-            Some(paint) => paint,
-        };
-        Inherited {
-            hiding,
-            is_visible: style.is_visible.unwrap_or(self.is_visible),
-            colour: style.colour.unwrap_or(self.colour),
-            background,
-            font_px,
-            keeps_blanks: style.keeps_blanks.unwrap_or(self.keeps_blanks),
-            is_unseen: self.is_unseen || is_unseen,
-            link: self.link,
-        }
-    }
-
-    /// How text that stands here is hidden, if it is.
-    fn how_hidden(&self) -> Option<Hiding> {
-        if self.hiding.is_some() {
-            return self.hiding;
-        }
-        if !self.is_visible {
-            return Some(Hiding::Visibility);
-        }
-        if self.font_px < FONT_PX_MIN {
-            return Some(Hiding::TinyFont);
-        }
-        match (self.colour, self.background) {
-            (Paint::Transparent, _) => Some(Hiding::Transparent),
-            (Paint::Colour(text), Paint::Colour(ground)) if text.is_like(ground) => Some(Hiding::Colour),
-            _ => None,
-        }
     }
 }
 
@@ -174,7 +96,10 @@ impl<'a> Renderer<'a> {
             // The namespaces of Office look like links.
             if let Some((_, href)) = link.filter(|_| !tag.name.eq_ignore_ascii_case("xml")) {
                 let href = href.trim().to_owned();
-                self.add_link(Link { href, is_conditional: true, is_hidden: true, ..Link::default() });
+                self.add(
+                    |html| &mut html.links,
+                    Link { href, is_conditional: true, is_hidden: true, ..Link::default() },
+                );
             }
         }
     }
@@ -300,7 +225,7 @@ impl<'a> Renderer<'a> {
             _ => {}
         }
         if let Some(src) = attributes.get("background") {
-            self.add_image(Image { src: src.to_owned(), ..Image::default() });
+            self.add(|html| &mut html.images, Image { src: src.to_owned(), ..Image::default() });
         }
         None
     }
@@ -313,7 +238,7 @@ impl<'a> Renderer<'a> {
                 inherited.how_hidden(),
                 Some(Hiding::Display | Hiding::Visibility | Hiding::Clipped | Hiding::Away)
             );
-        let link = self.add_link(Link { href, is_hidden, ..Link::default() });
+        let link = self.add(|html| &mut html.links, Link { href, is_hidden, ..Link::default() });
         link.filter(|_| name == "a")
     }
 
@@ -330,38 +255,33 @@ impl<'a> Renderer<'a> {
         }
         let is_gone = inherited.hiding == Some(Hiding::Display);
         let pixels = |name: &str| if is_gone { Some(0) } else { attributes.pixels(name) };
-        self.add_image(Image {
-            src: attributes.owned("src"),
-            alt: attributes.owned("alt"),
-            width: pixels("width"),
-            height: pixels("height"),
-            link: inherited.link,
-        });
+        self.add(
+            |html| &mut html.images,
+            Image {
+                src: attributes.owned("src"),
+                alt: attributes.owned("alt"),
+                width: pixels("width"),
+                height: pixels("height"),
+                link: inherited.link,
+            },
+        );
     }
 
-    fn add_image(&mut self, image: Image) {
-        match self.html.images.len() < self.limits.html_items_max {
-            true => self.html.images.push(image),
-            false => self.html.has_too_many_items = true,
-        }
-    }
-
-    fn add_link(&mut self, link: Link) -> Option<usize> {
-        if self.html.links.len() >= self.limits.html_items_max {
+    /// Adds to a list of what the page holds; where it stands there, unless the list is full.
+    fn add<T>(&mut self, list: impl Fn(&mut Html) -> &mut Vec<T>, item: T) -> Option<usize> {
+        let list = list(&mut self.html);
+        if list.len() >= self.limits.html_items_max {
             self.html.has_too_many_items = true;
             return None;
         }
-        self.html.links.push(link);
-        Some(self.html.links.len() - 1)
+        list.push(item);
+        Some(list.len() - 1)
     }
 
     fn form(&mut self, attributes: &Attributes<'_>) {
-        if self.html.forms.len() >= self.limits.html_items_max {
-            self.html.has_too_many_items = true;
-            return;
-        }
-        self.html.forms.push(Form { action: attributes.owned("action"), ..Form::default() });
-        self.form = Some(self.html.forms.len() - 1);
+        let form = Form { action: attributes.owned("action"), ..Form::default() };
+        // Fields behind a form that is not kept still count for the former one.
+        self.form = self.add(|html| &mut html.forms, form).or(self.form);
     }
 
     fn field(&mut self, attributes: &Attributes<'_>) {
@@ -384,10 +304,8 @@ impl<'a> Renderer<'a> {
     }
 
     fn other(&mut self, target: Option<&str>) {
-        let Some(target) = target else { return };
-        match self.html.others.len() < self.limits.html_items_max {
-            true => self.html.others.push(target.to_owned()),
-            false => self.html.has_too_many_items = true,
+        if let Some(target) = target {
+            self.add(|html| &mut html.others, target.to_owned());
         }
     }
 

@@ -1,7 +1,12 @@
 //! HTML as SpamAssassin renders it: the text that remains, and the facts about tags, links, images and colours that rules ask for.
+//!
+//! `tidegate_mail::html` renders as browsers do, with style sheets and implied ends of elements, which SpamAssassin knows nothing of: it drops or
+//! keeps text where a reader sees the contrary. Rules were written against that text, so neither can stand in for the other
+//! (docs/decisions/rules-read-mail-as-spamassassin.md).
 
 mod attributes;
 mod color;
+mod cut_words;
 mod elements;
 pub(crate) mod entities;
 mod inside;
