@@ -4,15 +4,18 @@
 //! decides: a suspicion is a sentence with evidence for an administrator.
 
 mod attack;
+mod case;
+mod cleared;
+mod clients;
 mod flow;
 mod ledger;
 mod limits;
 mod provider;
 mod room;
+mod standing;
 mod suspicion;
 mod who;
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 
 pub use ledger::Actor;
@@ -22,12 +25,15 @@ pub(crate) use provider::{is_unknown_recipient, of as said};
 pub use who::{Query, Search};
 
 use crate::api::report as api;
-use crate::event::{Delivery, Event, Failing, Kind, Outcome, Queue};
+use crate::event::{Delivery, Event, Failing, Kind, Outcome, Queue, Source};
 use crate::time::{Offsets, Timestamp};
 use crate::transaction::{Joiner, Message, Origin, Place, Step};
 use attack::Attackers;
+use clients::Clients;
 use flow::Flow;
 use ledger::{Ledgers, Tally};
+use standing::Standing;
+use suspicion::Basis;
 
 /// What a report needs to know of the server.
 #[derive(Clone, Debug)]
@@ -63,9 +69,11 @@ pub struct Collector {
     joiner: Joiner,
     ledgers: Ledgers,
     attackers: Attackers,
+    clients: Clients,
     totals: api::Totals,
+    programs: api::Programs,
     flow: Flow,
-    refusals: HashMap<(Provider, Saying), api::RefusalCount>,
+    standing: Standing,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
 }
@@ -78,9 +86,11 @@ impl Collector {
             joiner: Joiner::new(settings.open_messages_max),
             ledgers: Ledgers::default(),
             attackers: Attackers::default(),
+            clients: Clients::default(),
             totals: api::Totals::default(),
+            programs: api::Programs::default(),
             flow: Flow::default(),
-            refusals: HashMap::new(),
+            standing: Standing::default(),
             first: None,
             last: None,
             settings,
@@ -90,6 +100,13 @@ impl Collector {
     /// Takes one event from `place`.
     pub fn feed(&mut self, event: &Event<'_>, place: Place) {
         self.totals.lines += 1;
+        match event.source {
+            Source::Exim => self.programs.exim += 1,
+            Source::Postfix => self.programs.postfix += 1,
+            Source::Dovecot => self.programs.dovecot += 1,
+            Source::Webmail => self.programs.webmail += 1,
+            Source::Other => {}
+        }
         if let Some(time) = event.time {
             self.first = Some(self.first.map_or(time, |first| first.min(time)));
             self.last = Some(self.last.map_or(time, |last| last.max(time)));
@@ -118,16 +135,18 @@ impl Collector {
             _ => {}
         }
         self.attackers.feed(event);
-        let Collector { joiner, ledgers, totals, flow, refusals, settings, attackers, .. } = self;
+        let Collector { joiner, ledgers, totals, flow, standing, settings, attackers, clients, .. } = self;
         joiner.feed(event, place, |step| match step {
             Step::Arrived(message) => {
                 totals.messages += 1;
                 flow.arrived();
                 totals.doubtful_lines += u64::from(message.is_doubtful);
-                arrived(ledgers, attackers, settings, message);
+                arrived(ledgers, attackers, clients, settings, message);
             }
             Step::Outcome(message, delivery) => {
-                outcome(ledgers, refusals, settings, message, delivery);
+                let said = provider::of(delivery);
+                standing.feed(delivery, said, event.time);
+                outcome(ledgers, said, settings, message, delivery);
             }
             Step::Finished(_) => {}
         });
@@ -150,24 +169,32 @@ impl Collector {
             (Some(first), Some(last)) => self.local(last).day() - self.local(first).day() + 1,
             _ => 0,
         };
+        let Collector { ledgers, settings, .. } = self;
+        let basis = self.basis();
+        let suspects = suspicion::suspects(&basis, rows);
+        let mut many_networks = ledgers.many_networks(settings, rows);
+        suspicion::mark_networks(&mut many_networks, ledgers);
         api::Report {
             version: api::VERSION,
             from: self.first.map(|time| time.to_string()),
             until: self.last.map(|time| time.to_string()),
             totals,
+            programs: self.programs,
             by_hour: self.flow.rows(),
-            suspects: suspicion::suspects(&self.ledgers, &self.attackers, &self.settings, self.first, rows),
-            top_mailboxes: self.ledgers.top(&self.settings, rows, |actor| matches!(actor, Actor::Mailbox(_))),
-            top_scripts: self.ledgers.top(&self.settings, rows, |a| matches!(a, Actor::Script { .. } | Actor::User(_))),
-            top_forwarders: self.ledgers.top(&self.settings, rows, |actor| matches!(actor, Actor::Forwarder(_))),
-            top_relays: self.ledgers.top(&self.settings, rows, |actor| matches!(actor, Actor::Relay(_))),
-            top_accounts: self.ledgers.accounts(&self.settings, rows),
-            top_hosts: self.ledgers.hosts(rows),
-            unusual: suspicion::unusual(&self.ledgers, &self.settings, rows),
-            many_networks: self.ledgers.many_networks(&self.settings, rows),
-            bounces: self.ledgers.bounces(&self.settings, rows),
-            refusals: self.refusal_rows(rows),
-            attackers: self.attackers.rows(&self.settings, rows),
+            cleared: cleared::rows(&basis, &suspects, rows),
+            blocks: self.standing.blocks(ledgers, settings, self.last),
+            top_mailboxes: ledgers.top(settings, rows, |actor| matches!(actor, Actor::Mailbox(_))),
+            top_scripts: ledgers.top(settings, rows, |a| matches!(a, Actor::Script { .. } | Actor::User(_))),
+            top_forwarders: ledgers.top(settings, rows, |actor| matches!(actor, Actor::Forwarder(_))),
+            top_relays: ledgers.top(settings, rows, |actor| matches!(actor, Actor::Relay(_))),
+            top_accounts: ledgers.accounts(settings, rows),
+            top_hosts: ledgers.hosts(rows),
+            unusual: suspicion::unusual(ledgers, settings, rows),
+            many_networks,
+            bounces: ledgers.bounces(settings, rows),
+            refusals: self.standing.rows(ledgers, settings, rows),
+            attackers: self.attackers.rows(settings, rows, &suspects),
+            suspects,
             frozen: self.frozen(rows),
             days,
         }
@@ -183,28 +210,16 @@ impl Collector {
         self.settings.offsets.local(time)
     }
 
-    fn refusal_rows(&self, rows: usize) -> Vec<api::RefusalRow> {
-        let mut list: Vec<api::RefusalRow> = self
-            .refusals
-            .iter()
-            .map(|((provider, saying), count)| api::RefusalRow {
-                provider: provider.name(),
-                meaning: saying.words(),
-                advice: saying.advice(),
-                refused: count.refused,
-                deferred: count.deferred,
-                example: count.example.clone(),
-                caused_by: self.ledgers.causes(*provider, *saying, &self.settings),
-            })
-            .collect();
-        // An account hears only what it caused; others are not named to it.
-        list.retain(|row| self.settings.account.is_none() || !row.caused_by.is_empty());
-        // What asks for nothing comes last, however often it was said.
-        let order =
-            |row: &api::RefusalRow| (row.advice == Saying::Greylist.advice(), Reverse(row.refused + row.deferred));
-        list.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.example.cmp(&b.example)));
-        list.truncate(rows);
-        list
+    fn basis(&self) -> Basis<'_> {
+        Basis {
+            ledgers: &self.ledgers,
+            attackers: &self.attackers,
+            clients: &self.clients,
+            joiner: &self.joiner,
+            settings: &self.settings,
+            first: self.first,
+            last: self.last,
+        }
     }
 
     fn frozen(&self, rows: usize) -> Vec<api::FrozenRow> {
@@ -226,14 +241,25 @@ impl Collector {
 }
 
 /// Our own users' mail goes to a ledger at arrival; strangers' mail only counts for the host.
-fn arrived(ledgers: &mut Ledgers, attackers: &mut Attackers, settings: &Settings, message: &Message) {
+fn arrived(
+    ledgers: &mut Ledgers,
+    attackers: &mut Attackers,
+    clients: &mut Clients,
+    settings: &Settings,
+    message: &Message,
+) {
     if let Origin::Login(user) = &message.origin
         && let Some(ip) = message.ip
     {
         attackers.logged_in(user, ip, message.arrived);
     }
     match Actor::of(message) {
-        Some(actor) => ledgers.arrival(actor, message, settings),
+        Some(actor) => {
+            if let (Actor::Mailbox(login), Some(ip)) = (&actor, message.ip) {
+                clients.sent(login, ip, message.recipients, suspicion::day_of(message.arrived, settings));
+            }
+            ledgers.arrival(actor, message, settings);
+        }
         None => {
             if let (Origin::Remote, Some(ip)) = (&message.origin, message.ip) {
                 ledgers.host(ip, message);
@@ -261,24 +287,13 @@ fn count_outcome(totals: &mut api::Totals, delivery: &Delivery<'_>) {
 
 fn outcome(
     ledgers: &mut Ledgers,
-    refusals: &mut HashMap<(Provider, Saying), api::RefusalCount>,
+    said: Option<(Provider, Saying)>,
     settings: &Settings,
     message: &Message,
     delivery: &Delivery<'_>,
 ) {
     let is_remote = is_remote(delivery);
     let actor = Actor::of_delivery(message, delivery);
-    let said = provider::of(delivery);
-    if let Some((provider, saying)) = said {
-        let count = refusals.entry((provider, saying)).or_default();
-        match delivery.outcome {
-            Outcome::Deferred => count.deferred += 1,
-            _ => count.refused += 1,
-        }
-        if count.example.is_empty() {
-            delivery.text.unwrap_or("").clone_into(&mut count.example);
-        }
-    }
     let Some(actor) = actor else { return };
     let is_failure = delivery.outcome == Outcome::Failed;
     let tally = Tally {

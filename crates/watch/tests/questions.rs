@@ -150,6 +150,46 @@ fn attackers_by_their_ways() {
     assert_eq!((report.totals.relay_attempts, report.totals.auth_failures, report.totals.refused), (1, 120, 26));
 }
 
+/// A botnet guesses one password; one of its addresses gets in, and spam follows. Its rows say so; another victim's do not.
+#[test]
+fn the_attack_that_succeeded_is_marked() {
+    let mut lines = Vec::new();
+    for day in 1..=5 {
+        lines.extend(sent(day, day, 9, ANNA, 1));
+    }
+    for n in 0..30 {
+        for user in ["anna@site.example", "lena@site.example"] {
+            lines.push(format!("2026-03-06 {:02}:{:02}:00 login authenticator failed for (x) [203.{n}.113.9]: 535 Incorrect authentication data (set_id={user})", n / 60, n % 60));
+        }
+    }
+    let thief = "anna@site.example H=(x) [203.7.113.9] P=esmtpsa A=dovecot_login:anna@site.example";
+    lines.extend(sent(500, 6, 2, thief, 90));
+    lines.extend(sent(501, 6, 3, thief, 90));
+    lines.push("2026-03-06 05:00:00 login authenticator failed for (x) [203.1.113.9]: 535 Incorrect authentication data (set_id=anna@site.example)".to_owned());
+    let report = collect(&lines).report();
+    let suspect = report.suspects.first().expect("a suspect");
+    assert_eq!(suspect.name, "anna@site.example");
+    let guessing = suspect.case.guessing.as_ref().expect("failed logins");
+    assert_eq!((guessing.failures, guessing.failures_since, guessing.addresses.len()), (31, 1, 30));
+    assert!(guessing.is_going_on, "tried again on the last day");
+    assert_eq!(
+        suspect.case.clients.iter().map(|c| (c.name.as_str(), c.times)).collect::<Vec<_>>(),
+        [("203.7.113.9", 180)]
+    );
+    let found: Vec<_> = report
+        .attackers
+        .iter()
+        .map(|row| (row.who.as_str(), row.is_suspect, row.succeeded.as_deref(), row.first.as_deref()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("anna@site.example", true, Some("2026-03-06T02:00:00Z"), Some("2026-03-06T00:00:00Z")),
+            ("lena@site.example", false, None, Some("2026-03-06T00:00:00Z")),
+        ]
+    );
+}
+
 #[test]
 fn refusals_in_plain_words_and_frozen_mail() {
     let mut lines = sent(1, 1, 9, ANNA, 1);

@@ -88,3 +88,84 @@ fn a_poor_log_tells_as_well() {
         assert_eq!(named, [user.as_str()], "{kind:?}");
     }
 }
+
+/// What an administrator asks first of a compromise, with figures that add up.
+#[test]
+fn a_case_says_whether_it_goes_on() {
+    let case = |kind, seed| {
+        let report = report(&plan(seed, Some(kind)));
+        let suspect = report.suspects.into_iter().next().expect("a suspect");
+        assert!(suspect.case.delivered + suspect.case.failed <= suspect.case.recipients, "{:?}", suspect.case);
+        assert_eq!(suspect.case.recipients + suspect.case.usual_recipients, suspect.recipients, "{:?}", suspect.case);
+        suspect
+    };
+    // It sent for two hours of one night; four days of log follow.
+    let burst = case(Compromise::UploadedMailer, 102);
+    let times = (burst.case.began.as_deref(), burst.case.ended.as_deref());
+    assert_eq!(times, (Some("2026-02-03T02:00:00"), Some("2026-02-03T04:00:00")));
+    assert_eq!((burst.case.at_end, burst.case.recipients, burst.case.certainty), ("quiet", 1800, "very_sure"));
+    assert!(burst.case.quiet_hours > 80 && burst.case.guessing.is_none(), "{:?}", burst.case);
+    assert!(burst.entered_by.contains("cannot show how it got there"), "{}", burst.entered_by);
+    // Every night at three, also in the last one.
+    assert_eq!(case(Compromise::NightCron, 104).case.at_end, "recurring");
+    // The botnet guesses for a day, then sends.
+    let guessed = case(Compromise::DistributedGuess, 110);
+    let guessing = guessed.case.guessing.expect("failed logins");
+    assert!(guessing.succeeded.is_some() && guessing.failures >= 200 && !guessing.addresses.is_empty(), "{guessing:?}");
+    assert_eq!(
+        (guessed.case.clients.len(), guessed.case.has_more_clients),
+        (64, true),
+        "a botnet has more than are kept"
+    );
+    // Without a guess before it nobody knows how the password was got, and the report says so.
+    let stolen = case(Compromise::StolenBurst, 100);
+    assert!(stolen.entered_by.contains("do not show how"), "{}", stolen.entered_by);
+}
+
+/// A log that ends in the middle of it.
+#[test]
+fn a_case_that_goes_on() {
+    let plan = plan(100, Some(Compromise::StolenBurst));
+    let report = report_of(&plan, |line| (line < "2026-02-03 11:40").then(|| line.to_owned()));
+    let suspect = report.suspects.first().expect("a suspect");
+    assert_eq!((suspect.case.at_end, suspect.case.quiet_hours), ("active", 0), "{:?}", suspect.case);
+}
+
+/// Newsletters, invoice runs, shops, forwarders: looked at, and the reason said.
+#[test]
+fn who_stands_out_is_cleared_with_a_reason() {
+    let mut classes = std::collections::BTreeSet::new();
+    for seed in 200..203 {
+        let report = report(&plan(seed, None));
+        for row in &report.cleared {
+            assert!(!row.reason.is_empty() && row.recipients > 0, "{row:?}");
+            classes.insert(row.class);
+        }
+        let largest = report.top_mailboxes.first().expect("a mailbox");
+        assert!(report.cleared.iter().any(|row| row.name == largest.name), "{} is not spoken of", largest.name);
+    }
+    let slow = report(&plan(101, Some(Compromise::StolenSlow)));
+    classes.extend(slow.cleared.iter().map(|row| row.class));
+    for class in ["runs", "month_end", "steady", "forwarder"] {
+        assert!(classes.contains(class), "{class}: {classes:?}");
+    }
+    let report = report(&plan(102, Some(Compromise::UploadedMailer)));
+    let suspect = report.suspects.first().expect("a suspect");
+    assert!(report.cleared.iter().all(|row| row.name != suspect.name), "nobody is both");
+}
+
+/// Who holds this server's address for bad, from when to when; and whoever causes little of it is not named.
+#[test]
+fn blocks_of_this_server_stand_apart() {
+    let report = report(&plan(102, Some(Compromise::UploadedMailer)));
+    let block = report.blocks.first().expect("a block");
+    assert_eq!((block.provider, block.addresses.as_slice()), ("Microsoft", ["192.0.2.1".to_owned()].as_slice()));
+    assert!(block.example.contains("(S3150)") && block.refused > 50, "{block:?}");
+    assert_eq!(block.ask.as_deref(), Some("olcsupport.office.com"));
+    assert!(block.first < block.last && block.delivered > 0, "{block:?}");
+    for row in &report.refusals {
+        let all = row.refused + row.deferred;
+        assert!(row.caused_by.iter().all(|cause| cause.times * 10 >= all), "{row:?}");
+        assert!(row.first.is_some() && row.first <= row.last, "{row:?}");
+    }
+}

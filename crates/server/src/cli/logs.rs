@@ -16,10 +16,14 @@ use super::Ended;
 use crate::logs::FileRow;
 use shown::LocalTime;
 
+mod about;
 mod advice;
+mod case;
 mod html;
+mod read;
 pub(super) mod shown;
 pub(super) mod source;
+mod standing;
 mod text;
 
 /// Rows of each list in the forms that are not read from top to bottom.

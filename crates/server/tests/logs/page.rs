@@ -25,10 +25,10 @@ fn tags(page: &str) -> Vec<&str> {
 /// Every element is one that this program writes, closed where it must be.
 #[test]
 fn nothing_from_a_log_becomes_markup() {
-    const KNOWN: [&str; 32] = [
+    const KNOWN: [&str; 37] = [
         "html", "head", "meta", "title", "style", "body", "main", "header", "div", "h1", "h2", "h3", "b", "section",
         "ul", "li", "ol", "br", "code", "svg", "g", "rect", "line", "text", "span", "i", "table", "tr", "th", "td",
-        "p", "footer",
+        "p", "footer", "nav", "a", "details", "summary", "pre",
     ];
     for log in ["hostile", "compromised", "root/var/log/exim4", "empty"] {
         let page = page(log);
@@ -46,8 +46,13 @@ fn nothing_from_a_log_becomes_markup() {
         }
         assert_eq!(open, Vec::<&str>::new(), "{log}");
         assert!(page.chars().all(|c| c == '\n' || !c.is_control()), "{log}");
-        for never in ["javascript:", "http:", "https:", "src=", "href=", "onload=\"", "url("] {
+        for never in ["javascript:", "http:", "https:", "src=", "onload=\"", "url("] {
             assert!(!page.contains(never), "{log}: {never}");
+        }
+        // Links lead to parts of the page itself.
+        for link in page.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap_or("")) {
+            let id = link.strip_prefix('#').expect("a link within the page");
+            assert!(page.contains(&format!("id=\"{id}\"")), "{log}: {link} leads nowhere");
         }
     }
     let hostile = page("hostile");
@@ -55,11 +60,30 @@ fn nothing_from_a_log_becomes_markup() {
     assert!(hostile.contains("\\u{1b}[2J&lt;/title&gt;"), "{hostile}");
 }
 
+/// The top says what an administrator asks first; attackers who got in are not among those who failed.
 #[test]
-fn the_page_names_the_culprit_and_the_way_in() {
+fn the_page_begins_with_the_state_of_the_case() {
     let page = page("compromised");
     let plan = scene::plan(Some(super::generator::Compromise::GuessedPassword));
     let culprit = super::generator::culprit(&plan);
-    let banner = format!("Probably compromised: <b>{culprit}</b><div>Mailbox: its password was guessed");
-    assert!(page.contains(&banner), "{banner}");
+    let top = page.split("<nav>").next().unwrap();
+    for said in [
+        format!(
+            "Probably compromised: <b>{culprit}</b><div>Mailbox of account site000.example: its password was guessed"
+        ),
+        "<th>how sure</th><td>sure: 3 signs".to_owned(),
+        "<th>it sent</th><td>from 2026-02-03 05:00 to 2026-02-03 12:00".to_owned(),
+        "<td>420 on suspect days: 388 delivered, 32 given up; 1 more on its usual days since</td>".to_owned(),
+        "<th>going on?</th><td>NO: nothing more after 2026-02-03 12:00".to_owned(),
+        "it succeeded 2026-02-03 05:02; 1 more since, the last 2026-02-05 21:07".to_owned(),
+        "treat the mailbox as open until it was changed".to_owned(),
+        "Microsoft holds 192.0.2.1 for a bad sender: 4 of ".to_owned(),
+        "ask at olcsupport.office.com".to_owned(),
+    ] {
+        assert!(top.contains(&said), "{said}\n{top}");
+    }
+    let attackers = page.split("id=\"attackers\"").nth(1).unwrap();
+    let row = attackers.split("<tr").find(|row| row.contains(&culprit)).unwrap();
+    assert!(row.starts_with(" class=\"mine\"") && row.contains("SUCCEEDED 2026-02-03 05:02, see above"), "{row}");
+    assert!(!row.contains("nothing to block"), "no advice against the verdict");
 }

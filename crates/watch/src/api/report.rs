@@ -18,10 +18,16 @@ pub struct Report {
     pub days: i64,
     /// Sums.
     pub totals: Totals,
+    /// Lines of each program.
+    pub programs: Programs,
     /// What happened in each hour, oldest first, the newest 9600 hours at most.
     pub by_hour: Vec<HourRow>,
     /// Who is probably compromised, the gravest first.
     pub suspects: Vec<Suspect>,
+    /// Who was looked at and is not suspected, and why.
+    pub cleared: Vec<ClearedRow>,
+    /// Providers that hold this server's own address for bad.
+    pub blocks: Vec<BlockRow>,
     /// Mailboxes that send most.
     pub top_mailboxes: Vec<ActorRow>,
     /// Scripts and local users that send most.
@@ -85,6 +91,16 @@ pub struct Totals {
     pub orphans: u64,
 }
 
+/// Lines of each program whose logs were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct Programs {
+    pub exim: u64,
+    pub postfix: u64,
+    pub dovecot: u64,
+    pub webmail: u64,
+}
+
 /// What happened in one hour.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HourRow {
@@ -105,7 +121,7 @@ pub struct HourRow {
 }
 
 /// Somebody who is probably compromised.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Suspect {
     /// `mailbox`, `script`, `user`, `forwarder` or `relay`.
     pub kind: &'static str,
@@ -113,6 +129,9 @@ pub struct Suspect {
     pub name: String,
     /// Account.
     pub account: String,
+    /// The local user that runs a script.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_user: Option<String>,
     /// Sum of the signals' weights.
     pub score: u32,
     /// The day for which the signals stand.
@@ -128,6 +147,8 @@ pub struct Suspect {
     /// The address from which the password was guessed, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entered_from: Option<String>,
+    /// How it stands at the end of the log.
+    pub case: Case,
     /// Why.
     pub signals: Vec<Signal>,
     /// Recipients of each day on which anything was sent, within the whole log.
@@ -136,6 +157,110 @@ pub struct Suspect {
     pub timeline: Vec<TimelineHour>,
     /// Messages of the busiest hour.
     pub samples: Vec<Sample>,
+}
+
+/// How a compromise stands at the end of the log.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Case {
+    /// How sure it is: `very_sure`, `sure` or `probable`.
+    pub certainty: &'static str,
+    /// The hour in which the sending began, in local time.
+    pub began: Option<String>,
+    /// The end of its last hour, in local time.
+    pub ended: Option<String>,
+    /// Recipients on suspect days.
+    pub recipients: u64,
+    /// Recipients elsewhere that got it.
+    pub delivered: u64,
+    /// Recipients given up.
+    pub failed: u64,
+    /// Recipients since then on days that are not suspect.
+    pub usual_recipients: u64,
+    /// Messages of this sender in the queue at the end of the log.
+    pub waiting: u64,
+    /// Messages of these that were on hold.
+    pub frozen: u64,
+    /// `active`, `recurring` (it came on several days, and lately) or `quiet`.
+    pub at_end: &'static str,
+    /// Hours of log after the end.
+    pub quiet_hours: u64,
+    /// What was concluded and is not said in the log.
+    pub inferred: Vec<String>,
+    /// Failed logins of a mailbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guessing: Option<Guessing>,
+    /// Addresses from which a mailbox was used on its busiest suspect day, up to 64, the busiest first.
+    pub clients: Vec<Count>,
+    /// Whether there were more.
+    pub has_more_clients: bool,
+}
+
+/// Failed logins of one name.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Guessing {
+    /// How many.
+    pub failures: u64,
+    /// First.
+    pub first: Option<String>,
+    /// Last.
+    pub last: Option<String>,
+    /// When a login succeeded from where it had failed before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub succeeded: Option<String>,
+    /// Failures after that.
+    pub failures_since: u64,
+    /// Whether it was still tried on the last day of the log.
+    pub is_going_on: bool,
+    /// Addresses that failed on the last day before it succeeded, up to 64.
+    pub addresses: Vec<String>,
+}
+
+/// Somebody who stands out and is not suspected.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ClearedRow {
+    /// `mailbox`, `script`, `user`, `forwarder` or `relay`.
+    pub kind: &'static str,
+    /// Login, script, user or address.
+    pub name: String,
+    /// Account.
+    pub account: String,
+    /// `runs`, `month_end`, `steady`, `forwarder`, `roaming` or `usual`.
+    pub class: &'static str,
+    /// Recipients in the whole log.
+    pub recipients: u64,
+    /// A sentence.
+    pub reason: String,
+}
+
+/// A provider that holds this server's own address for bad.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct BlockRow {
+    /// Who.
+    pub provider: &'static str,
+    /// The addresses of this server that it names, up to 4.
+    pub addresses: Vec<String>,
+    /// Recipients refused for it.
+    pub refused: u64,
+    /// Attempts deferred for it.
+    pub deferred: u64,
+    /// Recipients at this provider that were served in the whole log.
+    pub delivered: u64,
+    /// Recipients at this provider that were served after the last refusal or deferral. Nothing for `others`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivered_since: Option<u64>,
+    /// First.
+    pub first: Option<String>,
+    /// Last.
+    pub last: Option<String>,
+    /// Whether it was said within the last 24 hours of the log.
+    pub is_at_end: bool,
+    /// Where to ask that it be lifted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ask: Option<String>,
+    /// An answer.
+    pub example: String,
+    /// Who causes it most, from a tenth of it on.
+    pub caused_by: Vec<Cause>,
 }
 
 /// One reason for a suspicion.
@@ -266,19 +391,10 @@ pub struct NetworksRow {
     pub account: String,
     /// Networks on one day at the most, about.
     pub networks_a_day: u32,
+    /// Whether there was a day with so many networks and so much mail that it counts as a sign.
+    pub is_sign: bool,
     /// Recipients.
     pub recipients: u64,
-}
-
-/// How often something was said, while it is counted.
-#[derive(Clone, Debug, Default)]
-pub struct RefusalCount {
-    /// Refusals.
-    pub refused: u64,
-    /// Deferrals.
-    pub deferred: u64,
-    /// The first such answer.
-    pub example: String,
 }
 
 /// What other servers hold against us.
@@ -286,6 +402,9 @@ pub struct RefusalCount {
 pub struct RefusalRow {
     /// Who said it.
     pub provider: &'static str,
+    /// `spam`, `reputation`, `rate`, `authentication`, `reverse_dns`, `unknown_recipient`, `recipient_limit`, `malware`,
+    /// `greylist` or `policy`.
+    pub kind: &'static str,
     /// What it means.
     pub meaning: &'static str,
     /// What to do.
@@ -294,9 +413,13 @@ pub struct RefusalRow {
     pub refused: u64,
     /// Deferrals.
     pub deferred: u64,
+    /// First.
+    pub first: Option<String>,
+    /// Last.
+    pub last: Option<String>,
     /// An answer.
     pub example: String,
-    /// Who causes it most.
+    /// Who causes it most, from a tenth of it on.
     pub caused_by: Vec<Cause>,
 }
 
@@ -332,6 +455,14 @@ pub struct AttackerRow {
     pub first: Option<String>,
     /// Last attempt.
     pub last: Option<String>,
+    /// When a login succeeded from there, or with that name from where it had failed before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub succeeded: Option<String>,
+    /// The login that succeeded, or in whose guessing this address took part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login: Option<String>,
+    /// Whether that login is among the suspects.
+    pub is_suspect: bool,
 }
 
 /// A message on hold.

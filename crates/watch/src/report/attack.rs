@@ -1,6 +1,7 @@
 //! Who attacks: guessing passwords from one address, slowly, from many addresses, over many names; dictionaries of
 //! recipients; strangers who ask to relay.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
@@ -10,7 +11,7 @@ use crate::api::report as api;
 use crate::event::{Event, Kind};
 use crate::map::Map;
 use crate::offence::{Offence, OffenceKind};
-use crate::time::{HOUR_MS, Timestamp};
+use crate::time::{DAY_MS, HOUR_MS, Timestamp};
 
 /// Addresses that are kept; beyond, those with the fewest misdeeds make room.
 const FOES_MAX: usize = 50_000;
@@ -65,9 +66,12 @@ struct Target {
     worst_addresses: u32,
     worst_failures: u32,
     networks: HashMap<u64, Timestamp>,
+    first: Option<Timestamp>,
     last: Option<Timestamp>,
-    /// A login after failures from the same network.
+    /// A login after failures from the same network, who had failed on the last day before it, and failures after it.
     guessed: Option<Guessed>,
+    guessers: Vec<IpAddr>,
+    failures_since: u32,
 }
 
 impl Target {
@@ -169,7 +173,11 @@ impl Attackers {
         }
         let target = self.targets.entry(user.into()).or_default();
         target.failures = target.failures.saturating_add(offence.times);
+        target.first = target.first.or(Some(time));
         target.last = Some(time);
+        if target.guessed.is_some() {
+            target.failures_since = target.failures_since.saturating_add(offence.times);
+        }
         if target.day != time.day() {
             target.eve_failures = if target.day + 1 == time.day() { target.day_failures } else { 0 };
             target.day = time.day();
@@ -207,7 +215,25 @@ impl Attackers {
         let failures = target.day_failures.saturating_add(target.eve_failures);
         if target.guessed.is_none() && from_there && failures >= FAILURES_MIN {
             target.guessed = Some(Guessed { time, ip, failures, addresses: target.worst_addresses });
+            target.guessers = target.day_addresses.iter().copied().collect();
         }
+    }
+
+    /// Failed logins of `user`, if there were any; `until` is the end of the log.
+    pub(super) fn guessing(&self, user: &str, until: Option<Timestamp>) -> Option<api::Guessing> {
+        let target = self.targets.get(user)?;
+        let mut addresses = target.guessers.clone();
+        addresses.sort_unstable();
+        let is_late = |last: Timestamp| until.is_some_and(|end| end.as_millis() - last.as_millis() <= DAY_MS);
+        Some(api::Guessing {
+            failures: u64::from(target.failures),
+            first: target.first.map(|time| time.to_string()),
+            last: target.last.map(|time| time.to_string()),
+            succeeded: target.guessed.map(|guessed| guessed.time.to_string()),
+            failures_since: u64::from(target.failures_since),
+            is_going_on: target.last.is_some_and(is_late),
+            addresses: addresses.iter().map(IpAddr::to_string).collect(),
+        })
     }
 
     /// How the password of `user` was guessed, if it was.
@@ -215,14 +241,39 @@ impl Attackers {
         self.targets.get(user).and_then(|target| target.guessed)
     }
 
-    /// Attackers, the worst first.
-    pub(super) fn rows(&self, settings: &Settings, rows: usize) -> Vec<api::AttackerRow> {
+    /// Attackers, those first who got into a mailbox of `suspects`, then the worst.
+    pub(super) fn rows(&self, settings: &Settings, rows: usize, suspects: &[api::Suspect]) -> Vec<api::AttackerRow> {
         let mut list: Vec<api::AttackerRow> = self.foes.iter().filter_map(|(ip, foe)| foe_row(ip, foe)).collect();
         let targets = self.targets.iter().filter_map(|(name, target)| target_row(name, target));
         list.extend(targets.filter(|row| Actor::Mailbox(row.who.as_str().into()).is_wanted(settings)));
-        list.sort_by(|a, b| b.times.cmp(&a.times).then_with(|| a.who.cmp(&b.who)));
+        let entered: Vec<(&str, Guessed)> =
+            suspects.iter().filter_map(|suspect| Some((suspect.name.as_str(), self.guessed(&suspect.name)?))).collect();
+        for row in &mut list {
+            self.mark(row, &entered);
+        }
+        let order = |row: &api::AttackerRow| (!(row.is_suspect && row.succeeded.is_some()), Reverse(row.times));
+        list.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.who.cmp(&b.who)));
         list.truncate(rows);
         list
+    }
+
+    /// Says what became of an attack: a login that succeeded, by the one or the other who took part.
+    fn mark(&self, row: &mut api::AttackerRow, entered: &[(&str, Guessed)]) {
+        if row.kind == "distributed" {
+            let guessed = self.guessed(&row.who);
+            row.succeeded = guessed.map(|guessed| guessed.time.to_string());
+            row.login = guessed.map(|_| row.who.clone());
+            row.is_suspect = entered.iter().any(|(name, _)| *name == row.who);
+            return;
+        }
+        let Ok(ip) = row.who.parse::<IpAddr>() else { return };
+        let took_part = |name: &str| self.foes.get(&ip).is_some_and(|foe| foe.names.contains(&hash(name)));
+        let Some((name, guessed)) = entered.iter().find(|(name, guessed)| guessed.ip == ip || took_part(name)) else {
+            return;
+        };
+        row.is_suspect = true;
+        row.login = Some((*name).to_owned());
+        row.succeeded = (guessed.ip == ip).then(|| guessed.time.to_string());
     }
 }
 
@@ -244,6 +295,9 @@ fn foe_row(ip: &IpAddr, foe: &Foe) -> Option<api::AttackerRow> {
         addresses: 1,
         first: foe.first.map(|time| time.to_string()),
         last: foe.last.map(|time| time.to_string()),
+        succeeded: None,
+        login: None,
+        is_suspect: false,
     })
 }
 
@@ -255,8 +309,11 @@ fn target_row(name: &str, target: &Target) -> Option<api::AttackerRow> {
         names: 1,
         hours: 0,
         addresses: u64::from(target.worst_addresses),
-        first: None,
+        first: target.first.map(|time| time.to_string()),
         last: target.last.map(|time| time.to_string()),
+        succeeded: None,
+        login: None,
+        is_suspect: false,
     })
 }
 

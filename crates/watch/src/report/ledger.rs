@@ -458,6 +458,7 @@ impl Ledgers {
                 login: actor.name().to_owned(),
                 account: actor.account(settings),
                 networks_a_day: ledger.most_networks_a_day(),
+                is_sign: false,
                 recipients: u64::from(ledger.total().volume()),
             })
             .filter(|row| row.networks_a_day >= NETWORKS_MIN)

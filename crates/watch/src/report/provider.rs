@@ -1,6 +1,8 @@
 //! What large providers mean by their refusals, in plain words. The table is data: a part of the answer, and what it says.
 //! The codes are from the providers' own pages for postmasters.
 
+use std::net::IpAddr;
+
 use crate::event::{Delivery, Failing, Outcome};
 
 /// Who answered.
@@ -73,18 +75,33 @@ impl Saying {
         }
     }
 
-    /// What to do about it.
+    /// A stable name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Saying::Spam => "spam",
+            Saying::Reputation => "reputation",
+            Saying::Rate => "rate",
+            Saying::Authentication => "authentication",
+            Saying::ReverseDns => "reverse_dns",
+            Saying::UnknownRecipient => "unknown_recipient",
+            Saying::RecipientLimit => "recipient_limit",
+            Saying::Malware => "malware",
+            Saying::Greylist => "greylist",
+            Saying::Policy => "policy",
+        }
+    }
+
+    /// What to do about it, where those who cause it are not compromised themselves and do not only forward.
     #[must_use]
     pub fn advice(self) -> &'static str {
         match self {
-            Saying::Spam => "look at what the named senders send; hold them if it is not theirs",
-            Saying::Reputation => "stop the named senders first, then ask the provider to lift the block",
-            Saying::Rate => "nothing if it is rare; else limit the named senders",
+            Saying::Spam => "look at what the named senders send, and ask their owners whether it is theirs",
+            Saying::Reputation => "end what causes it first, then ask the provider to lift it",
+            Saying::Rate => "nothing while it passes by itself; else spread large runs over more time",
             Saying::Authentication => "publish SPF, sign with DKIM, and send under the sender's own domain",
             Saying::ReverseDns => "set a PTR record that leads back to this address",
-            Saying::UnknownRecipient => {
-                "have the named senders clean their lists; one with many dead addresses is old or was bought"
-            }
+            Saying::UnknownRecipient => "have those with many dead addresses clean their lists",
             Saying::RecipientLimit | Saying::Greylist => "nothing",
             Saying::Malware => "look for a hacked site or mailbox of the named senders",
             Saying::Policy => "read the example",
@@ -99,7 +116,9 @@ impl Saying {
 }
 
 /// A part of an answer, and its meaning. Compared without regard to case; the first that fits counts.
-const SAYINGS: [(&str, Saying); 58] = [
+const SAYINGS: [(&str, Saying); 59] = [
+    // A limit that is set for our reputation will not pass by itself.
+    ("due to ip reputation", Saying::Reputation),
     ("4.7.28", Saying::Rate),
     ("unusual rate of unsolicited", Saying::Rate),
     ("5.7.26", Saying::Authentication),
@@ -176,6 +195,20 @@ const NO_MAILBOX: [&str; 12] = [
     "address rejected",
 ];
 
+/// Where to ask a provider to lift a block: whose, a part of its answer in lower case, the address. The first that fits counts.
+const ASK: [(Provider, &str, &str); 10] = [
+    (Provider::Microsoft, "5.7.511", "delist@microsoft.com"),
+    (Provider::Microsoft, "5.7.606", "sender.office.com"),
+    (Provider::Microsoft, "", "olcsupport.office.com"),
+    (Provider::Gmail, "", "support.google.com/mail/contact/gmail_bulk_sender_escalation"),
+    (Provider::Yahoo, "", "senders.yahooinc.com/contact"),
+    (Provider::Apple, "", "icloudadmin@apple.com"),
+    (Provider::Gmx, "", "postmaster.gmx.net"),
+    (Provider::Other, "spamhaus", "check.spamhaus.org"),
+    (Provider::Other, "spamcop", "www.spamcop.net/bl.shtml"),
+    (Provider::Other, "barracuda", "www.barracudacentral.org/rbl/removal-request"),
+];
+
 /// Ends of host names of providers.
 const HOSTS: [(&str, Provider); 14] = [
     (".google.com", Provider::Gmail),
@@ -200,9 +233,36 @@ pub(crate) fn of(delivery: &Delivery<'_>) -> Option<(Provider, Saying)> {
         return None;
     }
     delivery.reply?;
-    let host = delivery.host.name.unwrap_or("");
-    let provider = HOSTS.iter().find(|(end, _)| host.ends_with(end)).map_or(Provider::Other, |(_, provider)| *provider);
-    Some((provider, meaning(delivery.text.unwrap_or(""), delivery.outcome == Outcome::Failed)?))
+    Some((
+        whose(delivery.host.name.unwrap_or("")),
+        meaning(delivery.text.unwrap_or(""), delivery.outcome == Outcome::Failed)?,
+    ))
+}
+
+/// Whose a mail host is.
+pub(super) fn whose(host: &str) -> Provider {
+    HOSTS.iter().find(|(end, _)| host.ends_with(end)).map_or(Provider::Other, |(_, provider)| *provider)
+}
+
+/// Where to ask that a block be lifted: the provider's own page or address, else the one that the answer names.
+pub(super) fn ask(provider: Provider, answer: &str) -> Option<String> {
+    let lower = answer.to_ascii_lowercase();
+    let known = ASK.iter().find(|(whose, part, _)| *whose == provider && lower.contains(part));
+    if let Some((_, _, page)) = known {
+        return Some((*page).to_owned());
+    }
+    let link = answer.split([' ', '<', '>', '"', '(', ')']).find_map(|word| word.split_once("://"))?.1;
+    let link = link.trim_end_matches(['.', ',', ';']);
+    (!link.is_empty()).then(|| link.to_owned())
+}
+
+/// The words of an answer that are addresses of the internet: those of this server, where a provider complains of it.
+pub(super) fn addresses_in(answer: &str) -> impl Iterator<Item = IpAddr> {
+    answer.split([' ', '[', ']', '(', ')', '<', '>', ',', ';', '=']).filter_map(|word| {
+        // An address at the end of a sentence.
+        let word = word.strip_suffix('.').unwrap_or(word);
+        word.parse().ok()
+    })
 }
 
 /// What the words of an answer mean; `None` if they are not known. `is_final` tells a refusal from a deferral.
@@ -255,9 +315,29 @@ mod tests {
             ("421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred", false, Some(Saying::Rate)),
             ("452-4.2.2 The email account is over quota", false, Some(Saying::RecipientLimit)),
             ("451 4.7.1 Greylisting in action", false, Some(Saying::Greylist)),
+            (
+                "451 4.7.650 The mail server [192.0.2.1] has been temporarily rate limited due to IP reputation.",
+                false,
+                Some(Saying::Reputation),
+            ),
             ("550 No", true, None),
         ] {
             assert_eq!(meaning(text, is_final), meant, "{text}");
         }
+    }
+
+    /// The provider's own page counts more than what a stranger's server says.
+    #[test]
+    fn where_to_ask_and_for_which_address() {
+        let blocked = "550 5.7.1 Unfortunately, messages from [192.0.2.1] weren't sent: our block list (S3150).";
+        assert_eq!(ask(Provider::Microsoft, blocked).as_deref(), Some("olcsupport.office.com"));
+        let access = "550 5.7.606 Access denied, banned sending IP [192.0.2.1], see https://x.test/";
+        assert_eq!(ask(Provider::Microsoft, access).as_deref(), Some("sender.office.com"));
+        let named = "554 5.7.1 blocked, see (https://lists.test/remove?ip=192.0.2.1).";
+        assert_eq!(ask(Provider::Other, named).as_deref(), Some("lists.test/remove?ip=192.0.2.1"));
+        assert_eq!(ask(Provider::Other, "554 blocklist"), None);
+        let found = |text| addresses_in(text).map(|ip| ip.to_string()).collect::<Vec<_>>();
+        assert_eq!(found(blocked), ["192.0.2.1"]);
+        assert_eq!(found("421 4.7.0 Messages from 192.0.2.1. See 2001:db8::1, (10.5)"), ["192.0.2.1", "2001:db8::1"]);
     }
 }

@@ -1,11 +1,14 @@
 //! Who is probably compromised, and why. A suspicion needs two signals that do not depend on each other, within one day;
 //! a large newsletter, an invoice run or a journey gives one at most.
 
-use super::Settings;
 use super::attack::{Attackers, Guessed};
+use super::cleared::MANY_NETWORKS;
+use super::clients::Clients;
 use super::ledger::{Actor, Hour, Ledger, Ledgers, distinct};
+use super::{Settings, case};
 use crate::api::report as api;
 use crate::time::{HOUR_MS, Timestamp};
+use crate::transaction::Joiner;
 
 /// A suspect has at least this many signals …
 const SIGNALS_MIN: usize = 2;
@@ -18,19 +21,44 @@ const LOG_DAYS_MIN: u32 = 3;
 /// Hours of a timeline.
 const TIMELINE_MAX: usize = 48;
 
+/// What a judgement is made from.
+pub(super) struct Basis<'c> {
+    pub(super) ledgers: &'c Ledgers,
+    pub(super) attackers: &'c Attackers,
+    pub(super) clients: &'c Clients,
+    pub(super) joiner: &'c Joiner,
+    pub(super) settings: &'c Settings,
+    /// Times of the first and the last line.
+    pub(super) first: Option<Timestamp>,
+    pub(super) last: Option<Timestamp>,
+}
+
+impl Basis<'_> {
+    /// The local day on which the log begins, counted from 1970.
+    pub(super) fn first_day(&self) -> u32 {
+        day_of(self.first, self.settings)
+    }
+
+    /// The local hour in which it ends, counted from 1970.
+    pub(super) fn last_hour(&self) -> u32 {
+        let hour = self.last.map(|time| self.settings.offsets.local(time).hour());
+        hour.and_then(|hour| u32::try_from(hour).ok()).unwrap_or(0)
+    }
+}
+
 /// One reason, with its weight and a sentence of evidence.
 #[derive(Clone, Debug)]
-struct Signal {
-    name: &'static str,
-    weight: u32,
-    evidence: String,
+pub(super) struct Signal {
+    pub(super) name: &'static str,
+    pub(super) weight: u32,
+    pub(super) evidence: String,
 }
 
 /// One day of an actor, with the busiest hour in it.
 #[derive(Clone, Copy, Debug, Default)]
-struct Day {
-    day: u32,
-    sum: Hour,
+pub(super) struct Day {
+    pub(super) day: u32,
+    pub(super) sum: Hour,
     peak: u32,
     /// Recipients between midnight and five.
     night: u32,
@@ -50,21 +78,23 @@ struct Past {
 }
 
 /// Suspects, the gravest first.
-pub(super) fn suspects(
-    ledgers: &Ledgers,
-    attackers: &Attackers,
-    settings: &Settings,
-    first: Option<Timestamp>,
-    rows: usize,
-) -> Vec<api::Suspect> {
-    let log_begins = day_of(first, settings);
-    let mut list: Vec<api::Suspect> = ledgers
-        .of_account(settings)
-        .filter_map(|(actor, ledger)| suspect(actor, ledger, attackers, settings, log_begins))
-        .collect();
+pub(super) fn suspects(basis: &Basis<'_>, rows: usize) -> Vec<api::Suspect> {
+    let mut list: Vec<api::Suspect> =
+        basis.ledgers.of_account(basis.settings).filter_map(|(actor, ledger)| suspect(actor, ledger, basis)).collect();
     list.sort_by(|a, b| b.score.cmp(&a.score).then(b.recipients.cmp(&a.recipients)).then_with(|| a.name.cmp(&b.name)));
     list.truncate(rows);
     list
+}
+
+/// The signals of each day of an actor on which there are any.
+pub(super) fn signals_by_day(actor: &Actor, ledger: &Ledger, basis: &Basis<'_>) -> Vec<(u32, Vec<Signal>)> {
+    let days = days(ledger);
+    let log_begins = basis.first_day();
+    let judged = days
+        .iter()
+        .enumerate()
+        .map(|(at, day)| (day.day, signals(actor, day, &past(&days, at), basis.attackers, log_begins)));
+    judged.filter(|(_, signals)| !signals.is_empty()).collect()
 }
 
 /// Days on which somebody sent far more than ever before; not suspicious by itself.
@@ -101,57 +131,46 @@ pub(super) fn bad_days(actor: &Actor, ledger: &Ledger, attackers: &Attackers, lo
     judged.filter(|(_, signals)| is_suspect(signals)).map(|(day, _)| day).collect()
 }
 
-fn suspect(
-    actor: &Actor,
-    ledger: &Ledger,
-    attackers: &Attackers,
-    settings: &Settings,
-    log_begins: u32,
-) -> Option<api::Suspect> {
+fn suspect(actor: &Actor, ledger: &Ledger, basis: &Basis<'_>) -> Option<api::Suspect> {
+    let mut bad: Vec<(u32, Vec<Signal>)> = signals_by_day(actor, ledger, basis);
+    bad.retain(|(_, signals)| is_suspect(signals));
+    let bad_days: Vec<u32> = bad.iter().map(|(day, _)| *day).collect();
+    // The first of the heaviest.
+    let (worst_day, signals) = bad.iter().rev().max_by_key(|(_, signals)| weight(signals))?;
     let days = days(ledger);
-    let mut worst: Option<(u32, &Day, Vec<Signal>)> = None;
-    let mut first_bad = None;
-    let mut last_bad = None;
-    for (at, day) in days.iter().enumerate() {
-        let signals = signals(actor, day, &past(&days, at), attackers, log_begins);
-        if !is_suspect(&signals) {
-            continue;
-        }
-        first_bad = first_bad.or(Some(day.day));
-        last_bad = Some(day.day);
-        let weight = weight(&signals);
-        if worst.as_ref().is_none_or(|(most, ..)| weight > *most) {
-            worst = Some((weight, day, signals));
-        }
-    }
-    let (score, day, signals) = worst?;
-    let recipients = days.iter().filter(|day| Some(day.day) >= first_bad).map(|day| u64::from(day.sum.volume())).sum();
+    let since = bad_days.first().copied();
+    let recipients = days.iter().filter(|day| Some(day.day) >= since).map(|day| u64::from(day.sum.volume())).sum();
     Some(api::Suspect {
         kind: actor.kind(),
         name: actor.name().to_owned(),
-        account: actor.account(settings),
-        score,
-        worst_day: date(day.day),
-        since: first_bad.map(date),
-        until: last_bad.map(date),
-        recipients,
-        entered_by: entered_by(actor, attackers),
-        entered_from: match actor {
-            Actor::Mailbox(user) => attackers.guessed(user).map(|guessed| guessed.ip.to_string()),
+        account: actor.account(basis.settings),
+        local_user: match actor {
+            Actor::Script { user, .. } | Actor::User(user) => Some(user.to_string()),
             _ => None,
         },
+        score: weight(signals),
+        worst_day: date(*worst_day),
+        since: since.map(date),
+        until: bad_days.last().copied().map(date),
+        recipients,
+        entered_by: entered_by(actor, basis.attackers),
+        entered_from: match actor {
+            Actor::Mailbox(user) => basis.attackers.guessed(user).map(|guessed| guessed.ip.to_string()),
+            _ => None,
+        },
+        case: case::of(actor, ledger, &bad_days, signals, basis),
         signals: signals.iter().map(|s| api::Signal { name: s.name, evidence: s.evidence.clone() }).collect(),
         by_day: days.iter().map(|day| api::Count { name: date(day.day), times: u64::from(day.sum.volume()) }).collect(),
-        timeline: timeline(ledger, first_bad.unwrap_or(day.day)),
+        timeline: timeline(ledger, since.unwrap_or(*worst_day)),
         samples: ledger.samples.clone(),
     })
 }
 
-fn is_suspect(signals: &[Signal]) -> bool {
+pub(super) fn is_suspect(signals: &[Signal]) -> bool {
     signals.len() >= SIGNALS_MIN && weight(signals) >= WEIGHT_MIN
 }
 
-fn weight(signals: &[Signal]) -> u32 {
+pub(super) fn weight(signals: &[Signal]) -> u32 {
     signals.iter().map(|signal| signal.weight).sum()
 }
 
@@ -162,14 +181,16 @@ fn entered_by(actor: &Actor, attackers: &Attackers) -> String {
             Some(guessed) => {
                 let Guessed { time, ip, .. } = guessed;
                 format!(
-                    "its password was guessed: after {} shortly before, {ip} got in at {time}",
+                    "its password was guessed: after {} within two days, {ip} got in at {time}",
                     guessed.failures_in_words()
                 )
             }
-            None => "somebody has its password".to_owned(),
+            None => "somebody else has its password; these logs do not show how they got it".to_owned(),
         },
-        Actor::Script { script, user } => format!("a program in {script}, run by {user}"),
-        Actor::User(user) => format!("a program run by {user}"),
+        Actor::Script { script, user } => {
+            format!("by a program that {user} runs in {script}; a mail log cannot show how it got there")
+        }
+        Actor::User(user) => format!("by a program that {user} runs; the log does not say where it lies"),
         Actor::Forwarder(address) => format!("spam sent to {address} is forwarded"),
         Actor::Relay(ip) => format!("{ip} may relay through this server without a login"),
     }
@@ -206,7 +227,10 @@ fn unknown_recipients(day: &Day) -> Option<Signal> {
     (unknown >= UNKNOWN_MIN && percent >= PERCENT_MIN).then(|| Signal {
         name: "unknown_recipients",
         weight: 3,
-        evidence: format!("{unknown} of {volume} recipients do not exist ({percent} %)"),
+        evidence: format!(
+            "{unknown} of {volume} recipients of the day do not exist ({} %)",
+            self::percent(unknown, volume)
+        ),
     })
 }
 
@@ -221,7 +245,10 @@ fn spam_refusals(actor: &Actor, day: &Day) -> Option<Signal> {
     (spam >= REFUSED_MIN && percent >= percent_min).then(|| Signal {
         name: "refused_as_spam",
         weight: 2,
-        evidence: format!("{spam} of {volume} were refused as spam or for bad reputation ({percent} %)"),
+        evidence: format!(
+            "{spam} of {volume} recipients of the day were refused as spam or for bad reputation ({} %)",
+            self::percent(spam, volume)
+        ),
     })
 }
 
@@ -271,10 +298,9 @@ fn night(day: &Day, past: &Past) -> Option<Signal> {
 
 /// Used from many networks, or much from new ones.
 fn networks(day: &Day) -> Option<Signal> {
-    const NETWORKS_MIN: u32 = 8;
     const RECIPIENTS_MIN: u32 = 50;
     let (networks, volume) = (distinct(day.sum.networks), day.sum.volume());
-    if networks >= NETWORKS_MIN && volume >= RECIPIENTS_MIN {
+    if is_from_everywhere(day) {
         let evidence = format!("logged in from about {networks} networks in a day");
         return Some(Signal { name: "many_networks", weight: 3, evidence });
     }
@@ -285,6 +311,20 @@ fn networks(day: &Day) -> Option<Signal> {
         weight: 1,
         evidence: format!("{fresh} of {volume} recipients were sent from networks not used before"),
     })
+}
+
+/// Many networks and much mail on one day.
+fn is_from_everywhere(day: &Day) -> bool {
+    const RECIPIENTS_MIN: u32 = 50;
+    distinct(day.sum.networks) >= MANY_NETWORKS && day.sum.volume() >= RECIPIENTS_MIN
+}
+
+/// Says of each login with many networks whether that counts against it.
+pub(super) fn mark_networks(rows: &mut [api::NetworksRow], ledgers: &Ledgers) {
+    for row in rows {
+        let ledger = ledgers.by_actor.get(&Actor::Mailbox(row.login.as_str().into()));
+        row.is_sign = ledger.is_some_and(|ledger| days(ledger).iter().any(is_from_everywhere));
+    }
 }
 
 fn foreign_senders(day: &Day, past: &Past) -> Option<Signal> {
@@ -334,11 +374,11 @@ fn odd_place(actor: &Actor, day: &Day) -> Option<Signal> {
     NOBODIES.contains(&&**user).then(|| Signal {
         name: "nobody",
         weight: 1,
-        evidence: format!("sent by {user}, who has no account"),
+        evidence: format!("sent by {user}, whom no account owns"),
     })
 }
 
-fn days(ledger: &Ledger) -> Vec<Day> {
+pub(super) fn days(ledger: &Ledger) -> Vec<Day> {
     ledger
         .hours
         .chunk_by(|a, b| a.hour / 24 == b.hour / 24)
@@ -390,8 +430,13 @@ pub(super) fn day_of(time: Option<Timestamp>, settings: &Settings) -> u32 {
     time.and_then(|time| u32::try_from(settings.offsets.local(time).day()).ok()).unwrap_or(0)
 }
 
+/// `part` of `whole` in percent, rounded as everywhere in a report: halves go up.
+pub(super) fn percent(part: u32, whole: u32) -> u64 {
+    (u64::from(part) * 200).checked_div(u64::from(whole)).map_or(0, |doubled| doubled.div_ceil(2))
+}
+
 /// `2026-03-02` of a day counted from 1970.
-fn date(day: u32) -> String {
+pub(super) fn date(day: u32) -> String {
     let (year, month, day) = Timestamp::from_millis(i64::from(day) * 24 * HOUR_MS).civil();
     format!("{year:04}-{month:02}-{day:02}")
 }

@@ -1,159 +1,294 @@
-//! What to do about what a report found, step by step. Commands are given only with names that a shell takes as they are:
-//! a name from a log may have been chosen so that it runs something.
+//! What to do about a compromise, step by step: first what ends the sending, then what finds and closes the way in. Commands are
+//! given only with names that a shell takes as they are: a name from a log may have been chosen so that it runs something.
 
-use tidegate_watch::api::report::{AttackerRow, Suspect};
+use tidegate_watch::api::report::{Report, Suspect};
+
+use queue::Mta;
+
+mod queue;
+
+/// Octets of a name in a command.
+const NAME_OCTETS_MAX: usize = 120;
+/// Days before the first suspect day from which on files are looked at: they are put there before they send.
+const DAYS_BEFORE: i64 = 7;
 
 /// One step.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Step {
     /// A sentence.
     pub(super) text: String,
-    /// A command that helps.
-    pub(super) command: Option<String>,
+    /// Commands that do what it says, each with the system for which it is; empty for all.
+    pub(super) commands: Vec<(&'static str, String)>,
 }
 
-fn step(text: &str) -> Step {
-    Step { text: text.to_owned(), command: None }
-}
+impl Step {
+    fn new(text: impl Into<String>) -> Step {
+        Step { text: text.into(), commands: Vec::new() }
+    }
 
-/// A step with a command, if `name` is harmless in it.
-fn run(text: &str, name: &str, command: impl FnOnce(&str) -> String) -> Step {
-    Step { text: text.to_owned(), command: is_harmless(name).then(|| command(name)) }
+    /// Adds a command for `system`, if all `names` in it are harmless.
+    fn run(mut self, system: &'static str, names: &[&str], command: impl FnOnce() -> String) -> Step {
+        if names.iter().all(|name| is_harmless(name)) {
+            self.commands.push((system, command()));
+        }
+        self
+    }
 }
 
 /// Whether a shell takes `name` as it is, and no program takes it for an option.
 fn is_harmless(name: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "@._+/:-".contains(c);
-    !name.is_empty() && !name.starts_with('-') && name.len() <= 200 && name.chars().all(is_plain)
+    !name.is_empty() && !name.starts_with('-') && name.len() <= NAME_OCTETS_MAX && name.chars().all(is_plain)
 }
 
 /// Steps against a compromise, the most urgent first.
-pub(super) fn against(suspect: &Suspect) -> Vec<Step> {
+pub(super) fn against(suspect: &Suspect, report: &Report) -> Vec<Step> {
+    let mta = Mta::of(report);
     let name = suspect.name.as_str();
     match suspect.kind {
-        "mailbox" => mailbox(suspect, name),
-        "script" => script(suspect, name),
-        "forwarder" => vec![
-            step(
-                "Have this address deliver here, or forward only what is no spam: the spam that it passes on counts as yours.",
-            ),
-            step(
-                "Tell the owner why mail to the other mailbox is refused; fetching it from here by IMAP or POP3 does no harm.",
-            ),
-            run("See what of it still waits.", name, |name| format!("exiqgrep -i -r {name}")),
-        ],
+        "mailbox" => mailbox(suspect, name, mta),
+        "script" => script(suspect, name, mta),
+        "forwarder" => forwarder(name, mta),
         "relay" => vec![
-            step(
+            Step::new("Keep it out until it is clear what it sends (where Tidegate guards this server; else in the firewall).")
+                .run("", &[name], || format!("tidegate list add block client {name} --until 30d")),
+            Step::new(
                 "If this host is yours, find out what on it sends, and have it log in. If not, take it out of the hosts that may relay: `relay_from_hosts` or `dc_relay_nets` of Exim, `mynetworks` of Postfix.",
             ),
-            run("Keep it out until then.", name, |name| format!("tidegate list add block {name} --until 30d")),
         ],
-        _ => vec![
-            run("See what this user runs, and what is to run by itself.", name, |name| {
-                format!("ps -fu {name}; crontab -l -u {name}")
-            }),
-            step("Look for the calls in the access logs of the web sites, at the times of the examples."),
-            step(
-                "Have Exim log where programs were started (`log_selector = +arguments`): then the script itself is named.",
-            ),
-        ],
+        _ => user(suspect, name, mta),
     }
 }
 
-fn mailbox(suspect: &Suspect, name: &str) -> Vec<Step> {
-    let mut steps = vec![
-        step("Change its password now, to one that was never used before; the old one is known."),
-        run("End the sessions that are open.", name, |name| format!("doveadm kick {name}")),
-        run("Look at what still waits in the queue, and remove it.", name, |name| format!("exiqgrep -f {name}")),
-    ];
-    match &suspect.entered_from {
-        Some(ip) => steps.push(run("Keep the address out from which it was guessed.", ip, |ip| {
-            format!("tidegate list add block {ip} --until 30d")
-        })),
-        None => steps.push(step("Ask the owner where the password was used or typed in (phishing, the same one elsewhere), and have the computer scanned.")),
+fn mailbox(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
+    let (local, domain) = name.rsplit_once('@').unwrap_or((name, ""));
+    let owner = owner(suspect, domain);
+    let uri = name.replace('@', "%40");
+    const LOCK: &str = "Lock the login, so that nothing more goes out; where neither command fits, give it a password that nobody knows.";
+    let mut lock = Step::new(LOCK)
+        .run("cPanel", &[name, domain], || format!("uapi --user={owner} Email suspend_login email={uri}"));
+    if mta == Mta::Exim {
+        lock = lock.run("Debian, passwords in /etc/exim4/passwd", &[name], || {
+            format!("sed -i 's|^{}:|&!|' /etc/exim4/passwd", queue::pattern(name))
+        });
     }
-    steps.push(step("Look into the mailbox for filters, forwarders and replies that the intruder left."));
+    let mut steps = vec![lock];
+    steps.extend(queue::steps(suspect, mta));
+    steps.push(
+        Step::new("End the IMAP and POP3 sessions that are open.").run("", &[name], || format!("doveadm kick {name}")),
+    );
+    steps.push(
+        Step::new("Set a password that was never used before; the old one is known. Only then unlock the login.").run(
+            "cPanel",
+            &[name, domain],
+            || format!("uapi --user={owner} Email unsuspend_login email={uri}"),
+        ),
+    );
+    steps.push(match &suspect.entered_from {
+        Some(ip) => Step::new("Keep the address out from which it was entered (where Tidegate guards this server; else in the firewall). The others stand in the list of addresses.")
+            .run("", &[ip], || format!("tidegate list add block client {ip} --until 30d")),
+        None => Step::new("Ask the owner where the password was used or typed in (phishing, the same one elsewhere), and have the computer scanned. The addresses that used it stand in the list of addresses."),
+    });
+    steps.push(
+        Step::new("Look for filters and forwarders that the intruder left.")
+            .run("cPanel", &[local, domain], || {
+                format!(
+                    "grep -n '^{}:' /etc/valiases/{domain}; ls -l /home*/*/etc/{domain}/{local}/filter*",
+                    queue::pattern(name)
+                )
+            })
+            .run("Dovecot with Sieve", &[name], || format!("doveadm sieve list -u {name}")),
+    );
     steps
 }
 
-fn script(suspect: &Suspect, name: &str) -> Vec<Step> {
-    let since = suspect.since.clone().unwrap_or_default();
-    let mut steps = vec![
-        run("Find the program: files of this folder that are new or were changed lately.", name, |name| {
-            format!("find {name} -type f -newermt {since} -ls")
-        }),
-        step(
-            "Look for the calls in the access log of the site, at the times of the examples: they show who comes from where to which file.",
-        ),
-        step(
-            "Move the file away and keep it; do not only delete it. A contact form that mails anybody needs a fixed recipient and a captcha.",
-        ),
-    ];
-    if suspect.signals.iter().any(|signal| signal.name == "night") {
-        steps.push(run("Look at what the account runs by itself.", &suspect.account, |user| {
-            format!("crontab -l -u {user}")
-        }));
+/// The panel's user: the account, or where only the domain is known, what the panel says of it.
+fn owner(suspect: &Suspect, domain: &str) -> String {
+    if suspect.account != domain && is_harmless(&suspect.account) {
+        return suspect.account.clone();
     }
-    steps.push(step(
-        "Look for the way in: update the site and its plugins, change the passwords of panel, FTP and database.",
+    format!("\"$(/usr/local/cpanel/scripts/whoowns {domain})\"")
+}
+
+fn script(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
+    let user = suspect.local_user.as_deref().unwrap_or("");
+    let is_odd = suspect.signals.iter().any(|signal| signal.name == "odd_place");
+    let mut stop = Step::new("Stop the sending.");
+    // What a shared user sends does not count as the account's for the panel.
+    if user == suspect.account {
+        stop = stop.run("cPanel, holds all mail of the account", &[user], || {
+            format!("whmapi1 hold_outgoing_email user={user}")
+        });
+    }
+    let taken =
+        if is_odd { "anywhere, takes the folder out of use" } else { "anywhere, takes the whole folder off the web" };
+    let stop = stop.run(taken, &[name], || format!("chmod 000 {name}"));
+    let mut steps = vec![
+        stop,
+        Step::new("See whether it still runs, and end it with `kill` and its number.")
+            .run("", &[user], || format!("ps -o pid,lstart,cmd -u {user}")),
+    ];
+    steps.extend(queue::steps(suspect, mta));
+    let since = days_before(suspect.since.as_deref());
+    let home = home(name);
+    steps.push(
+        Step::new("Find the program: what lies in the folder, then every PHP file of the account whose content, owner or mode changed since a week before it began.")
+            .run("", &[name], || format!("ls -lac {name}"))
+            .run("", &[home, &since], || format!("find {home} -xdev -name '*.ph*' -newerct {since} -ls")),
+    );
+    steps.push(calls(suspect, name));
+    steps.push(
+        Step::new("Look at what the account runs by itself.").run("", &[user], || format!("crontab -l -u {user}")),
+    );
+    let form =
+        if is_odd { "" } else { " If it is a form that mails anybody: give it a fixed recipient and a captcha." };
+    steps.push(Step::new(format!(
+        "Move what you found away and keep it; do not only delete it.{form} Update the site and its plugins, change the passwords of panel, FTP and database."
+    )));
+    if user == suspect.account {
+        steps.push(
+            Step::new("Let the account's mail go again.")
+                .run("cPanel", &[user], || format!("whmapi1 release_outgoing_email user={user}")),
+        );
+    }
+    steps
+}
+
+/// Where the web server's log says who called the program.
+fn calls(suspect: &Suspect, name: &str) -> Step {
+    const TEXT: &str = "How it got there and who calls it only the web server's access log can tell: look for POST to this folder from the begin on, and for the first call ever.";
+    let began = suspect.case.began.as_deref().and_then(|began| began.parse::<jiff::civil::DateTime>().ok());
+    let (Some(began), Some((_, page))) = (began, name.split_once("/public_html")) else { return Step::new(TEXT) };
+    let when = began.strftime("%d/%b/%Y:%H").to_string();
+    let account = suspect.account.as_str();
+    let search = |logs: &str| format!("zgrep -hE '{when}.*\"POST {}/' {logs}", queue::pattern(page));
+    let page = if page.is_empty() { "/" } else { page };
+    Step::new(TEXT)
+        .run("cPanel", &[page, account], || {
+            search(&format!("/usr/local/apache/domlogs/{account}/* /home*/{account}/logs/*.gz"))
+        })
+        .run("Debian", &[page], || search("/var/log/apache2/*access*.log*"))
+}
+
+fn forwarder(name: &str, mta: Mta) -> Vec<Step> {
+    let domain = name.rsplit_once('@').map_or("", |(_, domain)| domain);
+    let mut steps = vec![
+        Step::new("Have the address deliver here instead of forwarding, until its mail is filtered: the spam that it passes on counts as yours.")
+            .run("cPanel, shows where it goes", &[name, domain], || {
+                format!("grep -n '^{}:' /etc/valiases/{domain}", queue::pattern(name))
+            }),
+    ];
+    steps.extend(queue::steps_to(name, mta));
+    steps.push(Step::new(
+        "Filter spam before forwarding: refuse or keep here what looks like spam, and forward the rest.",
+    ));
+    steps.push(Step::new(
+        "Tell the owner why the other side refuses; fetching the mail from here by IMAP or POP3 does no harm. Nobody has to change a password for this.",
     ));
     steps
 }
 
-/// What to do about an attacker, in a few words.
-pub(super) fn about_attacker(row: &AttackerRow) -> &'static str {
-    match row.kind {
-        "distributed" => "nothing to block: see that the password is strong and not used elsewhere",
-        "spraying" => "block; see that no mailbox has a common password",
-        "slow_guessing" => "block for long: it comes back",
-        "dictionary" => "block; refuse unknown recipients at RCPT",
-        "relay" => "nothing: it was refused",
-        _ => "block",
+fn user(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
+    let mut steps = vec![
+        Step::new("See what this user runs and what is to run by itself; end what sends with `kill` and its number.")
+            .run("", &[name], || format!("ps -o pid,lstart,cmd -u {name}; crontab -l -u {name}")),
+        Step::new("Stop the sending of the whole account.")
+            .run("cPanel", &[name], || format!("whmapi1 hold_outgoing_email user={name}")),
+    ];
+    steps.extend(queue::steps(suspect, mta));
+    steps.push(Step::new(
+        "Look for the calls in the access logs of the account's web sites, at the times of the examples: a mail log does not show them.",
+    ));
+    if mta == Mta::Exim {
+        steps.push(Step::new(
+            "Have Exim log where programs are started (`log_selector = +arguments`): then the folder of the script is named.",
+        ));
+    }
+    steps
+}
+
+/// The home folder in which `path` lies, else the path.
+fn home(path: &str) -> &str {
+    let Some(rest) = path.strip_prefix("/home") else { return path };
+    let mut ends = rest.match_indices('/').map(|(at, _)| at + "/home".len());
+    match (ends.next(), ends.next()) {
+        (Some(_), Some(end)) => path.get(..end).unwrap_or(path),
+        _ => path,
     }
 }
 
-/// The kind of an attacker in words.
-pub(super) fn attack_in_words(kind: &str) -> &'static str {
-    match kind {
-        "guessing" => "guesses passwords",
-        "slow_guessing" => "guesses passwords slowly",
-        "spraying" => "tries many logins",
-        "distributed" => "login guessed from many addresses",
-        "dictionary" => "looks for recipients",
-        "relay" => "asks to relay",
-        _ => "attacks",
-    }
+/// The date some days before `date`; empty if it is none.
+fn days_before(date: Option<&str>) -> String {
+    let date = date.and_then(|date| date.parse::<jiff::civil::Date>().ok());
+    let before = date.and_then(|date| date.checked_sub(jiff::Span::new().days(DAYS_BEFORE)).ok());
+    before.map(|date| date.to_string()).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn suspect(kind: &'static str, name: &str) -> Suspect {
+        Suspect {
+            kind,
+            name: name.to_owned(),
+            account: name.to_owned(),
+            local_user: Some(name.to_owned()),
+            entered_from: Some(name.to_owned()),
+            since: Some("2026-02-18".to_owned()),
+            ..Suspect::default()
+        }
+    }
+
+    fn commands(suspect: &Suspect, report: &Report) -> Vec<String> {
+        against(suspect, report).into_iter().flat_map(|step| step.commands).map(|(_, command)| command).collect()
+    }
+
     #[test]
     fn no_command_with_a_name_that_a_shell_would_run() {
         for name in ["$(reboot)@x", "a b", "`id`", "x;id", "-rf", "a\nb", "", "a'b", "~root", "a*"] {
             assert!(!is_harmless(name), "{name}");
-            let suspect = Suspect {
-                kind: "mailbox",
-                name: name.to_owned(),
-                account: name.to_owned(),
-                score: 5,
-                worst_day: String::new(),
-                since: None,
-                until: None,
-                recipients: 0,
-                entered_by: String::new(),
-                entered_from: None,
-                signals: Vec::new(),
-                by_day: Vec::new(),
-                timeline: Vec::new(),
-                samples: Vec::new(),
-            };
             for kind in ["mailbox", "script", "user", "forwarder", "relay"] {
-                let steps = against(&Suspect { kind, ..suspect.clone() });
-                assert!(steps.iter().all(|step| step.command.is_none()), "{name}: {steps:?}");
+                assert_eq!(commands(&suspect(kind, name), &Report::default()), Vec::<String>::new(), "{kind} {name}");
             }
         }
         assert!(is_harmless("anna.o-b+x@site.example") && is_harmless("/home/shop/public_html"));
+    }
+
+    /// What ends the sending stands before what looks for causes, and no command is another system's.
+    #[test]
+    fn contain_first() {
+        let mut report = Report::default();
+        report.programs.exim = 9;
+        let mailbox = suspect("mailbox", "anna@site.example");
+        let steps = against(&mailbox, &report);
+        assert!(steps[0].text.starts_with("Lock the login"), "{steps:?}");
+        let found = commands(&mailbox, &report);
+        let lock = "uapi --user=anna@site.example Email suspend_login email=anna%40site.example";
+        assert_eq!(found[0], lock, "the account is known, so nobody asks for it");
+        assert!(found[2].starts_with("grep -rlE") && found[2].ends_with("xargs -r exim -Mf"), "{found:?}");
+        report.programs.postfix = 99;
+        let found = commands(&mailbox, &report);
+        assert!(found.iter().all(|command| !command.contains("exi")), "{found:?}");
+        assert!(found.iter().any(|command| command.ends_with("postsuper -h -")), "{found:?}");
+    }
+
+    #[test]
+    fn a_script_is_looked_for_in_the_whole_account_from_before_it_sent() {
+        let mut script = suspect("script", "/home/shop/public_html/wp-content/uploads/2026/02");
+        script.account = "shop".to_owned();
+        script.local_user = Some("shop".to_owned());
+        script.case.began = Some("2026-02-18T02:00:00".to_owned());
+        let found = commands(&script, &Report::default());
+        assert_eq!(found[0], "whmapi1 hold_outgoing_email user=shop");
+        let find = "find /home/shop -xdev -name '*.ph*' -newerct 2026-02-11 -ls";
+        assert!(found.iter().any(|command| command == find), "{found:?}");
+        let calls = "zgrep -hE '18/Feb/2026:02.*\"POST /wp-content/uploads/2026/02/' /var/log/apache2/*access*.log*";
+        assert!(found.iter().any(|command| command == calls), "{found:?}");
+        script.local_user = Some("nobody".to_owned());
+        assert!(
+            commands(&script, &Report::default())[0].starts_with("chmod 000 "),
+            "nobody's mail is not the account's"
+        );
     }
 }

@@ -29,13 +29,67 @@ impl LocalTime {
         time.map_or_else(|| "-".to_owned(), |time| self.minute(time))
     }
 
-    /// A sentence in which times of a report stand, with local times in their place.
+    /// `2026-03-02` of a time in a report, or a dash.
+    pub(in crate::cli) fn day_or_dash(self, time: Option<&String>) -> String {
+        let minute = self.minute_or_dash(time);
+        minute.split(' ').next().unwrap_or("-").to_owned()
+    }
+
+    /// `UTC+01:00` at the end of what is reported, and how it was at its begin if that differs.
+    pub(in crate::cli) fn zone(self, from: Option<&String>, until: Option<&String>) -> String {
+        let offset = |time: Option<&String>| {
+            let at = time.and_then(|time| time.parse::<Timestamp>().ok())?;
+            Some(self.offsets.at(crate::logs::timestamp(at)) / 60_000)
+        };
+        let name = |minutes: i64| {
+            let sign = if minutes < 0 { '-' } else { '+' };
+            format!("UTC{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
+        };
+        match (offset(from), offset(until)) {
+            (Some(first), Some(last)) if first != last => format!("{}, at the end {}", name(first), name(last)),
+            (_, Some(last)) => name(last),
+            _ => "UTC".to_owned(),
+        }
+    }
+
+    /// A sentence of a report as people read it: local times, and figures in groups.
     pub(in crate::cli) fn sentence(self, text: &str) -> String {
         let words = text.split(' ').map(|word| {
             let is_time = word.len() >= 20 && word.ends_with('Z') && word.as_bytes().get(10) == Some(&b'T');
-            if is_time { self.minute(word) } else { word.to_owned() }
+            let is_figure = word.len() >= 4 && word.bytes().all(|b| b.is_ascii_digit());
+            match word.parse() {
+                _ if is_time => self.minute(word),
+                Ok(figure) if is_figure => grouped(figure),
+                _ => word.to_owned(),
+            }
         });
         words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// `2026-03-02 10:00` of a local time in a report.
+pub(in crate::cli) fn local_minute(time: &str) -> String {
+    time.get(..16).unwrap_or(time).replace('T', " ")
+}
+
+/// A path that is short enough for a table: its first two and its last two parts.
+pub(in crate::cli) fn short_path(path: &str) -> String {
+    const LENGTH_MAX: usize = 36;
+    let parts: Vec<&str> = path.split('/').collect();
+    match parts.as_slice() {
+        ["", first, second, .., before, last] if path.chars().count() > LENGTH_MAX && parts.len() > 6 => {
+            format!("/{first}/{second}/…/{before}/{last}")
+        }
+        _ => path.to_owned(),
+    }
+}
+
+/// How many rows of a list are shown, where not all are; `most` is how many a report lists at the most.
+pub(in crate::cli) fn part_of(rows: usize, top: usize, most: usize) -> String {
+    match rows {
+        rows if rows <= top => String::new(),
+        rows if rows >= most => format!("top {top} of {rows} or more"),
+        rows => format!("top {top} of {rows}"),
     }
 }
 
@@ -52,10 +106,10 @@ pub(in crate::cli) fn grouped(number: u64) -> String {
     text
 }
 
-/// `part` of `whole` in percent, rounded; a dash if there is no whole.
+/// `part` of `whole` in percent, rounded, halves up; a dash if there is no whole.
 pub(in crate::cli) fn percent(part: u64, whole: u64) -> String {
     match part.saturating_mul(200).checked_div(whole) {
-        Some(doubled) => format!("{}%", doubled.div_ceil(2)),
+        Some(doubled) => format!("{} %", doubled.div_ceil(2)),
         None => "-".to_owned(),
     }
 }
@@ -96,7 +150,11 @@ pub(in crate::cli) fn picture(days: &[Count]) -> String {
 
 /// `count` and the word, in the plural unless it is one.
 pub(in crate::cli) fn counted(count: u64, word: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
+    let plural = match word {
+        _ if count == 1 => "",
+        word if word.ends_with('s') => "es",
+        _ => "s",
+    };
     format!("{} {word}{plural}", grouped(count))
 }
 
@@ -107,13 +165,26 @@ mod tests {
     #[test]
     fn figures_are_easy_to_read() {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1 000", "1 234 567"]);
-        assert_eq!((percent(1, 8), percent(2, 3), percent(1, 0)), ("13%".into(), "67%".into(), "-".into()));
+        assert_eq!((percent(1, 8), percent(2, 3), percent(1, 0)), ("13 %".into(), "67 %".into(), "-".into()));
         assert_eq!([0, 1, 50, 100].map(|n| block(n, 100)), [' ', '▁', '▄', '█']);
+        assert_eq!(
+            [counted(1, "address"), counted(2, "address"), counted(0, "day")],
+            ["1 address", "2 addresses", "0 days"]
+        );
         let days = [("2026-02-27", 100), ("2026-03-02", 50)];
         let days = days.map(|(name, times)| Count { name: name.to_owned(), times });
         assert_eq!(picture(&days), "|█  ▄|");
+        assert_eq!(short_path("/home/user063/public_html/wp-content/uploads/2026/02"), "/home/user063/…/2026/02");
+        assert_eq!(short_path("/home/user063/public_html/images"), "/home/user063/public_html/images");
+        assert_eq!(
+            [part_of(3, 10, 20), part_of(12, 10, 20), part_of(20, 10, 20)],
+            ["", "top 10 of 12", "top 10 of 20 or more"]
+        );
         let local = LocalTime { offsets: Offsets::fixed(3_600_000) };
+        let time = "2026-03-02T10:11:12Z".to_owned();
+        assert_eq!((local.zone(Some(&time), Some(&time)), local.day_or_dash(None)), ("UTC+01:00".into(), "-".into()));
         assert_eq!(local.minute("2026-03-02T10:11:12Z"), "2026-03-02 11:11");
         assert_eq!(local.sentence("got in at 2026-03-02T10:11:12Z"), "got in at 2026-03-02 11:11");
+        assert_eq!(local.sentence("1800 of 2026-03-02"), "1 800 of 2026-03-02");
     }
 }

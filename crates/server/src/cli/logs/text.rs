@@ -5,8 +5,9 @@ use std::fmt::Write;
 use tidegate_filter::check::Evidence;
 use tidegate_watch::api::report::{ActorRow, Report, Sample, Suspect};
 
-use super::advice;
-use super::shown::{self, LocalTime, counted, grouped, percent};
+use super::ROWS_MIN;
+use super::shown::{self, LocalTime, counted, grouped, percent, short_path};
+use super::{about, advice, case, read, standing};
 use crate::cli::table::Table;
 use crate::logs::FileRow;
 
@@ -14,6 +15,8 @@ use crate::logs::FileRow;
 const HOURS_SHOWN: usize = 14;
 /// Days of log from which on senders are compared with their own past.
 const DAYS_MIN: i64 = 4;
+/// Addresses of a suspect that are shown.
+const ADDRESSES_SHOWN: usize = 12;
 /// Length of a bar in characters.
 const BAR: u64 = 30;
 
@@ -38,6 +41,8 @@ pub(super) fn report(report: &Report, files: &[FileRow], look: &Look) -> String 
     }
     page.head(report, files);
     page.suspects(report);
+    page.blocks(report);
+    page.cleared(report);
     page.senders(report);
     page.habits(report);
     page.refusals(report);
@@ -84,7 +89,8 @@ impl Page<'_> {
         rows.iter().take(self.look.top).for_each(|row| put(&mut table, row));
         self.text.push_str(&table.to_string());
         if rows.len() > self.look.top {
-            self.line(&format!("  and {} more (--top {})", rows.len() - self.look.top, rows.len()));
+            let more = if rows.len() >= ROWS_MIN { " or" } else { "" };
+            self.line(&format!("  and {}{more} more (--top N)", rows.len() - self.look.top));
         }
         true
     }
@@ -96,14 +102,18 @@ impl Page<'_> {
         let days = counted(u64::try_from(report.days).unwrap_or(0), "day");
         let read = files.iter().filter(|file| file.lines > 0).count();
         let read = counted(u64::try_from(read).unwrap_or(0), "file");
-        self.line(&format!("Mail from {from} to {until} ({days}, {read}, {})", counted(totals.lines, "line")));
+        let zone = self.look.local.zone(report.from.as_ref(), report.until.as_ref());
         self.line(&format!(
-            "{}: {} served, {} deferred, {} given up; {}, {}",
+            "Mail from {from} to {until} ({days}, {read}, {}); times are {zone}",
+            counted(totals.lines, "line")
+        ));
+        self.line(&format!(
+            "{}: {} delivered, {} deferred, {} given up; {} refused here, {}",
             counted(totals.messages, "message"),
             counted(totals.delivered, "recipient"),
             grouped(totals.deferred),
             grouped(totals.failed),
-            counted(totals.refused, "refusal"),
+            grouped(totals.refused),
             counted(totals.auth_failures, "failed login"),
         ));
     }
@@ -128,35 +138,93 @@ impl Page<'_> {
         let red = if self.look.has_colour { ("\u{1b}[31m", "\u{1b}[39m") } else { ("", "") };
         self.heading(&format!("{}PROBABLY COMPROMISED{}", red.0, red.1));
         for (number, suspect) in (1..).zip(&report.suspects) {
-            self.suspect(number, suspect);
+            self.suspect(number, suspect, report);
         }
     }
 
-    fn suspect(&mut self, number: usize, suspect: &Suspect) {
+    fn suspect(&mut self, number: usize, suspect: &Suspect, report: &Report) {
         let name = Evidence::from(suspect.name.as_str());
         let account = Evidence::from(suspect.account.as_str());
         self.line(&format!("\n{number}. {} {name} (account {account})", suspect.kind));
-        let entered = self.look.local.sentence(&suspect.entered_by);
-        self.line(&format!("   how      {}", Evidence::from(entered)));
-        let since = suspect.since.as_deref().unwrap_or("?");
-        let until = suspect.until.as_deref().unwrap_or("?");
-        let when = if since == until { format!("on {since}") } else { format!("{since} to {until}") };
-        self.line(&format!("   when     {when}; {} since", counted(suspect.recipients, "recipient")));
+        self.labelled("sure?", &case::certainty(suspect));
+        let label = if suspect.kind == "script" || suspect.kind == "user" { "from" } else { "how" };
+        self.labelled(label, &self.look.local.sentence(&suspect.entered_by));
+        for line in case::state(suspect, report, self.look.local) {
+            self.labelled(line.label, &line.text);
+        }
         for (i, signal) in suspect.signals.iter().enumerate() {
-            let label = if i == 0 { "why" } else { "" };
-            self.line(&format!("   {label:<8} {}", Evidence::from(signal.evidence.as_str())));
+            let evidence = self.look.local.sentence(&signal.evidence);
+            self.labelled(if i == 0 { "why" } else { "" }, &evidence);
+        }
+        for (i, text) in suspect.case.inferred.iter().enumerate() {
+            self.labelled(if i == 0 { "inferred" } else { "" }, text);
+        }
+        if let Some(note) = case::entry_note(suspect) {
+            self.line(&format!("   {:<10} {note}", "path"));
         }
         self.timeline(suspect);
+        self.addresses(suspect);
         for (i, sample) in suspect.samples.iter().enumerate() {
             let label = if i == 0 { "examples" } else { "" };
-            self.line(&format!("   {label:<8} {}", sample_line(sample, self.look.local)));
+            self.line(&format!("   {label:<10} {}", sample_line(sample, self.look.local)));
         }
-        for (i, step) in (1..).zip(advice::against(suspect)) {
+        for (i, step) in (1..).zip(advice::against(suspect, report)) {
             let label = if i == 1 { "do" } else { "" };
-            self.line(&format!("   {label:<8} {i}. {}", step.text));
-            if let Some(command) = step.command {
-                self.line(&format!("               {command}"));
+            self.line(&format!("   {label:<10} {i}. {}", step.text));
+            for (system, command) in step.commands {
+                let system = if system.is_empty() { String::new() } else { format!("{system}: ") };
+                self.line(&format!("                 {system}{command}"));
             }
+        }
+    }
+
+    fn labelled(&mut self, label: &str, text: &str) {
+        self.line(&format!("   {label:<10} {}", Evidence::from(text)));
+    }
+
+    /// Addresses to block and to look for elsewhere.
+    fn addresses(&mut self, suspect: &Suspect) {
+        let case = &suspect.case;
+        let more = if case.has_more_clients { " and more" } else { "" };
+        if !case.clients.is_empty() {
+            let shown = case.clients.iter().take(ADDRESSES_SHOWN);
+            let list: Vec<String> = shown.map(|client| format!("{} ({})", client.name, client.times)).collect();
+            let all = case.clients.len();
+            self.labelled("used from", &format!("{}{more}: {}", counted(all as u64, "address"), list.join(" ")));
+        }
+        if let Some(guessing) = case.guessing.as_ref().filter(|guessing| !guessing.addresses.is_empty()) {
+            let list: Vec<&str> = guessing.addresses.iter().take(ADDRESSES_SHOWN).map(String::as_str).collect();
+            let all = guessing.addresses.len();
+            self.labelled("guessed by", &format!("{}: {}", counted(all as u64, "address"), list.join(" ")));
+        }
+    }
+
+    fn blocks(&mut self, report: &Report) {
+        if report.blocks.is_empty() {
+            return;
+        }
+        self.heading("This server's own reputation");
+        for row in &report.blocks {
+            self.line(&format!("  {}", Evidence::from(standing::sentence(row, self.look.local))));
+            self.line(&format!("     now    {}", standing::at_end(row)));
+            let causes = standing::causes(row, |kind, name| about::is_suspect(report, kind, name));
+            if !causes.is_empty() {
+                self.line(&format!("     by     {}", Evidence::from(causes)));
+            }
+            self.line(&format!("     said   {}", Evidence::from(row.example.as_str())));
+            self.line(&format!("     do     {}", Evidence::from(standing::advice(row))));
+        }
+    }
+
+    fn cleared(&mut self, report: &Report) {
+        if report.cleared.is_empty() {
+            return;
+        }
+        self.heading("Looked at, and not suspected");
+        for row in report.cleared.iter().take(self.look.top) {
+            let name = short_path(&row.name);
+            let reason = self.look.local.sentence(&row.reason);
+            self.line(&format!("  {}", Evidence::from(format!("{name}, {}: {reason}", about::class(row)))));
         }
     }
 
@@ -165,7 +233,7 @@ impl Page<'_> {
         if let (Some(first), Some(last)) = (suspect.by_day.first(), suspect.by_day.last())
             && suspect.by_day.len() > 2
         {
-            self.line(&format!("   days     {} {days} {}", first.name, last.name));
+            self.line(&format!("   {:<10} {} {days} {}", "days", first.name, last.name));
         }
         let since = suspect.since.as_deref().unwrap_or("");
         let until = suspect.until.as_deref().unwrap_or("");
@@ -177,7 +245,7 @@ impl Page<'_> {
             let length = (hour.recipients * BAR).div_ceil(most.max(1));
             let bar = "█".repeat(usize::try_from(length).unwrap_or(0));
             let hour_name = hour.hour.get(5..16).unwrap_or("").replace('T', " ");
-            let mut line = format!("   {label:<8} {hour_name} {:>6} {bar}", hour.recipients);
+            let mut line = format!("   {label:<10} {hour_name} {:>6} {bar}", hour.recipients);
             if hour.failed > 0 {
                 let _infallible = write!(line, " {} given up", hour.failed);
             }
@@ -187,7 +255,7 @@ impl Page<'_> {
             self.line(&line);
         }
         if hours.len() > HOURS_SHOWN {
-            self.line(&format!("            and {} more hours", hours.len() - HOURS_SHOWN));
+            self.line(&format!("              and {} more hours", hours.len() - HOURS_SHOWN));
         }
     }
 
@@ -231,7 +299,7 @@ impl Page<'_> {
                 &percent(row.failed, row.recipients),
                 &percent(row.unknown, row.recipients),
                 &percent(row.spam_refusals, row.recipients),
-                &row.name,
+                &short_path(&row.name),
                 &row.account,
             ]);
         });
@@ -244,18 +312,21 @@ impl Page<'_> {
         }) {
             self.note("a newsletter or an invoice run looks like this; ask the owner if it was none");
         }
-        let heads = ["#networks a day", "#recipients", "login", "account"];
+        let heads = ["#networks a day", "#recipients", "a sign?", "login", "account"];
         if self.table("Logins from many networks", heads, &report.many_networks, |table, row| {
-            table.row([&row.networks_a_day, &grouped(row.recipients), &row.login, &row.account]);
+            let sign = if row.is_sign { "yes" } else { "no" };
+            table.row([&row.networks_a_day, &grouped(row.recipients), &sign, &row.login, &row.account]);
         }) {
-            self.note("phones and journeys make three or four; many more in a day mean that others have the password");
+            self.note(about::MANY_NETWORKS);
         }
-        let heads = ["#no mailbox", "#of all", "#given up", "name", "account"];
+        let heads = ["#no mailbox", "#of all", "#given up", "name", "account", ""];
         if self.table("Recipients that do not exist", heads, &report.bounces, |table, row| {
             let share = percent(row.unknown, row.recipients);
-            table.row([&grouped(row.unknown), &share, &grouped(row.failed), &row.name, &row.account]);
+            let mark = if about::is_suspect(report, row.kind, &row.name) { "compromised, see above" } else { "" };
+            let name = short_path(&row.name);
+            table.row([&grouped(row.unknown), &share, &grouped(row.failed), &name, &row.account, &mark]);
         }) {
-            self.note("above some percent the list was bought, is old, or is a spammer's; have it cleaned");
+            self.note(about::UNKNOWN_RECIPIENTS);
         }
     }
 
@@ -264,32 +335,38 @@ impl Page<'_> {
             return;
         }
         self.heading("What other servers say");
-        for row in report.refusals.iter().take(self.look.top) {
-            let times = format!("{} refused, {} deferred", grouped(row.refused), grouped(row.deferred));
-            self.line(&format!("  {}: {} ({times})", shown::provider(row.provider), row.meaning));
-            let causes: Vec<String> =
-                row.caused_by.iter().map(|cause| format!("{} {} ({})", cause.kind, cause.name, cause.times)).collect();
-            if !causes.is_empty() {
+        let groups = about::groups(report);
+        for group in groups.iter().take(self.look.top) {
+            let times = format!("{} refused, {} deferred", grouped(group.refused), grouped(group.deferred));
+            self.line(&format!("  {} ({times})", sentence_case(group.meaning)));
+            let rows: Vec<String> = group.rows.iter().map(|row| about::by_provider(row, self.look.local)).collect();
+            self.line(&format!("     where  {}", rows.join(", ")));
+            if !group.causes.is_empty() {
+                let causes: Vec<String> = group.causes.iter().map(about::cause).collect();
                 self.line(&format!("     by     {}", Evidence::from(causes.join(", "))));
             }
-            self.line(&format!("     said   {}", Evidence::from(row.example.as_str())));
-            self.line(&format!("     do     {}", row.advice));
+            if let Some(row) = group.rows.first() {
+                self.line(&format!("     said   {}", Evidence::from(row.example.as_str())));
+            }
+            self.line(&format!("     do     {}", group.advice.join("; ")));
         }
     }
 
     fn attackers(&mut self, report: &Report) {
-        let heads = ["#times", "who", "what it does", "#logins", "#addresses", "first", "last", "do"];
+        let heads =
+            ["#attempts", "who", "what it does", "#logins tried", "#from addresses", "first", "last", "result", "do"];
         let local = self.look.local;
         self.table("Attackers", heads, &report.attackers, |table, row| {
             table.row([
                 &grouped(row.times),
                 &row.who,
-                &advice::attack_in_words(row.kind),
+                &about::attack_in_words(row.kind),
                 &row.names,
                 &row.addresses,
                 &local.minute_or_dash(row.first.as_ref()),
                 &local.minute_or_dash(row.last.as_ref()),
-                &advice::about_attacker(row),
+                &about::result(row, local),
+                &about::against_attacker(row),
             ]);
         });
         if report.totals.relay_attempts > 0 {
@@ -301,7 +378,7 @@ impl Page<'_> {
         let totals = &report.totals;
         self.heading("Queue at the end of the log");
         self.line(&format!(
-            "  {} not finished, {} of them frozen now; {} put on hold in all",
+            "  {} not finished, {} of them on hold (frozen); {} put on hold at any time in this log",
             counted(totals.unfinished, "message"),
             grouped(totals.frozen_now),
             grouped(totals.frozen)
@@ -327,6 +404,9 @@ impl Page<'_> {
             table.row([&grouped(file.lines), &grouped(file.repeated), &file.kind, &file.file]);
         }
         self.text.push_str(&table.to_string());
+        for missing in read::missing(report, files) {
+            self.line(&format!("  not read: {missing}"));
+        }
         for (count, meaning) in [
             (totals.unknown_lines, "lines in no known form"),
             (
@@ -341,6 +421,11 @@ impl Page<'_> {
             }
         }
     }
+}
+
+fn sentence_case(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn sample_line(sample: &Sample, local: LocalTime) -> String {

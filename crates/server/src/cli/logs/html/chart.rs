@@ -23,6 +23,8 @@ pub(super) struct Bar {
     pub(super) upper: u64,
     /// Whether it is drawn in the colour of alarm.
     pub(super) is_marked: bool,
+    /// Whether the column behind it is coloured.
+    pub(super) is_in_band: bool,
 }
 
 /// Classes of the lower and the upper part.
@@ -47,6 +49,9 @@ pub(super) fn draw(html: &mut Html, bars: &[Bar], colours: Colours, height: f64)
         let lower = plot.length(bar.lower);
         let upper = plot.length(bar.upper);
         html.raw("<g><title>").text(&bar.title).raw("</title>");
+        if bar.is_in_band {
+            rectangle(html, "<rect class=\"band\"", (x, TOP), (step, plot.room));
+        }
         let class = if bar.is_marked { "<rect class=\"alarm\"" } else { colours.lower };
         rectangle(html, class, (x + gap / 2.0, plot.base - lower), (step - gap, lower));
         rectangle(html, colours.upper, (x + gap / 2.0, plot.base - lower - upper), (step - gap, upper));
@@ -110,11 +115,15 @@ fn rectangle(html: &mut Html, open: &'static str, (x, y): (f64, f64), (width, he
     html.raw("\" width=\"").number(width.max(0.5)).raw("\" height=\"").number(height).raw("\"/>");
 }
 
-/// The next of 2, 4, 10, 20, 40, 100 …, whose half is whole as well.
+/// The next round number, not far above, whose half is whole as well.
 fn round_up(most: u64) -> u64 {
+    const ROUND: [u64; 10] = [10, 12, 16, 20, 24, 30, 40, 50, 60, 80];
+    if most <= 10 {
+        return most.max(2).next_multiple_of(2);
+    }
     let mut power = 1_u64;
     loop {
-        for digit in [2, 4, 6, 10] {
+        for digit in ROUND {
             let candidate = power.saturating_mul(digit);
             if candidate >= most || candidate == u64::MAX {
                 return candidate;
@@ -130,7 +139,8 @@ mod tests {
 
     #[test]
     fn axes_end_at_round_numbers() {
-        assert_eq!([0, 1, 2, 3, 5, 37, 60, 101, 99_999].map(round_up), [2, 2, 2, 4, 6, 40, 60, 200, 100_000]);
+        let found = [0, 1, 2, 3, 5, 37, 60, 101, 10_100, 99_999].map(round_up);
+        assert_eq!(found, [2, 2, 2, 4, 6, 40, 60, 120, 12_000, 100_000]);
         assert_eq!(round_up(u64::MAX), u64::MAX);
     }
 }

@@ -1,153 +1,164 @@
-//! The lists of the page: habits, what other servers say, attackers, the queue, what was read.
-
-use tidegate_watch::api::report::Report;
+//! The lists of the page: who was cleared, habits, the queue, what was read, words.
 
 use super::Page;
-use super::advice;
-use super::{counted, grouped, shown};
+use super::{about, counted, grouped, read};
 use crate::logs::FileRow;
 
-impl Page {
-    pub(super) fn habits(&mut self, report: &Report) {
-        if !report.unusual.is_empty() {
+impl Page<'_> {
+    pub(super) fn cleared(&mut self) {
+        let report = self.report;
+        if report.cleared.is_empty() {
+            return;
+        }
+        self.html.raw("<h2 id=\"cleared\">Looked at, and not suspected");
+        self.part_of(report.cleared.len());
+        self.html.raw("</h2><div class=\"card scroll\"><table><tr><th>who</th><th>what</th><th class=\"r\">recipients</th><th>why not</th></tr>");
+        for row in report.cleared.iter().take(self.top) {
+            self.html.raw("<tr>");
+            self.path(&row.name);
+            self.html.raw("<td class=\"time\">").raw(about::class(row)).raw("</td>");
+            self.count(row.recipients);
+            self.html.element("<td class=\"wide\">", &self.local.sentence(&row.reason), "</td></tr>");
+        }
+        self.html.raw("</table></div>\n");
+    }
+
+    pub(super) fn habits(&mut self) {
+        let report = self.report;
+        let (unusual, many, bounces) = (&report.unusual, &report.many_networks, &report.bounces);
+        if unusual.is_empty() && many.is_empty() && bounces.is_empty() {
+            return;
+        }
+        self.fold("<details id=\"habits\">", "What is unusual", "far more than before, many networks, dead addresses");
+        if !unusual.is_empty() {
             self.table(
-                "<h2>Far more than ever before</h2>",
-                &["day", "name", "account", "#recipients", "#most before"],
+                "<h3>Far more than ever before",
+                unusual.len(),
+                &["day", "name", "account", "#recipients", "#most on a day before"],
             );
-            for row in report.unusual.iter().take(self.top) {
-                self.html.element("<tr><td class=\"time\">", &row.day, "</td>").element("<td>", &row.name, "</td>");
+            for row in unusual.iter().take(self.top) {
+                self.row(row.kind, &row.name);
+                self.html.element("<td class=\"time\">", &row.day, "</td>");
+                self.path(&row.name);
                 self.html.element("<td class=\"soft\">", &row.account, "</td>");
                 self.count(row.recipients);
                 self.count(row.most_before);
                 self.html.raw("</tr>");
             }
-            self.hint("A newsletter or an invoice run looks like this; ask the owner if it was none.");
+            self.hint("A newsletter or an invoice run looks like this as well; alone it is no suspicion.");
         }
-        if !report.many_networks.is_empty() {
-            self.table("<h2>Logins from many networks</h2>", &["login", "account", "#networks a day", "#recipients"]);
-            for row in report.many_networks.iter().take(self.top) {
-                self.html.element("<tr><td>", &row.login, "</td>").element(
-                    "<td class=\"soft\">",
-                    &row.account,
-                    "</td>",
-                );
+        if !many.is_empty() {
+            self.table(
+                "<h3>Logins from many networks",
+                many.len(),
+                &["login", "account", "#networks a day", "#recipients", "a sign?"],
+            );
+            for row in many.iter().take(self.top) {
+                self.row("mailbox", &row.login);
+                self.html.element("<td>", &row.login, "</td>");
+                self.html.element("<td class=\"soft\">", &row.account, "</td>");
                 self.count(u64::from(row.networks_a_day));
                 self.count(row.recipients);
-                self.html.raw("</tr>");
+                self.html.raw(if row.is_sign { "<td class=\"hot\">yes</td></tr>" } else { "<td>no</td></tr>" });
             }
-            self.hint("Phones and journeys make three or four; many more in a day mean that others have the password.");
+            self.hint(about::MANY_NETWORKS);
         }
-        if !report.bounces.is_empty() {
+        if !bounces.is_empty() {
             self.table(
-                "<h2>Recipients that do not exist</h2>",
-                &["name", "account", "#no mailbox", "#of all", "#given up"],
+                "<h3>Recipients that do not exist",
+                bounces.len(),
+                &["name", "account", "#do not exist", "#of its recipients", "#given up for any reason", ""],
             );
-            for row in report.bounces.iter().take(self.top) {
-                self.html.element("<tr><td>", &row.name, "</td>").element("<td class=\"soft\">", &row.account, "</td>");
+            for row in bounces.iter().take(self.top) {
+                self.row(row.kind, &row.name);
+                self.path(&row.name);
+                self.html.element("<td class=\"soft\">", &row.account, "</td>");
                 self.count(row.unknown);
                 self.share(row.unknown, row.recipients);
                 self.count(row.failed);
-                self.html.raw("</tr>");
+                let is_suspect = about::is_suspect(report, row.kind, &row.name);
+                self.html.raw(if is_suspect { "<td>compromised, see above</td></tr>" } else { "<td></td></tr>" });
             }
-            self.hint("Above some percent the list was bought, is old, or is a spammer's; have it cleaned.");
+            self.hint(about::UNKNOWN_RECIPIENTS);
         }
+        self.html.raw("</details>\n");
     }
 
-    pub(super) fn refusals(&mut self, report: &Report) {
-        if report.refusals.is_empty() {
-            return;
-        }
-        self.html.raw("<h2>What other servers say</h2><div class=\"card\">");
-        for row in report.refusals.iter().take(self.top) {
-            self.html
-                .raw("<div class=\"say\"><span class=\"m\">")
-                .raw(shown::provider(row.provider))
-                .raw(": ")
-                .raw(row.meaning)
-                .raw("</span>");
-            let times = format!(" · {} refused, {} deferred", grouped(row.refused), grouped(row.deferred));
-            self.html.element("<span class=\"soft\">", &times, "</span>");
-            if !row.caused_by.is_empty() {
-                self.html.raw("<div>caused by ");
-                for (i, cause) in row.caused_by.iter().enumerate() {
-                    self.html.raw(if i == 0 { "" } else { ", " }).raw(cause.kind).raw(" ").text(&cause.name);
-                    self.html.text(&format!(" ({})", grouped(cause.times)));
-                }
-                self.html.raw("</div>");
-            }
-            self.html.element("<div class=\"quote\">“", &row.example, "”</div>");
-            self.html.raw("<div>What to do: ").raw(row.advice).raw(".</div></div>");
-        }
-        self.html.raw("</div>\n");
-    }
-
-    pub(super) fn attackers(&mut self, report: &Report) {
-        if report.attackers.is_empty() {
-            return;
-        }
-        let heads = ["who", "what it does", "#times", "#logins", "#addresses", "first", "last", "what to do"];
-        self.table("<h2>Attackers</h2>", &heads);
-        for row in report.attackers.iter().take(self.top) {
-            self.html.element("<tr><td>", &row.who, "</td><td>").raw(advice::attack_in_words(row.kind)).raw("</td>");
-            self.count(row.times);
-            self.count(row.names);
-            self.count(row.addresses);
-            let (first, last) =
-                (self.local.minute_or_dash(row.first.as_ref()), self.local.minute_or_dash(row.last.as_ref()));
-            self.html.element("<td class=\"time\">", &first, "</td>").element("<td class=\"time\">", &last, "</td>");
-            self.html.raw("<td class=\"soft\">").raw(advice::about_attacker(row)).raw("</td></tr>");
-        }
-        self.html.raw("</table></div>\n");
-    }
-
-    pub(super) fn queue(&mut self, report: &Report) {
+    pub(super) fn queue(&mut self) {
+        let report = self.report;
         let totals = &report.totals;
-        self.html.raw("<h2>Queue at the end of the log</h2><div class=\"card scroll\">");
-        let waiting = counted(totals.unfinished, "message");
-        self.html.text(&format!(
-            "{waiting} not finished, {} of them frozen; {} put on hold in all.",
+        let gist = format!(
+            "{} not finished, {} of them on hold; {} put on hold at any time in this log",
+            counted(totals.unfinished, "message"),
             grouped(totals.frozen_now),
             grouped(totals.frozen)
-        ));
-        if !report.frozen.is_empty() {
-            self.html.raw("<table><tr><th>frozen since</th><th>id</th><th>sender</th><th>subject</th></tr>");
-            for row in report.frozen.iter().take(self.top) {
-                let since = self.local.minute_or_dash(row.since.as_ref());
-                self.html.element("<tr><td class=\"time\">", &since, "</td>").element("<td>", &row.id, "</td>");
-                let sender = if row.sender.is_empty() { "<>" } else { &row.sender };
-                self.html.element("<td>", sender, "</td>").element("<td>", &row.subject, "</td></tr>");
-            }
-            self.html.raw("</table>");
+        );
+        self.fold("<details id=\"queue\">", "Queue at the end of the log", &gist);
+        if report.frozen.is_empty() {
+            self.html.raw("<p class=\"hint\">Nothing is on hold.</p></details>\n");
+            return;
         }
-        self.html.raw("</div>\n");
+        self.html.raw("<div class=\"card scroll\"><table><tr><th>on hold since</th><th>id</th><th>sender</th><th>subject</th></tr>");
+        for row in report.frozen.iter().take(self.top) {
+            let since = self.local.minute_or_dash(row.since.as_ref());
+            self.html.element("<tr><td class=\"time\">", &since, "</td>").element("<td>", &row.id, "</td>");
+            let sender = if row.sender.is_empty() { "<>" } else { &row.sender };
+            self.html.element("<td>", sender, "</td>").element("<td>", &row.subject, "</td></tr>");
+        }
+        self.html.raw("</table></div></details>\n");
     }
 
-    pub(super) fn read(&mut self, report: &Report, files: &[FileRow]) {
-        self.table("<h2>What was read</h2>", &["file", "kind", "#lines", "#left out", ""]);
+    pub(super) fn read(&mut self, files: &[FileRow]) {
+        let report = self.report;
+        let totals = &report.totals;
+        let gist = format!("{}, {} in no known form", counted(totals.lines, "line"), grouped(totals.unknown_lines));
+        self.fold("<details id=\"read\" open>", "What was read and what not", &gist);
+        self.html.raw("<div class=\"card scroll\"><table><tr><th>file</th><th>kind</th><th class=\"r\">lines</th>");
+        self.html.raw("<th class=\"r\">left out, since they stand elsewhere too</th><th></th></tr>");
         for file in files {
-            self.html.element("<tr><td>", &file.file, "</td>").element(
-                "<td class=\"soft\">",
-                &file.kind.to_string(),
-                "</td>",
-            );
+            self.html.element("<tr><td>", &file.file, "</td>");
+            self.html.element("<td class=\"soft\">", &file.kind.to_string(), "</td>");
             self.count(file.lines);
             self.count(file.repeated);
             self.html.element("<td class=\"hot\">", file.trouble.as_deref().unwrap_or(""), "</td></tr>");
         }
-        let totals = &report.totals;
-        self.html.raw("</table><p class=\"hint\">");
+        self.html.raw("</table><p class=\"hint\">Not read:</p><ul class=\"why\">");
+        for missing in read::missing(report, files) {
+            self.html.raw("<li>").raw(missing).raw("</li>");
+        }
+        self.html.raw("</ul><p class=\"hint\">");
         self.html.text(&format!(
             "{} in no known form; {} whose sender imitates log fields; {} about messages from before the log begins.",
             counted(totals.unknown_lines, "line"),
             counted(totals.doubtful_lines, "message"),
             counted(totals.orphans, "line"),
         ));
-        self.html.raw("</p></div>\n");
+        self.html.raw("</p></div></details>\n");
     }
 
-    /// Begins a table under a heading. A head that begins with `#` stands over numbers.
-    fn table(&mut self, title: &'static str, heads: &[&'static str]) {
-        self.html.raw(title).raw("<div class=\"card scroll\"><table><tr>");
+    pub(super) fn words(&mut self) {
+        self.html.raw(concat!(
+            "<details id=\"words\"><summary>Words</summary><div class=\"card\"><ul class=\"why\">",
+            "<li><b>Message, recipient:</b> one message goes to one or more recipients; most figures count recipients.</li>",
+            "<li><b>Delivered:</b> the recipient's server, or a mailbox here, took it.</li>",
+            "<li><b>Deferred:</b> an attempt was put off and is made again; one recipient may be deferred often.</li>",
+            "<li><b>Given up:</b> refused for good, or too old; the sender gets a bounce.</li>",
+            "<li><b>Refused by this server:</b> what strangers tried to send to it.</li>",
+            "<li><b>On hold:</b> frozen in Exim's queue; nobody tries to deliver it.</li>",
+            "<li><b>Do not exist, refused as spam:</b> in percent of the recipients in the same row; in the card of a suspect, of the ",
+            "recipients of that day. Halves are rounded up.</li>",
+            "<li><b>Network:</b> about one provider's pool of addresses (an IPv4 /16, an IPv6 /32); their number is an estimate.</li>",
+            "<li><b>Sign:</b> what speaks for a compromise. Two that do not depend on each other make a suspicion.</li>",
+            "<li><b>Colours:</b> blue is delivered, amber refused or deferred by others, violet attacks, red compromised.</li>",
+            "</ul></div></details>\n"
+        ));
+    }
+
+    /// Begins a table under a heading that says how many rows follow. A head that begins with `#` stands over numbers.
+    pub(super) fn table(&mut self, title: &'static str, rows: usize, heads: &[&'static str]) {
+        self.html.raw(title);
+        self.part_of(rows);
+        self.html.raw("</h3><div class=\"card scroll\"><table><tr>");
         for head in heads {
             match head.strip_prefix('#') {
                 Some(head) => self.html.raw("<th class=\"r\">").raw(head).raw("</th>"),
@@ -158,7 +169,7 @@ impl Page {
     }
 
     /// Ends a table with a sentence.
-    fn hint(&mut self, hint: &'static str) {
+    pub(super) fn hint(&mut self, hint: &'static str) {
         self.html.raw("</table><p class=\"hint\">").raw(hint).raw("</p></div>\n");
     }
 }

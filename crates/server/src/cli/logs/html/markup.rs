@@ -17,7 +17,29 @@ impl Html {
 
     /// Text, hostile as it may be: no markup, no control characters, no change of direction, cut after some hundred octets.
     pub(super) fn text(&mut self, text: &str) -> &mut Html {
-        for c in Evidence::from(text).as_str().chars() {
+        let shown = Evidence::from(text);
+        self.escaped(shown.as_str())
+    }
+
+    /// A command of ours: its names were looked at before (see `advice`), and it must not be cut.
+    pub(super) fn command(&mut self, command: &str) -> &mut Html {
+        self.escaped(command)
+    }
+
+    /// Text in which what stands between backquotes is code.
+    pub(super) fn prose(&mut self, text: &str) -> &mut Html {
+        for (i, part) in text.split('`').enumerate() {
+            if i % 2 == 0 {
+                self.text(part);
+            } else {
+                self.element("<code>", part, "</code>");
+            }
+        }
+        self
+    }
+
+    fn escaped(&mut self, text: &str) -> &mut Html {
+        for c in text.chars() {
             match c {
                 '&' => self.0.push_str("&amp;"),
                 '<' => self.0.push_str("&lt;"),
@@ -53,6 +75,9 @@ mod tests {
 
     #[test]
     fn text_is_never_markup() {
+        let mut html = Html::default();
+        html.prose("a `<b>` c `d");
+        assert_eq!(html.finish(), "a <code>&lt;b&gt;</code> c <code>d</code>");
         let mut html = Html::default();
         html.element("<b title=\"", "\"><script>alert('1')</script>\u{1b}[2J\u{202e}&", "\">");
         let page = html.finish();

@@ -1,0 +1,171 @@
+//! Words about attackers and about what other servers say: what became of it and what to do, seen together with who is suspected.
+//! Whoever is compromised gets no advice here that is meant for careless senders.
+
+use tidegate_watch::api::report::{AttackerRow, Cause, ClearedRow, RefusalRow, Report};
+
+use super::shown::{self, LocalTime, grouped};
+
+/// Under the logins with many networks.
+pub(super) const MANY_NETWORKS: &str = "telephones, offices and journeys make several, and that alone is no suspicion; about 8 or more together with 50 recipients on one day are one sign, and a suspicion needs two";
+/// Under the recipients that do not exist.
+pub(super) const UNKNOWN_RECIPIENTS: &str =
+    "a list that is looked after has 1 or 2 %; 8 % or more (of 25 or more on a day) are one sign";
+
+/// The kind of an attacker in words.
+pub(super) fn attack_in_words(kind: &str) -> &'static str {
+    match kind {
+        "guessing" => "guesses passwords",
+        "slow_guessing" => "guesses passwords slowly",
+        "spraying" => "tries many logins",
+        "distributed" => "its password is guessed by many",
+        "dictionary" => "looks for recipients",
+        "relay" => "asks to relay",
+        _ => "attacks",
+    }
+}
+
+/// What somebody is who was looked at and is not suspected.
+pub(super) fn class(row: &ClearedRow) -> &'static str {
+    match row.class {
+        "runs" => "newsletter or the like",
+        "month_end" => "month-end run",
+        "forwarder" => "forwarder",
+        "roaming" => "login on the move",
+        "steady" if row.kind == "relay" => "relaying host",
+        "steady" => "shop, form or other script",
+        _ if row.kind == "mailbox" => "mailbox",
+        _ => row.kind,
+    }
+}
+
+/// What became of an attack.
+pub(super) fn result(row: &AttackerRow, local: LocalTime) -> String {
+    match (&row.succeeded, &row.login) {
+        (Some(time), _) if row.is_suspect => format!("SUCCEEDED {}, see above", local.minute(time)),
+        (Some(time), _) => format!("a login from there {}; nothing odd was sent", local.minute(time)),
+        (None, Some(login)) => format!("took part in guessing {login}, see above"),
+        _ if matches!(row.kind, "dictionary" | "relay") => "refused".to_owned(),
+        _ => "guessing tried, failed".to_owned(),
+    }
+}
+
+/// What to do about an attacker, in a few words.
+pub(super) fn against_attacker(row: &AttackerRow) -> &'static str {
+    match row.kind {
+        _ if row.is_suspect && row.kind == "distributed" => "what stands above",
+        _ if row.is_suspect => "block, and what stands above",
+        "distributed" if row.succeeded.is_some() => "ask the owner whether it was he",
+        "distributed" => "see that its password is strong and not used elsewhere",
+        "spraying" => "block; see that no mailbox has a common password",
+        "slow_guessing" => "block for long: it comes back",
+        "dictionary" => "block; refuse unknown recipients at RCPT",
+        "relay" => "nothing",
+        _ => "block",
+    }
+}
+
+/// Answers of all providers that mean the same.
+pub(super) struct Group<'r> {
+    pub(super) meaning: &'static str,
+    pub(super) refused: u64,
+    pub(super) deferred: u64,
+    /// The most frequent first.
+    pub(super) rows: Vec<&'r RefusalRow>,
+    /// Who causes a tenth of them or more.
+    pub(super) causes: Vec<(Cause, bool)>,
+    pub(super) advice: Vec<String>,
+}
+
+/// What other servers say, by cause, in the order of the report. What they hold against this server's own address stands apart
+/// (see `standing`).
+pub(super) fn groups(report: &Report) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for row in report.refusals.iter().filter(|row| row.kind != "reputation") {
+        let at = groups.iter().position(|group| group.meaning == row.meaning);
+        let group = match at.and_then(|at| groups.get_mut(at)) {
+            Some(group) => group,
+            None => {
+                groups.push(Group {
+                    meaning: row.meaning,
+                    refused: 0,
+                    deferred: 0,
+                    rows: Vec::new(),
+                    causes: Vec::new(),
+                    advice: Vec::new(),
+                });
+                let Some(group) = groups.last_mut() else { continue };
+                group
+            }
+        };
+        group.refused += row.refused;
+        group.deferred += row.deferred;
+        group.rows.push(row);
+    }
+    for group in &mut groups {
+        group.causes = causes(group, report);
+        group.advice = advice(group);
+    }
+    groups
+}
+
+/// Who causes a tenth of a group or more, and whether he is suspected.
+fn causes(group: &Group<'_>, report: &Report) -> Vec<(Cause, bool)> {
+    let mut sums: Vec<Cause> = Vec::new();
+    for cause in group.rows.iter().flat_map(|row| &row.caused_by) {
+        match sums.iter_mut().find(|sum| sum.kind == cause.kind && sum.name == cause.name) {
+            Some(sum) => sum.times += cause.times,
+            None => sums.push(cause.clone()),
+        }
+    }
+    sums.retain(|cause| cause.times * 10 >= group.refused + group.deferred);
+    sums.sort_by(|a, b| b.times.cmp(&a.times).then_with(|| a.name.cmp(&b.name)));
+    sums.into_iter()
+        .map(|cause| {
+            let is_suspect = is_suspect(report, cause.kind, &cause.name);
+            (cause, is_suspect)
+        })
+        .collect()
+}
+
+/// Whether this sender is among the suspects.
+pub(super) fn is_suspect(report: &Report, kind: &str, name: &str) -> bool {
+    report.suspects.iter().any(|suspect| suspect.kind == kind && suspect.name == name)
+}
+
+/// The busiest hour of a suspect, in local time.
+pub(super) fn peak<'r>(report: &'r Report, kind: &str, name: &str) -> Option<&'r str> {
+    let suspect = report.suspects.iter().find(|suspect| suspect.kind == kind && suspect.name == name)?;
+    suspect.timeline.iter().rev().max_by_key(|hour| hour.recipients).map(|hour| hour.hour.as_str())
+}
+
+/// What to do, for each sort of those who cause it.
+fn advice(group: &Group<'_>) -> Vec<String> {
+    let Some(row) = group.rows.first() else { return Vec::new() };
+    let mut list = Vec::new();
+    if group.causes.iter().any(|(_, is_suspect)| *is_suspect) {
+        list.push("for the compromised sender: what stands above, nothing else".to_owned());
+    }
+    let is_spam = matches!(row.kind, "spam" | "policy" | "malware");
+    let has_forwarder = group.causes.iter().any(|(cause, is_suspect)| cause.kind == "forwarder" && !is_suspect);
+    if is_spam && has_forwarder {
+        list.push("for forwarders: filter spam before forwarding; their owners did nothing wrong".to_owned());
+    }
+    let has_others = group.causes.iter().any(|(cause, is_suspect)| cause.kind != "forwarder" && !is_suspect);
+    if has_others || list.is_empty() {
+        list.push(row.advice.to_owned());
+    }
+    list
+}
+
+/// A cause in words.
+pub(super) fn cause((cause, is_suspect): &(Cause, bool)) -> String {
+    let mark = if *is_suspect { ", compromised, see above" } else { "" };
+    format!("{} {} ({}{mark})", cause.kind, cause.name, grouped(cause.times))
+}
+
+/// `Gmail 129 (2026-02-01 to 2026-02-26)`.
+pub(super) fn by_provider(row: &RefusalRow, local: LocalTime) -> String {
+    let (first, last) = (local.day_or_dash(row.first.as_ref()), local.day_or_dash(row.last.as_ref()));
+    let when = if first == last { first } else { format!("{first} to {last}") };
+    format!("{} {} ({when})", shown::provider(row.provider), grouped(row.refused + row.deferred))
+}

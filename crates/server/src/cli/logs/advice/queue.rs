@@ -1,0 +1,88 @@
+//! What waits in the queue of a suspect: hold it, look at it, remove it. Exim's spool says who put a message there, whatever the
+//! sender's address is; Postfix lists senders only.
+
+use tidegate_watch::api::report::{Report, Suspect};
+
+use super::Step;
+use crate::cli::logs::shown::counted;
+
+/// Whose logs were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mta {
+    Exim,
+    Postfix,
+}
+
+impl Mta {
+    pub(super) fn of(report: &Report) -> Mta {
+        if report.programs.postfix > report.programs.exim { Mta::Postfix } else { Mta::Exim }
+    }
+}
+
+/// `name` as a regular expression that fits nothing else. Only for names that are harmless.
+pub(super) fn pattern(name: &str) -> String {
+    name.replace('.', "[.]").replace('+', "[+]")
+}
+
+/// Holding and removing what a login or a local user put into the queue.
+pub(super) fn steps(suspect: &Suspect, mta: Mta) -> Vec<Step> {
+    let name = suspect.name.as_str();
+    let user = suspect.local_user.as_deref().unwrap_or(name);
+    let is_mailbox = suspect.kind == "mailbox";
+    let (who, list) = match mta {
+        Mta::Exim if is_mailbox => (name, exim(&format!("^-.*auth_id {}$", pattern(name)))),
+        Mta::Exim => (user, exim(&format!("^-ident {}$", pattern(user)))),
+        Mta::Postfix if is_mailbox => (name, postfix(&format!("$7 == \"{name}\""))),
+        Mta::Postfix => (user, postfix(&format!("$7 ~ \"^{}@\"", pattern(user)))),
+    };
+    let waited = match suspect.case.waiting {
+        0 => "none waited at the end of the log".to_owned(),
+        count => format!("{} waited at the end of the log", counted(count, "message")),
+    };
+    let shared = if is_mailbox || user == suspect.account {
+        String::new()
+    } else {
+        format!(" {user} may run the pages of others as well: look at each.")
+    };
+    hold_and_remove(
+        &format!("Hold what waits in the queue ({waited}); nothing is lost by it.{shared}"),
+        who,
+        &list,
+        mta,
+    )
+}
+
+/// The same for what is addressed to `name`.
+pub(super) fn steps_to(name: &str, mta: Mta) -> Vec<Step> {
+    match mta {
+        Mta::Exim => hold_and_remove(
+            "Hold what waits to be forwarded; nothing is lost by it.",
+            name,
+            &format!("exiqgrep -i -r '^{}$'", pattern(name)),
+            mta,
+        ),
+        Mta::Postfix => Vec::new(),
+    }
+}
+
+fn hold_and_remove(text: &str, who: &str, list: &str, mta: Mta) -> Vec<Step> {
+    let (hold, look, remove) = match mta {
+        Mta::Exim => ("xargs -r exim -Mf", "`exim -Mvh ID` and `exim -Mvb ID`", "xargs -r exim -Mrm"),
+        Mta::Postfix => ("postsuper -h -", "`postcat -q ID`", "postsuper -d -"),
+    };
+    vec![
+        Step::new(text).run("", &[who], || format!("{list} | {hold}")),
+        Step::new(format!("Look at some of it ({look}); if all of it is spam, remove it."))
+            .run("", &[who], || format!("{list} | {remove}")),
+    ]
+}
+
+/// Ids of messages whose envelope file in the spool of cPanel or Debian has such a line.
+fn exim(line: &str) -> String {
+    format!("grep -rlE --include='*-H' '{line}' /var/spool/exim*/input | sed 's|.*/||; s|-H$||'")
+}
+
+/// Ids of messages in Postfix's queue whose entry fits.
+fn postfix(condition: &str) -> String {
+    format!("postqueue -p | tail -n +2 | awk 'BEGIN {{ RS = \"\" }} {condition} {{ print $1 }}' | tr -d '*!'")
+}

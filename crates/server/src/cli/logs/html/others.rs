@@ -1,0 +1,75 @@
+//! The parts of the page about others: what other servers say, grouped by cause, and who attacks.
+
+use super::{Page, about, counted, grouped};
+
+impl Page<'_> {
+    pub(super) fn refusals(&mut self) {
+        let report = self.report;
+        let groups = about::groups(report);
+        if groups.is_empty() {
+            return;
+        }
+        let gist: Vec<String> = groups
+            .iter()
+            .take(3)
+            .map(|group| format!("{} times {}", grouped(group.refused + group.deferred), group.meaning))
+            .collect();
+        self.fold("<details id=\"refusals\">", "What other servers say", &gist.join("; "));
+        self.html.raw("<div class=\"card\">");
+        for group in groups.iter().take(self.top) {
+            self.html.raw("<div class=\"say\"><span class=\"m\">").raw(group.meaning).raw("</span>");
+            let times = format!(" · {} refused, {} deferred", grouped(group.refused), grouped(group.deferred));
+            self.html.element("<span class=\"soft\">", &times, "</span>");
+            let rows: Vec<String> = group.rows.iter().map(|row| about::by_provider(row, self.local)).collect();
+            self.html.element("<div>", &rows.join(", "), "</div>");
+            if !group.causes.is_empty() {
+                let causes: Vec<String> = group.causes.iter().map(about::cause).collect();
+                self.html.element("<div>a tenth or more each by ", &causes.join(", "), "</div>");
+            }
+            if let Some(row) = group.rows.first() {
+                self.html.element("<div class=\"quote\">“", &row.example, "”</div>");
+            }
+            self.html.element("<div>What to do: ", &group.advice.join("; "), ".</div></div>");
+        }
+        self.html.raw("</div></details>\n");
+    }
+
+    pub(super) fn attackers(&mut self) {
+        let report = self.report;
+        if report.attackers.is_empty() {
+            return;
+        }
+        let succeeded = report.attackers.iter().filter(|row| row.is_suspect && row.succeeded.is_some()).count();
+        let gist = match succeeded {
+            0 => "no success seen".to_owned(),
+            count => format!("{} succeeded", grouped(count as u64)),
+        };
+        let all = counted(report.attackers.len() as u64, "row");
+        self.fold("<details id=\"attackers\">", "Attackers", &format!("{all}, {gist}"));
+        let heads = [
+            "who",
+            "what it does",
+            "#attempts",
+            "#logins tried",
+            "#from addresses",
+            "first",
+            "last",
+            "result",
+            "what to do",
+        ];
+        self.table("<h3>The worst", report.attackers.len(), &heads);
+        for row in report.attackers.iter().take(self.top) {
+            self.html.raw(if row.is_suspect { "<tr class=\"mine\">" } else { "<tr>" });
+            self.html.element("<td>", &row.who, "</td><td>").raw(about::attack_in_words(row.kind)).raw("</td>");
+            self.count(row.times);
+            self.count(row.names);
+            self.count(row.addresses);
+            let (first, last) =
+                (self.local.minute_or_dash(row.first.as_ref()), self.local.minute_or_dash(row.last.as_ref()));
+            self.html.element("<td class=\"time\">", &first, "</td>").element("<td class=\"time\">", &last, "</td>");
+            self.html.element("<td>", &about::result(row, self.local), "</td>");
+            self.html.raw("<td class=\"soft\">").raw(about::against_attacker(row)).raw("</td></tr>");
+        }
+        self.html.raw("</table></div></details>\n");
+    }
+}

@@ -1,0 +1,157 @@
+//! Who stands out and is not suspected, each with the reason: newsletters, invoice runs, shops, forwarders, travellers. What a reader
+//! would ask about next is answered here.
+
+use std::cmp::Reverse;
+
+use super::ledger::{Actor, Ledger};
+use super::suspicion::{Basis, Day, Signal, date, days, is_suspect, percent, signals_by_day, weight};
+use crate::api::report as api;
+use crate::time::{HOUR_MS, Timestamp};
+
+/// Who sends most is looked at, so many of each kind.
+const LARGEST_OF_KIND: usize = 3;
+/// Whoever sent less in the whole log is not large.
+const LARGE_RECIPIENTS_MIN: u32 = 50;
+/// A day counts as a run from this many recipients on.
+const RUN_RECIPIENTS_MIN: u32 = 50;
+/// Logs of fewer days clear nobody.
+const DAYS_MIN: u32 = 4;
+/// A login is used from many networks from here on.
+pub(super) const MANY_NETWORKS: u32 = 8;
+
+/// Those who stand out, by what speaks against them, then by size.
+pub(super) fn rows(basis: &Basis<'_>, suspects: &[api::Suspect], rows: usize) -> Vec<api::ClearedRow> {
+    if basis.last_hour() / 24 + 1 < basis.first_day() + DAYS_MIN {
+        return Vec::new();
+    }
+    let mut found: Vec<(u32, Looked<'_>)> = Vec::new();
+    for (actor, ledger) in basis.ledgers.of_account(basis.settings) {
+        let is_named = suspects.iter().any(|suspect| suspect.kind == actor.kind() && suspect.name == actor.name());
+        if !is_named {
+            let looked = Looked::at(actor, ledger, basis);
+            found.push((looked.sign.as_ref().map_or(0, |(sign, _)| sign.weight), looked));
+        }
+    }
+    found.sort_by_key(|(weight, looked)| (Reverse((*weight, looked.volume)), looked.actor));
+    let mut large = found
+        .iter()
+        .filter(|(_, looked)| looked.volume >= LARGE_RECIPIENTS_MIN)
+        .map(|(_, looked)| (Reverse(looked.volume), looked.actor))
+        .collect::<Vec<_>>();
+    large.sort();
+    let is_large = |actor: &Actor| {
+        let mut of_kind = large.iter().filter(|(_, other)| other.kind() == actor.kind()).take(LARGEST_OF_KIND);
+        of_kind.any(|(_, other)| *other == actor)
+    };
+    found
+        .iter()
+        .filter(|(weight, looked)| *weight > 0 || looked.networks >= MANY_NETWORKS || is_large(looked.actor))
+        .take(rows)
+        .map(|(_, looked)| looked.row(basis))
+        .collect()
+}
+
+/// What is seen of one actor.
+struct Looked<'l> {
+    actor: &'l Actor,
+    days: Vec<Day>,
+    volume: u32,
+    networks: u32,
+    unknown: u32,
+    spam: u32,
+    fresh: u32,
+    /// The heaviest sign of any day, and the day.
+    sign: Option<(Signal, u32)>,
+}
+
+impl<'l> Looked<'l> {
+    fn at(actor: &'l Actor, ledger: &Ledger, basis: &Basis<'_>) -> Looked<'l> {
+        let mut heaviest: Option<(u32, Signal, u32)> = None;
+        for (day, signals) in signals_by_day(actor, ledger, basis) {
+            debug_assert!(!is_suspect(&signals), "suspects are left out");
+            let weight = weight(&signals);
+            let Some(sign) = signals.into_iter().max_by_key(|signal| signal.weight) else { continue };
+            if heaviest.as_ref().is_none_or(|(most, ..)| weight > *most) {
+                heaviest = Some((weight, sign, day));
+            }
+        }
+        let total = ledger.total();
+        Looked {
+            actor,
+            days: days(ledger),
+            volume: total.volume(),
+            networks: ledger.most_networks_a_day(),
+            unknown: u32::from(total.unknown),
+            spam: u32::from(total.spam),
+            fresh: u32::from(total.fresh),
+            sign: heaviest.map(|(_, sign, day)| (sign, day)),
+        }
+    }
+
+    fn row(&self, basis: &Basis<'_>) -> api::ClearedRow {
+        let (class, mut reason) = self.habit();
+        match &self.sign {
+            Some((sign, day)) => {
+                reason.push_str(&format!("; one sign, not two: {} ({})", sign.evidence, date(*day)));
+            }
+            None => reason.push_str("; no sign of abuse"),
+        }
+        api::ClearedRow {
+            kind: self.actor.kind(),
+            name: self.actor.name().to_owned(),
+            account: self.actor.account(basis.settings),
+            class,
+            recipients: u64::from(self.volume),
+            reason,
+        }
+    }
+
+    /// What it usually does, in a few words.
+    fn habit(&self) -> (&'static str, String) {
+        let most = self.days.iter().map(|day| day.sum.volume()).max().unwrap_or(0);
+        let active = self.days.len();
+        let refused = format!(
+            "{} % do not exist, {} % as spam",
+            percent(self.unknown, self.volume),
+            percent(self.spam, self.volume)
+        );
+        match self.actor {
+            Actor::Forwarder(_) => ("forwarder", format!("up to {most} a day; {refused}")),
+            Actor::Relay(_) => ("steady", format!("relays up to {most} a day on {active} days; {refused}")),
+            Actor::Script { .. } | Actor::User(_) => {
+                ("steady", format!("up to {most} recipients a day, on {active} days; {refused}"))
+            }
+            Actor::Mailbox(_) => self.mailbox_habit(most, &refused),
+        }
+    }
+
+    fn mailbox_habit(&self, most: u32, refused: &str) -> (&'static str, String) {
+        let runs: Vec<&Day> =
+            self.days.iter().filter(|day| day.sum.volume() >= RUN_RECIPIENTS_MIN.max(most / 2)).collect();
+        let is_known = u64::from(self.fresh) * 10 <= u64::from(self.volume);
+        let from = if is_known { "from known networks" } else { "partly from new networks" };
+        if runs.iter().any(|day| is_month_end(day.day)) && runs.iter().all(|day| is_month_end(day.day)) {
+            let days: Vec<String> = runs.iter().map(|day| date(day.day)).collect();
+            let days = days.join(" and ");
+            return ("month_end", format!("up to {most} recipients on {days}, {from}; {refused}"));
+        }
+        match runs.len() {
+            0 if self.networks >= MANY_NETWORKS => (
+                "roaming",
+                format!(
+                    "used from about {} networks in a day, but never for more than {most} recipients; {refused}",
+                    self.networks
+                ),
+            ),
+            0 => ("usual", format!("never more than {most} recipients a day; {refused}")),
+            1 => ("usual", format!("one day with {most} recipients, {from}; {refused}")),
+            count => ("runs", format!("{count} runs of up to {most} recipients, {from}; {refused}")),
+        }
+    }
+}
+
+/// The last four days of a month and the first two.
+fn is_month_end(day: u32) -> bool {
+    let of_month = |day: u32| Timestamp::from_millis(i64::from(day) * 24 * HOUR_MS).civil().2;
+    of_month(day) <= 2 || of_month(day + 4) <= 4
+}
