@@ -6,6 +6,14 @@ use crate::settings::AddressGlob;
 
 /// Whether `glob` (`*` and `?` are wild) fits all of `text`.
 pub(crate) fn fits(glob: &[u8], text: &[u8]) -> bool {
+    // Most entries of a list differ from an address in its end already.
+    for (one, other) in glob.iter().rev().zip(text.iter().rev()) {
+        match one {
+            b'*' | b'?' => break,
+            _ if one != other => return false,
+            _ => {}
+        }
+    }
     let (mut at_glob, mut at_text) = (0, 0);
     // Where to go on after the last star: the star, and the text it has eaten so far.
     let mut retry: Option<(usize, usize)> = None;
