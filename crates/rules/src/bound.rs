@@ -104,12 +104,21 @@ pub(crate) fn of_expression(expression: &Expr<RuleId>, of: &mut impl FnMut(RuleI
             }
         }
         Expr::Chain(first, rest) => {
-            let mut value = of_expression(first, of);
+            let mut value = match &**first {
+                Expr::Name(id) => of(*id),
+                first => of_expression(first, of),
+            };
             for (operator, operand) in rest {
                 value = match operator {
                     Operator::And if value.is_zero() => value,
                     Operator::Or if value.is_true => value,
-                    _ => join(*operator, value, of_expression(operand, of)),
+                    _ => {
+                        let operand = match operand {
+                            Expr::Name(id) => of(*id),
+                            operand => of_expression(operand, of),
+                        };
+                        join(*operator, value, operand)
+                    }
                 };
             }
             value
@@ -117,6 +126,7 @@ pub(crate) fn of_expression(expression: &Expr<RuleId>, of: &mut impl FnMut(RuleI
     }
 }
 
+#[inline]
 fn join(operator: Operator, left: Bound, right: Bound) -> Bound {
     if left.is_known() && right.is_known() && !matches!(operator, Operator::And | Operator::Or) {
         return match operator.apply(left.low, right.low) {

@@ -38,6 +38,7 @@ struct Facts {
     is_root: bool,
     /// Some meta names it.
     is_named: bool,
+    is_meta: bool,
     /// The largest value it has.
     high: f64,
     /// What it takes to find out, in no unit.
@@ -65,6 +66,7 @@ impl Needs {
             needs.facts.push(Facts {
                 is_root: !rule.is_subtest() || rule.shortcircuit.is_some(),
                 is_named: false,
+                is_meta: matches!(rule.matcher, Matcher::Meta(_)),
                 high: high_of(rule, plan, slot),
                 cost: cost_of(rule, plan, slot),
                 slot,
@@ -388,17 +390,20 @@ impl Needed {
     /// What is known of the rule's value.
     pub(crate) fn bound(&mut self, needs: &Needs, rules: &[Rule], values: &[f64], id: RuleId) -> Bound {
         let index = id.index();
-        let Some(Rule { matcher: Matcher::Meta(expression), .. }) = rules.get(index) else {
-            return match (self.is_open.get(index), needs.facts.get(index)) {
-                (Some(true), Some(facts)) => Bound::unknown(facts.high, facts.cost, id),
+        let Some(facts) = needs.facts.get(index) else { return Bound::known(0.0) };
+        // Most names are no metas, and their rules need not be looked at: those lie far apart.
+        if !facts.is_meta {
+            return match self.is_open.get(index) {
+                Some(true) => Bound::unknown(facts.high, facts.cost, id),
                 _ => Bound::known(values.get(index).copied().unwrap_or_default()),
             };
-        };
+        }
         if let Some((message, bound)) = self.memo.get(index)
             && *message == self.message
         {
             return *bound;
         }
+        let Some(expression) = expression(rules, id) else { return Bound::known(0.0) };
         let found = bound::of_expression(expression, &mut |id| self.bound(needs, rules, values, id)).as_of_rule();
         if let Some(entry) = self.memo.get_mut(index) {
             *entry = (self.message, found);
