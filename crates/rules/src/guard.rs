@@ -82,7 +82,7 @@ fn shown(formula: &Formula) -> String {
 
 fn has_nested(node: &Node) -> bool {
     match node {
-        Node::Empty | Node::Class(_) | Node::Any | Node::NotAhead(_) => false,
+        Node::Empty | Node::Class(_) | Node::Any | Node::NotAhead(_) | Node::Edge(_) => false,
         Node::Concat(nodes) | Node::Alternate(nodes) => nodes.iter().any(has_nested),
         Node::Repeat { node, max: None, .. } if is_ambiguous(node) => true,
         Node::Repeat { node, .. } => has_nested(node),
@@ -121,7 +121,7 @@ fn single_class(node: &Node) -> Option<OctetSet> {
 /// Whether a node may be nothing, or be made of these octets alone.
 fn may_be_of(node: &Node, class: OctetSet) -> bool {
     match node {
-        Node::Empty | Node::NotAhead(_) | Node::Any => true,
+        Node::Empty | Node::NotAhead(_) | Node::Edge(_) | Node::Any => true,
         Node::Class(set) => set.intersection(class) != OctetSet::EMPTY,
         Node::Concat(nodes) => nodes.iter().all(|node| may_be_of(node, class)),
         Node::Alternate(nodes) => nodes.iter().any(|node| may_be_of(node, class)),

@@ -250,9 +250,10 @@ fn backtracking(source: &[u8], modifiers: Modifiers, code: Code) -> Result<Regex
     build(&text).or_else(|error| build(&wrap_assertions(&text)).map_err(|_| error))
 }
 
-/// What stands before each pattern: its limit of steps, and that groups may share a name.
+/// What stands before each pattern: its limit of steps, that lines end with LF whatever the engine was built with (guards count on it), and
+/// that groups may share a name.
 fn preamble() -> String {
-    format!("(*LIMIT_MATCH={MATCH_STEPS_MAX})(?J)")
+    format!("(*LIMIT_MATCH={MATCH_STEPS_MAX})(*LF)(?J)")
 }
 
 /// What the engine says, counting from where the pattern begins as it was written.

@@ -154,8 +154,8 @@ impl Plan {
         };
         let analysis = builders.analyses.of(pattern);
         let is_known = is_filtered && builders.add(group, slot, &analysis);
-        let is_rare = analysis.formula.as_ref().is_none_or(network::is_selective);
-        let guard = (analysis.is_large && !(is_known && is_rare)).then(|| Relaxed::of(pattern));
+        // Also where literals are asked for: a text that holds them costs the engine far more than the automaton.
+        let guard = analysis.is_large.then(|| Relaxed::of(pattern));
         let limit = if is_negated { 1 } else { hits_max(&rule.flags) };
         self.slots.push(Slot {
             rule: id,

@@ -110,7 +110,7 @@ impl Stretch {
 
     fn add(&mut self, node: &Node) {
         match node {
-            Node::Empty | Node::NotAhead(_) => {}
+            Node::Empty | Node::NotAhead(_) | Node::Edge(_) => {}
             Node::Class(set) => match folded_members(*set) {
                 Some(members) => self.multiply(&members.into_iter().map(|octet| vec![octet]).collect::<Vec<_>>()),
                 None => self.end(),

@@ -65,7 +65,7 @@ enum Part {
 /// The alternatives of a node; `None` when there are too many.
 fn branches(node: &Node) -> Option<Vec<Vec<Part>>> {
     Some(match node {
-        Node::Empty => vec![Vec::new()],
+        Node::Empty | Node::Edge(_) => vec![Vec::new()],
         Node::Class(set) => vec![vec![Part::Must(*set, OctetSet::EMPTY)]],
         Node::Concat(nodes) => {
             let mut product: Vec<Vec<Part>> = vec![Vec::new()];
@@ -122,7 +122,7 @@ fn blob(node: &Node) -> Vec<Part> {
 
 fn octets_of(node: &Node) -> OctetSet {
     match node {
-        Node::Empty | Node::NotAhead(_) => OctetSet::EMPTY,
+        Node::Empty | Node::NotAhead(_) | Node::Edge(_) => OctetSet::EMPTY,
         Node::Any => OctetSet::ALL,
         Node::Class(set) => *set,
         Node::Concat(nodes) | Node::Alternate(nodes) => {
@@ -135,7 +135,7 @@ fn octets_of(node: &Node) -> OctetSet {
 /// The octets with which a match of the node can begin.
 fn first_of(node: &Node) -> OctetSet {
     match node {
-        Node::Empty | Node::NotAhead(_) => OctetSet::EMPTY,
+        Node::Empty | Node::NotAhead(_) | Node::Edge(_) => OctetSet::EMPTY,
         Node::Any => OctetSet::ALL,
         Node::Class(set) => *set,
         Node::Alternate(nodes) => nodes.iter().map(first_of).fold(OctetSet::EMPTY, OctetSet::union),
@@ -156,7 +156,7 @@ fn first_of(node: &Node) -> OctetSet {
 /// The octets that can stand in a match of the node after its first one.
 fn later_of(node: &Node) -> OctetSet {
     match node {
-        Node::Empty | Node::NotAhead(_) | Node::Class(_) => OctetSet::EMPTY,
+        Node::Empty | Node::NotAhead(_) | Node::Edge(_) | Node::Class(_) => OctetSet::EMPTY,
         Node::Any => OctetSet::ALL,
         Node::Alternate(nodes) => nodes.iter().map(later_of).fold(OctetSet::EMPTY, OctetSet::union),
         Node::Repeat { node, max: Some(0 | 1), .. } => later_of(node),
@@ -176,7 +176,7 @@ fn later_of(node: &Node) -> OctetSet {
 /// One word of those that the look-ahead excludes, as a class for each octet: of alternatives the first, of what may be absent nothing.
 fn plain_word(node: &Node) -> Option<Vec<OctetSet>> {
     match node {
-        Node::Empty => Some(Vec::new()),
+        Node::Empty | Node::Edge(_) => Some(Vec::new()),
         Node::Class(set) => Some(vec![*set]),
         Node::Concat(nodes) => {
             let mut word = Vec::new();

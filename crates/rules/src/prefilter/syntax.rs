@@ -92,19 +92,31 @@ pub(crate) enum Node {
     /// Nothing, where this must not follow. What must not follow is [`Node::Any`] where it is more than a row of octets, such as a word with
     /// an anchor in it.
     NotAhead(Box<Node>),
+    /// Nothing, at the edge of a line or of the text. Only [`parse_with_edges`] makes it.
+    Edge(Edge),
+}
+
+/// An edge of a line, `^` or `$`; without `m` they stand in fewer places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Edge {
+    Start,
+    End,
 }
 
 /// The tree of a pattern; `None` when it is written in a way that is not understood here.
 pub(crate) fn parse(source: &[u8], modifiers: Modifiers) -> Option<Node> {
-    let mut parser = Parser { source, at: 0, depth: 0, anchors: 0 };
-    let node = parser.alternation(modifiers)?;
-    (parser.at == source.len()).then_some(node)
+    Parser { source, at: 0, depth: 0, anchors: 0, keeps_edges: false }.whole(modifiers)
+}
+
+/// The same, with `^` and `$` where they stand.
+pub(crate) fn parse_with_edges(source: &[u8], modifiers: Modifiers) -> Option<Node> {
+    Parser { source, at: 0, depth: 0, anchors: 0, keeps_edges: true }.whole(modifiers)
 }
 
 /// The fewest octets that a match can have.
 pub(crate) fn length_min(node: &Node) -> usize {
     match node {
-        Node::Empty | Node::Any | Node::NotAhead(_) => 0,
+        Node::Empty | Node::Any | Node::NotAhead(_) | Node::Edge(_) => 0,
         Node::Class(_) => 1,
         Node::Concat(nodes) => nodes.iter().map(length_min).fold(0, usize::saturating_add),
         Node::Alternate(nodes) => nodes.iter().map(length_min).min().unwrap_or(0),
@@ -118,9 +130,15 @@ struct Parser<'s> {
     depth: usize,
     /// How many anchors and look-arounds were read.
     anchors: usize,
+    keeps_edges: bool,
 }
 
 impl Parser<'_> {
+    fn whole(mut self, modifiers: Modifiers) -> Option<Node> {
+        let node = self.alternation(modifiers)?;
+        (self.at == self.source.len()).then_some(node)
+    }
+
     fn peek(&self) -> Option<u8> {
         self.source.get(self.at).copied()
     }
@@ -254,7 +272,8 @@ impl Parser<'_> {
                 let newline = OctetSet::of([b'\n']);
                 Some(Node::Class(if modifiers.dot_all { OctetSet::ALL } else { newline.complement() }))
             }
-            b'^' | b'$' => Some(self.anchor()),
+            b'^' => Some(self.edge(Edge::Start)),
+            b'$' => Some(self.edge(Edge::End)),
             b'\\' => self.escape(*modifiers),
             octet => Some(class(OctetSet::of([octet]), *modifiers)),
         }
@@ -263,6 +282,11 @@ impl Parser<'_> {
     fn anchor(&mut self) -> Node {
         self.anchors += 1;
         Node::Empty
+    }
+
+    fn edge(&mut self, edge: Edge) -> Node {
+        let empty = self.anchor();
+        if self.keeps_edges { Node::Edge(edge) } else { empty }
     }
 
     fn group(&mut self, modifiers: &mut Modifiers) -> Option<Node> {
