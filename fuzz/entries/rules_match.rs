@@ -1,7 +1,7 @@
 //! Any rules over any message: what is matched together is what each pattern matches alone.
 
 use tidegate_rules::language::source::SourceFile;
-use tidegate_rules::language::{ParseOptions, parse};
+use tidegate_rules::language::{ParseOptions, no_includes, parse};
 use tidegate_rules::{Answers, Basis, CompileOptions, Context, Hit, Input, Matches, RuleId, RuleSet, compile};
 
 /// Stands between the rules and the message.
@@ -20,7 +20,7 @@ pub(crate) fn check(octets: &[u8]) {
 /// The rules that hit, as `NAME=count`, both ways.
 pub(crate) fn compare(rules: &[u8], message: &[u8]) -> Vec<String> {
     let file = SourceFile { name: "f.cf".to_owned(), text: rules.to_vec() };
-    let parsed = parse(std::slice::from_ref(&file), &ParseOptions::default(), &|_, _| None);
+    let parsed = parse(std::slice::from_ref(&file), &ParseOptions::default(), &no_includes);
     let (set, _) = compile(parsed, CompileOptions::default());
     let input = Input::from_octets(message, &Context::default(), set.settings());
     let (together, alone) =

@@ -1,7 +1,7 @@
 //! Any octets as a rule file: read, and compiled as far as it can be.
 
 use tidegate_rules::language::source::SourceFile;
-use tidegate_rules::language::{ParseOptions, parse};
+use tidegate_rules::language::{ParseOptions, no_includes, parse};
 use tidegate_rules::{CompileOptions, compile};
 
 /// Longer texts only take longer.
@@ -12,7 +12,7 @@ pub(crate) fn check(octets: &[u8]) {
     let text = octets.get(..OCTETS_MAX).unwrap_or(octets).to_vec();
     let lines = text.split(|octet| *octet == b'\n').count();
     let file = SourceFile { name: "f.cf".to_owned(), text };
-    let parsed = parse(std::slice::from_ref(&file), &ParseOptions::default(), &|_, _| None);
+    let parsed = parse(std::slice::from_ref(&file), &ParseOptions::default(), &no_includes);
     let read: Vec<_> = parsed.diagnostics.clone();
     let (_, remarks) = compile(parsed, CompileOptions { network: true, classifier: true });
     for remark in read.iter().chain(&remarks) {

@@ -11,7 +11,7 @@
 use std::path::PathBuf;
 
 use tidegate_rules::language::source::SourceFile;
-use tidegate_rules::language::{ParseOptions, parse};
+use tidegate_rules::language::{ParseOptions, no_includes, parse};
 use tidegate_rules::{Answers, CompileOptions, Context, Input, RuleSet, compile};
 
 const SIZES: usize = 10;
@@ -116,7 +116,7 @@ fn rule_set(folders: &[String]) -> RuleSet {
         |path: &PathBuf| SourceFile { name: path.display().to_string(), text: std::fs::read(path).unwrap_or_default() };
     let files: Vec<SourceFile> = paths.iter().map(read).collect();
     let options = ParseOptions { local_tests_only: true, ..ParseOptions::default() };
-    compile(parse(&files, &options, &|_, _| None), CompileOptions::default()).0
+    compile(parse(&files, &options, &no_includes), CompileOptions::default()).0
 }
 
 struct Judged {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tidegate_rules::language::source::SourceFile;
-use tidegate_rules::language::{ParseOptions, parse};
+use tidegate_rules::language::{ParseOptions, no_includes, parse};
 use tidegate_rules::{Analyses, Answers, CompileOptions, Context, Input, RuleSet, compile_with};
 
 /// Largest message that is read.
@@ -45,7 +45,7 @@ fn main() -> io::Result<()> {
     }
     let read = begun.elapsed();
     let options = ParseOptions { local_tests_only: true, ..ParseOptions::default() };
-    let parsed = parse(&files, &options, &|_, _| None);
+    let parsed = parse(&files, &options, &no_includes);
     let parsing = begun.elapsed() - read;
     let mut analyses = read_cache(cache.as_deref());
     let (set, _) = compile_with(parsed, CompileOptions::default(), &mut analyses);

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use tidegate_mail::Score;
 use tidegate_rules::language::source::SourceFile;
-use tidegate_rules::language::{ParseOptions, parse};
+use tidegate_rules::language::{ParseOptions, no_includes, parse};
 use tidegate_rules::{Answers, CompileOptions, Context, Input, RuleSet, compile};
 
 /// The corpora, and whether what is shipped may be derived from them.
@@ -69,7 +69,7 @@ fn rule_set() -> RuleSet {
         })
         .collect();
     files.sort_by(|a, b| a.name.cmp(&b.name));
-    let parsed = parse(&files, &ParseOptions::default(), &|_, _| None);
+    let parsed = parse(&files, &ParseOptions::default(), &no_includes);
     parsed.diagnostics.iter().for_each(|diagnostic| println!("{diagnostic}"));
     let (set, remarks) = compile(parsed, CompileOptions::default());
     remarks.iter().for_each(|remark| println!("{remark}"));

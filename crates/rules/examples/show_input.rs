@@ -7,7 +7,7 @@ use std::io::{BufRead, Write};
 
 use tidegate_rules::input::{Context, Input};
 use tidegate_rules::language::source::SourceFile;
-use tidegate_rules::language::{ParseOptions, parse};
+use tidegate_rules::language::{ParseOptions, no_includes, parse};
 use tidegate_rules::{CompileOptions, FieldRequest, Settings, compile};
 
 const FIELDS: [&str; 16] = [
@@ -34,7 +34,7 @@ fn main() {
         let text = std::fs::read(&name).ok()?;
         Some(SourceFile { name, text })
     });
-    let parsed = parse(&files.collect::<Vec<_>>(), &ParseOptions::default(), &|_, _| None);
+    let parsed = parse(&files.collect::<Vec<_>>(), &ParseOptions::default(), &no_includes);
     let (rules, _) = compile(parsed, CompileOptions { network: false, classifier: false });
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for path in std::io::stdin().lock().lines().map_while(Result::ok) {

@@ -114,7 +114,7 @@ fn zone(text: &str) -> String {
 mod tests {
     use super::Basis;
     use crate::language::source::SourceFile;
-    use crate::language::{ParseOptions, parse};
+    use crate::language::{ParseOptions, no_includes, parse};
     use crate::{CompileOptions, compile};
 
     #[test]
@@ -126,7 +126,7 @@ mod tests {
                     urirhssub D uri.example. A 2\nbody D eval:check_uridnsbl('D')\ntflags D net\n\
                     askdns E _AUTHORDOMAIN_.dom.example A 2\ntflags E net\nbody F /x/\nmeta G A && F";
         let file = SourceFile { name: "t.cf".to_owned(), text: text.as_bytes().to_vec() };
-        let parsed = parse(&[file], &ParseOptions::default(), &|_, _| None);
+        let parsed = parse(&[file], &ParseOptions::default(), &no_includes);
         assert_eq!(parsed.diagnostics, []);
         let (set, _) = compile(parsed, CompileOptions { network: true, classifier: false });
         let basis = |name: &str| set.basis(set.rule(name).unwrap());

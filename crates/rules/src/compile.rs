@@ -540,11 +540,11 @@ fn visit(
 mod tests {
     use super::*;
     use crate::language::source::SourceFile;
-    use crate::language::{ParseOptions, parse};
+    use crate::language::{ParseOptions, no_includes, parse};
 
     fn compiled(text: &str) -> (RuleSet, Vec<Diagnostic>) {
         let file = SourceFile { name: "t.cf".to_owned(), text: text.as_bytes().to_vec() };
-        let parsed = parse(&[file], &ParseOptions::default(), &|_, _| None);
+        let parsed = parse(&[file], &ParseOptions::default(), &no_includes);
         assert_eq!(parsed.diagnostics, []);
         compile(parsed, CompileOptions::default())
     }

@@ -133,12 +133,12 @@ fn may_be_of(node: &Node, class: OctetSet) -> bool {
 mod tests {
     use super::*;
     use crate::language::source::SourceFile;
-    use crate::language::{ParseOptions, parse};
+    use crate::language::{ParseOptions, no_includes, parse};
     use crate::{CompileOptions, compile};
 
     fn with(pattern: &str) -> RuleSet {
         let file = SourceFile { name: "t.cf".to_owned(), text: format!("body A {pattern}").into_bytes() };
-        compile(parse(&[file], &ParseOptions::default(), &|_, _| None), CompileOptions::default()).0
+        compile(parse(&[file], &ParseOptions::default(), &no_includes), CompileOptions::default()).0
     }
 
     #[test]

@@ -23,6 +23,14 @@ use crate::settings::Settings;
 
 /// How deep `include` may nest.
 const INCLUDE_DEPTH_MAX: usize = 10;
+/// Files that may be included in all, and their octets: each of them may include many.
+const INCLUDES_MAX: usize = 1000;
+const INCLUDED_OCTETS_MAX: usize = 64 << 20;
+/// Remarks of each severity that are kept: what is no rule file has more mistakes than anybody reads.
+const REMARKS_MAX: usize = 1000;
+/// How a text begins that Windows wrote: as UTF-8, which is taken, and as UTF-16, which is not.
+const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
+const UTF16_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 /// Longest line that is read.
 const LINE_OCTETS_MAX: usize = 1 << 20;
 
@@ -116,18 +124,33 @@ pub struct Parsed {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Reads `files` in order. `include` gives the text of a file that an `include` line names (the name as written, and the name of the
-/// file that holds the line).
+/// Gives the text of a file that an `include` line names: the name as written, and the name of the file that holds the line. `Err` says
+/// which file it is and why it cannot be read.
+pub type Include<'a> = dyn Fn(&str, &str) -> Result<SourceFile, String> + 'a;
+
+/// For texts that may include nothing.
+///
+/// # Errors
+/// Always.
+pub fn no_includes(name: &str, _from: &str) -> Result<SourceFile, String> {
+    Err(format!("{name}: files cannot be included here"))
+}
+
+/// Reads `files` in order.
 #[must_use]
-pub fn parse(
-    files: &[SourceFile],
-    options: &ParseOptions,
-    include: &dyn Fn(&str, &str) -> Option<SourceFile>,
-) -> Parsed {
+pub fn parse(files: &[SourceFile], options: &ParseOptions, include: &Include<'_>) -> Parsed {
     let parsed = Parsed { features: Features::new(options.local_tests_only), ..Parsed::default() };
-    let mut reader = Reader { parsed, options, include, noted: BTreeSet::new() };
+    let mut reader = Reader {
+        parsed,
+        options,
+        include,
+        reading: Vec::new(),
+        included: (0, 0),
+        remarks: [0; 3],
+        noted: BTreeSet::new(),
+    };
     for file in files {
-        reader.file(file, 0);
+        reader.file(file);
     }
     reader.parsed
 }
@@ -135,19 +158,32 @@ pub fn parse(
 struct Reader<'a> {
     parsed: Parsed,
     options: &'a ParseOptions,
-    include: &'a dyn Fn(&str, &str) -> Option<SourceFile>,
+    include: &'a Include<'a>,
+    /// The files that are being read, the innermost last.
+    reading: Vec<Arc<str>>,
+    /// Files and octets that were included so far.
+    included: (usize, usize),
+    /// Remarks of each severity so far.
+    remarks: [usize; 3],
     /// Directives and plugins that were remarked on: once is enough.
     noted: BTreeSet<String>,
 }
 
 impl Reader<'_> {
-    fn file(&mut self, file: &SourceFile, depth: usize) {
+    fn file(&mut self, file: &SourceFile) {
         let name: Arc<str> = file.name.as_str().into();
+        if UTF16_MARKS.iter().any(|mark| file.text.starts_with(mark)) {
+            let place = Place { file: name, line: 1, column: 1 };
+            return self.error(place, "the file is UTF-16 and was left out; save it as UTF-8");
+        }
+        self.reading.push(name.clone());
         let mut blocks = Blocks::default();
-        for (number, text) in (1..=u32::MAX).zip(file.text.split(|b| *b == b'\n')) {
-            let place = |column| Place { file: name.clone(), line: number, column };
+        for (number, line) in (1..=u32::MAX).zip(file.text.split(|b| *b == b'\n')) {
+            let text = if number == 1 { line.strip_prefix(UTF8_MARK).unwrap_or(line) } else { line };
+            let mark = u32::try_from(line.len() - text.len()).unwrap_or(0);
+            let place = |column: u32| Place { file: name.clone(), line: number, column: column.saturating_add(mark) };
             if text.len() > LINE_OCTETS_MAX {
-                self.error(place(1), "the line is too long; it was left out");
+                self.error(place(1), format!("the line is longer than {LINE_OCTETS_MAX} octets and was left out"));
                 continue;
             }
             let Some(line) = Line::read(text).and_then(|line| self.unwrap_language(line)) else {
@@ -157,7 +193,7 @@ impl Reader<'_> {
                 continue;
             }
             match line.key.as_str() {
-                "include" => self.include_line(&line, &file.name, depth, place(line.value_column)),
+                "include" => self.include_line(&line, &file.name, place(line.value_column)),
                 "require_version" => self.require_line(&line, &mut blocks, place(line.value_column)),
                 _ => self.line(&line, &place(line.key_column), &place(line.value_column)),
             }
@@ -166,6 +202,7 @@ impl Reader<'_> {
             let place = Place { file: name.clone(), line: opened, column: 1 };
             self.error(place, "this `if` has no `endif`; it ends with the file");
         }
+        self.reading.pop();
     }
 
     /// `lang de describe …` is `describe …` where German is wanted, and nothing elsewhere.
@@ -207,15 +244,32 @@ impl Reader<'_> {
         true
     }
 
-    fn include_line(&mut self, line: &Line, from: &str, depth: usize, place: Place) {
+    fn include_line(&mut self, line: &Line, from: &str, place: Place) {
         let name = String::from_utf8_lossy(&line.value).into_owned();
-        if depth >= INCLUDE_DEPTH_MAX {
-            return self.error(place, "`include` nests too deep");
+        if name.is_empty() {
+            return self.error(place, "`include` needs the name of a file");
         }
-        match (self.include)(&name, from) {
-            Some(file) => self.file(&file, depth + 1),
-            None => self.error(place, format!("there is no file `{name}` to include")),
+        // Before anything is read: what is beyond the limits costs nothing more.
+        if self.reading.len() > INCLUDE_DEPTH_MAX {
+            return self
+                .error(place, format!("`include` nests deeper than {INCLUDE_DEPTH_MAX}; the line was left out"));
         }
+        if self.included.0 >= INCLUDES_MAX || self.included.1 >= INCLUDED_OCTETS_MAX {
+            let megabytes = INCLUDED_OCTETS_MAX >> 20;
+            let message = format!(
+                "{INCLUDES_MAX} files or {megabytes} MB were included before, which is the limit; the line was left out"
+            );
+            return self.error(place, message);
+        }
+        let file = match (self.include)(&name, from) {
+            Ok(file) => file,
+            Err(error) => return self.error(place, format!("cannot include {error}")),
+        };
+        if self.reading.iter().any(|open| **open == *file.name) {
+            return self.error(place, format!("{} includes itself in the end; the line was left out", file.name));
+        }
+        self.included = (self.included.0 + 1, self.included.1.saturating_add(file.text.len()));
+        self.file(&file);
     }
 
     fn require_line(&mut self, line: &Line, blocks: &mut Blocks, place: Place) {
@@ -389,7 +443,14 @@ impl Reader<'_> {
     }
 
     fn remark(&mut self, place: Place, severity: Severity, message: impl Into<String>) {
-        self.parsed.diagnostics.push(Diagnostic { place, severity, message: message.into() });
+        let Some(count) = self.remarks.get_mut(severity as usize) else { return };
+        *count += 1;
+        let message = match *count {
+            ..REMARKS_MAX => message.into(),
+            REMARKS_MAX => format!("there are more than {REMARKS_MAX} remarks like this one; the others are left out"),
+            _ => return,
+        };
+        self.parsed.diagnostics.push(Diagnostic { place, severity, message });
     }
 }
 
@@ -409,4 +470,104 @@ fn read_points(text: &str) -> Option<f64> {
         && !digits.ends_with('.')
         && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     if is_number { text.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Files by name; what an administrator wrote in haste.
+    fn read(files: &[(&str, &[u8])]) -> Parsed {
+        let file = |name: &str, text: &[u8]| SourceFile { name: name.to_owned(), text: text.to_vec() };
+        let include = |name: &str, _: &str| {
+            let found = files.iter().find(|(known, _)| *known == name);
+            found.map(|(name, text)| file(name, text)).ok_or_else(|| format!("{name}: No such file"))
+        };
+        let first = files.first().map(|(name, text)| file(name, text));
+        parse(first.as_slice(), &ParseOptions::default(), &include)
+    }
+
+    fn said(parsed: &Parsed) -> Vec<String> {
+        parsed.diagnostics.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_include_that_cannot_be_is_told_and_the_rest_is_read() {
+        for (files, expected, why) in [
+            (
+                &[("a", b"include b\nbody A /aaa/".as_slice()), ("b", b"include a\nbody B /bbb/")][..],
+                "b:1:9: error: a includes itself in the end; the line was left out",
+                "a circle",
+            ),
+            (
+                &[("a", b"include a\nbody A /aaa/\nbody B /bbb/")],
+                "a:1:9: error: a includes itself in the end; the line was left out",
+                "the smallest circle",
+            ),
+            (
+                &[("a", b"include c\nbody A /aaa/\nbody B /bbb/")],
+                "a:1:9: error: cannot include c: No such file",
+                "no file",
+            ),
+            (
+                &[("a", b"include\nbody A /aaa/\nbody B /bbb/")],
+                "a:1:8: error: `include` needs the name of a file",
+                "no name",
+            ),
+        ] {
+            let parsed = read(files);
+            assert_eq!(said(&parsed), [expected], "{why}");
+            assert_eq!(parsed.rules.len(), 2, "{why}");
+        }
+        let twice = read(&[("a", b"include b\ninclude b"), ("b", b"body B /bbb/")]);
+        assert_eq!(said(&twice), <[&str; 0]>::default(), "twice is no circle");
+    }
+
+    /// Eleven files of a hundred lines, each line including the next file: 100^10 files if nobody counted.
+    #[test]
+    fn includes_that_multiply_come_to_an_end() {
+        let asked = std::cell::Cell::new(0);
+        let include = |name: &str, _: &str| {
+            asked.set(asked.get() + 1);
+            let next = name.parse::<u32>().unwrap() + 1;
+            Ok(SourceFile { name: name.to_owned(), text: format!("include {next}\n").repeat(100).into_bytes() })
+        };
+        let first = include("0", "").unwrap();
+        let parsed = parse(&[first], &ParseOptions::default(), &include);
+        assert_eq!(asked.get(), 1 + INCLUDES_MAX);
+        assert!(said(&parsed).iter().any(|line| line.contains("`include` nests deeper than 10")));
+        assert_eq!(parsed.diagnostics.len(), REMARKS_MAX);
+    }
+
+    #[test]
+    fn texts_from_other_systems_are_read_or_told() {
+        for (text, expected, why) in [
+            (b"\xef\xbb\xbfbody A /aaa/\r\nscore A 2\r\n".as_slice(), &[][..], "UTF-8 with a mark, CRLF"),
+            (
+                b"\xff\xfeb\0o\0d\0y\0",
+                &["a:1:1: error: the file is UTF-16 and was left out; save it as UTF-8"],
+                "UTF-16",
+            ),
+            (b"body A /a\x00aa/\n", &[], "NUL in a pattern"),
+            (
+                b"bo\x00dy A /aaa/",
+                &["a:1:1: error: `bo\0dy` is no directive"],
+                "NUL elsewhere; who shows it makes it visible",
+            ),
+        ] {
+            assert_eq!(said(&read(&[("a", text)])), expected, "{why}");
+        }
+        let long = [b"body A /".as_slice(), &vec![b'a'; LINE_OCTETS_MAX], b"/\nbody B /bbb/"].concat();
+        let parsed = read(&[("a", &long)]);
+        assert_eq!(said(&parsed), ["a:1:1: error: the line is longer than 1048576 octets and was left out"]);
+        assert!(parsed.rules.contains_key("B"));
+    }
+
+    /// A program or picture instead of a rule file.
+    #[test]
+    fn mistakes_without_end_are_counted_not_kept() {
+        let said = said(&read(&[("a", "x\n".repeat(100_000).as_bytes())]));
+        assert_eq!(said.len(), REMARKS_MAX);
+        assert!(said.last().unwrap().starts_with("a:1000:1: error: there are more than 1000 remarks"), "{said:?}");
+    }
 }

@@ -4,11 +4,11 @@
 //! clock: [`Input`] holds one message as SpamAssassin sees it, [`Answers`] what DNS said.
 //!
 //! ```
-//! use tidegate_rules::language::{ParseOptions, parse, source::SourceFile};
+//! use tidegate_rules::language::{ParseOptions, no_includes, parse, source::SourceFile};
 //! use tidegate_rules::{Answers, CompileOptions, Context, Input, compile};
 //!
 //! let text = b"body CHEAP /cheap pills/i\nscore CHEAP 2.5\ndescribe CHEAP Sells pills".to_vec();
-//! let parsed = parse(&[SourceFile { name: "local.cf".into(), text }], &ParseOptions::default(), &|_, _| None);
+//! let parsed = parse(&[SourceFile { name: "local.cf".into(), text }], &ParseOptions::default(), &no_includes);
 //! assert!(parsed.diagnostics.is_empty());
 //! let (set, remarks) = compile(parsed, CompileOptions { network: true, classifier: false });
 //! assert!(remarks.is_empty());

@@ -21,7 +21,7 @@ use crate::compile::{CompileOptions, compile};
 use crate::dns::Answers;
 use crate::input::Input;
 use crate::language::source::SourceFile;
-use crate::language::{ParseOptions, parse};
+use crate::language::{ParseOptions, no_includes, parse};
 use crate::propose::clusters::Sketch;
 use crate::propose::signs::{Kind, Sign};
 use crate::ruleset::RuleSet;
@@ -168,7 +168,7 @@ impl Draft {
             }
         }
         let file = SourceFile { name: "candidates.cf".to_owned(), text: text.into_bytes() };
-        let (set, _) = compile(parse(&[file], &ParseOptions::default(), &|_, _| None), CompileOptions::default());
+        let (set, _) = compile(parse(&[file], &ParseOptions::default(), &no_includes), CompileOptions::default());
         let places = set.rules().iter().map(|rule| names.get(&*rule.name).copied()).collect();
         Draft { clusters, set, places }
     }
@@ -409,7 +409,7 @@ mod tests {
     fn a_proposal_is_a_rule_file() {
         let text = proposals(&offers(), &[]).0.remove(0).text;
         let file = SourceFile { name: "p.cf".to_owned(), text: text.into_bytes() };
-        let parsed = parse(&[file], &ParseOptions::default(), &|_, _| None);
+        let parsed = parse(&[file], &ParseOptions::default(), &no_includes);
         assert_eq!(parsed.diagnostics, []);
         let (set, remarks) = compile(parsed, CompileOptions::default());
         assert_eq!(remarks, []);

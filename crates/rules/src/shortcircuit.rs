@@ -78,14 +78,14 @@ impl RuleSet {
 mod tests {
     use super::Shortcircuit;
     use crate::language::source::SourceFile;
-    use crate::language::{ParseOptions, parse};
+    use crate::language::{ParseOptions, no_includes, parse};
     use crate::{Answers, CompileOptions, Context, Input, Matches, RuleSet, compile};
 
     const PLUGIN: &str = "loadplugin Mail::SpamAssassin::Plugin::Shortcircuit\n";
 
     fn matched(text: &str) -> (RuleSet, Matches) {
         let file = SourceFile { name: "t.cf".to_owned(), text: text.as_bytes().to_vec() };
-        let parsed = parse(&[file], &ParseOptions::default(), &|_, _| None);
+        let parsed = parse(&[file], &ParseOptions::default(), &no_includes);
         assert_eq!(parsed.diagnostics, []);
         let (set, _) = compile(parsed, CompileOptions { network: true, classifier: false });
         let message = b"Subject: a b c\n\nbody\n";

@@ -10,7 +10,7 @@ mod material;
 use serde_json::Value;
 use tidegate_rules::input::{Context, Input};
 use tidegate_rules::language::source::SourceFile;
-use tidegate_rules::language::{ParseOptions, parse};
+use tidegate_rules::language::{ParseOptions, no_includes, parse};
 use tidegate_rules::{CompileOptions, Pattern, RuleSet, compile};
 
 /// Cases that differ on purpose: suite, the text by which the case is known, and why.
@@ -31,7 +31,7 @@ fn text<'c>(case: &'c Value, name: &str) -> &'c str {
 fn rules(texts: &[&str]) -> RuleSet {
     let file = |text: &&str| SourceFile { name: "test.cf".to_owned(), text: text.as_bytes().to_vec() };
     let files: Vec<SourceFile> = texts.iter().map(file).collect();
-    let parsed = parse(&files, &ParseOptions::default(), &|_, _| None);
+    let parsed = parse(&files, &ParseOptions::default(), &no_includes);
     compile(parsed, CompileOptions { network: false, classifier: false }).0
 }
 
@@ -109,7 +109,7 @@ fn trust_boundary() {
 fn links_in_text() {
     let Some(folder) = material::folder("links_in_text") else { return };
     let suffixes = material::stock_rules(&folder).into_iter().filter(|file| file.name.ends_with("20_aux_tlds.cf"));
-    let parsed = parse(&suffixes.collect::<Vec<_>>(), &ParseOptions::default(), &|_, _| None);
+    let parsed = parse(&suffixes.collect::<Vec<_>>(), &ParseOptions::default(), &no_includes);
     let rules = compile(parsed, CompileOptions { network: false, classifier: false }).0;
     let cases = cases(&folder, "uri-text.json");
     let mut wrong = Vec::new();

@@ -4,20 +4,20 @@
 mod material;
 
 use tidegate_rules::language::source::Severity;
-use tidegate_rules::language::{ParseOptions, parse};
+use tidegate_rules::language::{ParseOptions, no_includes, parse};
 
 #[test]
 fn stock_and_kam_have_no_errors() {
     let Some(folder) = material::folder("stock_and_kam_have_no_errors") else { return };
     let options = ParseOptions { local_tests_only: true, ..ParseOptions::default() };
     let mut files = material::stock_rules(&folder);
-    let stock = parse(&files, &options, &|_, _| None);
+    let stock = parse(&files, &options, &no_includes);
     for remark in stock.diagnostics.iter().filter(|remark| remark.severity >= Severity::Warning) {
         println!("{remark}");
     }
     assert_eq!(stock.diagnostics.iter().filter(|remark| remark.severity == Severity::Error).count(), 0);
     files.extend(material::kam_rules(&folder));
-    let both = parse(&files, &options, &|_, _| None);
+    let both = parse(&files, &options, &no_includes);
     for remark in both.diagnostics.iter().filter(|remark| remark.severity >= Severity::Warning) {
         println!("{remark}");
     }

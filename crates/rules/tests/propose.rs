@@ -12,7 +12,7 @@ mod material;
 use std::collections::BTreeMap;
 
 use tidegate_rules::language::source::SourceFile;
-use tidegate_rules::language::{ParseOptions, parse};
+use tidegate_rules::language::{ParseOptions, no_includes, parse};
 use tidegate_rules::propose::{Counts, Missed, Proposal, Sample};
 use tidegate_rules::{Answers, CompileOptions, Context, Input, RuleSet, Settings, compile};
 
@@ -61,7 +61,7 @@ fn proposals(missed: &Mail, good: &Mail) -> (usize, Vec<Proposal>) {
 fn set(proposals: &[Proposal]) -> RuleSet {
     let text: String = proposals.iter().map(|proposal| proposal.text.as_str()).collect();
     let file = SourceFile { name: "proposed.cf".to_owned(), text: text.into_bytes() };
-    let parsed = parse(&[file], &ParseOptions::default(), &|_, _| None);
+    let parsed = parse(&[file], &ParseOptions::default(), &no_includes);
     assert_eq!(parsed.diagnostics, []);
     let (set, remarks) = compile(parsed, CompileOptions::default());
     assert_eq!(remarks, []);

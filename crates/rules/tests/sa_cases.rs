@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use tidegate_rules::language::source::SourceFile;
-use tidegate_rules::language::{ParseOptions, parse};
+use tidegate_rules::language::{ParseOptions, no_includes, parse};
 use tidegate_rules::{Answers, CompileOptions, Context, Input, RuleSet, compile};
 
 /// Cases that differ on purpose, and why.
@@ -33,7 +33,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
 
 fn rules(files: &[SourceFile]) -> RuleSet {
     let options = ParseOptions { local_tests_only: true, ..ParseOptions::default() };
-    compile(parse(files, &options, &|_, _| None), CompileOptions::default()).0
+    compile(parse(files, &options, &no_includes), CompileOptions::default()).0
 }
 
 /// The suite writes each octet as the character of its number.

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use tidegate_mail::Score;
-use tidegate_rules::language::{ParseOptions, parse};
+use tidegate_rules::language::{ParseOptions, no_includes, parse};
 use tidegate_rules::{Answers, CompileOptions, Context, Input, RuleSet, compile, shipped};
 
 /// No rule decides alone: the score at which mail is taken for spam is 5.
@@ -30,7 +30,7 @@ fn folder() -> PathBuf {
 }
 
 fn rule_set() -> RuleSet {
-    let parsed = parse(&shipped::files(), &ParseOptions::default(), &|_, _| None);
+    let parsed = parse(&shipped::files(), &ParseOptions::default(), &no_includes);
     assert_eq!(parsed.diagnostics, []);
     let (set, remarks) = compile(parsed, CompileOptions::default());
     assert_eq!(remarks, []);

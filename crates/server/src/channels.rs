@@ -203,7 +203,10 @@ fn read_as_rules(version: u64, files: &[(String, Vec<u8>)]) -> Result<usize, Err
         .map(|(name, text)| SourceFile { name: name.clone(), text: text.clone() })
         .collect();
     sources.sort_by_key(|source| (source.name.ends_with(".cf"), source.name.clone()));
-    let include = |name: &str, _: &str| sources.iter().find(|source| source.name == name).cloned();
+    let include = |name: &str, _: &str| {
+        let found = sources.iter().find(|source| source.name == name).cloned();
+        found.ok_or_else(|| format!("{name}: the channel has no such file"))
+    };
     let parsed = parse(&sources, &ParseOptions::default(), &include);
     let read = parsed.diagnostics.clone();
     let (set, remarks) = compile(parsed, CompileOptions::default());

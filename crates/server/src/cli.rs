@@ -8,6 +8,15 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::DEFAULT_PATH;
 
+// The verbs print with these in place of the standard library's, which panic when nobody reads any more (`| head`) or the disk is full.
+macro_rules! print {
+    ($($what:tt)*) => { $crate::cli::output::write(format_args!($($what)*)) };
+}
+macro_rules! println {
+    () => { print!("\n") };
+    ($($what:tt)*) => { $crate::cli::output::write(format_args!("{}\n", format_args!($($what)*))) };
+}
+
 mod check;
 mod config;
 mod exim;
@@ -16,6 +25,7 @@ mod limits;
 mod list;
 mod logs;
 mod moment;
+mod output;
 mod quarantine;
 mod reference;
 mod rules;
@@ -38,14 +48,20 @@ pub enum Ended {
     Unavailable,
 }
 
-impl From<Ended> for ExitCode {
-    fn from(ended: Ended) -> ExitCode {
-        ExitCode::from(match ended {
+impl Ended {
+    fn code(self) -> u8 {
+        match self {
             Ended::Done => 0,
             Ended::Found => 1,
             Ended::BadInput => 2,
             Ended::Unavailable => 3,
-        })
+        }
+    }
+}
+
+impl From<Ended> for ExitCode {
+    fn from(ended: Ended) -> ExitCode {
+        ExitCode::from(ended.code())
     }
 }
 
@@ -137,12 +153,15 @@ pub fn run() -> ExitCode {
         Verb::Rules(verb) => rules::run(&cli.config, &verb),
         Verb::Check(arguments) => check::run(&cli.config, &arguments),
         Verb::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "tidegate", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "tidegate", &mut script);
+            print!("{}", String::from_utf8_lossy(&script));
             Ok(Ended::Done)
         }
         Verb::Reference { folder } => reference::run(&folder),
         Verb::Config(verb) => config::run(&cli.config, &verb),
     };
+    output::flush();
     match ended {
         Ok(ended) => ended.into(),
         Err(error) => {

@@ -17,7 +17,7 @@ use tidegate_filter::settings::{Deadlines, ServerIdentity};
 use tidegate_filter::verdict::HeaderEdit;
 use tidegate_mail::{Address, Domain, Limits, Message, ReversePath, Score};
 use tidegate_rules::language::source::SourceFile;
-use tidegate_rules::language::{ParseOptions, conditions, parse};
+use tidegate_rules::language::{ParseOptions, conditions, no_includes, parse};
 use tidegate_rules::{CompileOptions, RuleSet, compile};
 
 use crate::world::{Panel, TestWorld};
@@ -319,7 +319,7 @@ fn engine(case: &Case) -> Result<Engine, String> {
 fn rules(text: &str) -> Result<Arc<RuleSet>, String> {
     let plugins: String = conditions::plugins().map(|plugin| format!("loadplugin {plugin}\n")).collect();
     let file = |name: &str, text: &str| SourceFile { name: name.to_owned(), text: text.as_bytes().to_vec() };
-    let parsed = parse(&[file("all.pre", &plugins), file("case.cf", text)], &ParseOptions::default(), &|_, _| None);
+    let parsed = parse(&[file("all.pre", &plugins), file("case.cf", text)], &ParseOptions::default(), &no_includes);
     let mut remarks = parsed.diagnostics.clone();
     let (set, more) = compile(parsed, CompileOptions { network: true, classifier: false });
     remarks.extend(more);

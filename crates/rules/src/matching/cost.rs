@@ -76,7 +76,7 @@ mod tests {
     use super::*;
     use crate::compile::{CompileOptions, compile};
     use crate::language::source::SourceFile;
-    use crate::language::{ParseOptions, parse};
+    use crate::language::{ParseOptions, no_includes, parse};
     use std::cell::Cell;
 
     /// A pattern is started on those texts alone that hold its literal, but on all of them if it stands alone; the hits are the same.
@@ -85,7 +85,7 @@ mod tests {
         let words = ["apple", "banana", "cherry", "damson", "elder", "figs", "grape"];
         let rules: String = words.iter().map(|word| format!("body R_{word} /{word} (?:is|are) ripe/\n")).collect();
         let text = format!("{rules}meta M R_figs && R_grape\n").into_bytes();
-        let parsed = parse(&[SourceFile { name: "t.cf".to_owned(), text }], &ParseOptions::default(), &|_, _| None);
+        let parsed = parse(&[SourceFile { name: "t.cf".to_owned(), text }], &ParseOptions::default(), &no_includes);
         let (set, _) = compile(parsed, CompileOptions::default());
         let body = ["subject", "figs are ripe", "grape is ripe", "nothing"];
         let input = Input { body: body.map(|text| text.as_bytes().to_vec()).to_vec(), ..Input::default() };

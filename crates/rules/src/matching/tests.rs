@@ -1,14 +1,16 @@
+//! Small sets over small messages: what counts, what tags hold, what DNS says, and that a limit is never a miss.
+
 use super::*;
 use crate::compile::{CompileOptions, compile};
 use crate::dns::{Answer, DnsQuestion};
 use crate::input::{Field, Relay, Relays};
 use crate::language::source::SourceFile;
-use crate::language::{ParseOptions, parse};
+use crate::language::{ParseOptions, no_includes, parse};
 use std::borrow::Cow;
 
 fn set(text: &str) -> RuleSet {
     let file = SourceFile { name: "t.cf".to_owned(), text: text.as_bytes().to_vec() };
-    let parsed = parse(&[file], &ParseOptions::default(), &|_, _| None);
+    let parsed = parse(&[file], &ParseOptions::default(), &no_includes);
     assert_eq!(parsed.diagnostics, []);
     let (set, remarks) = compile(parsed, CompileOptions { network: true, classifier: false });
     assert_eq!(remarks, []);

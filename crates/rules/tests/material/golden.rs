@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use tidegate_rules::language::source::SourceFile;
-use tidegate_rules::language::{ParseOptions, parse};
+use tidegate_rules::language::{ParseOptions, no_includes, parse};
 use tidegate_rules::{Answers, CompileOptions, Context, Input, RuleSet, compile};
 
 /// The corpora with recorded hits.
@@ -89,7 +89,7 @@ fn subtests(names: &str) -> BTreeMap<String, u32> {
 /// The rules of these files, as the recorded runs had them: no DNS, no classifier.
 pub fn rule_set(files: &[SourceFile]) -> RuleSet {
     let options = ParseOptions { local_tests_only: true, ..ParseOptions::default() };
-    compile(parse(files, &options, &|_, _| None), CompileOptions::default()).0
+    compile(parse(files, &options, &no_includes), CompileOptions::default()).0
 }
 
 /// How far two sets of hits agree, over (message, rule).

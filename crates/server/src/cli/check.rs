@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
+use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
@@ -194,12 +195,19 @@ pub(super) fn config(path: &Path) -> anyhow::Result<Config> {
 }
 
 /// All files named or found, in a stable order.
+///
+/// # Errors
+/// A path leads to nothing, or a folder cannot be listed.
 pub(super) fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
             collect(path, &mut files)?;
         } else {
+            // Said before the work on others begins.
+            if path != Path::new("-") {
+                std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+            }
             files.push(path.clone());
         }
     }
@@ -208,8 +216,9 @@ pub(super) fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let mut entries: Vec<PathBuf> = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        entries.push(entry?.path());
+    let cannot = || format!("cannot list the folder {}", folder.display());
+    for entry in std::fs::read_dir(folder).with_context(cannot)? {
+        entries.push(entry.with_context(cannot)?.path());
     }
     entries.sort();
     for entry in entries {

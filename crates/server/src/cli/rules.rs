@@ -80,9 +80,8 @@ impl Loaded {
         let included = RefCell::new(Vec::new());
         let include = |name: &str, from: &str| {
             let (_, file) = rules::included(name, from);
-            let file = file?;
-            included.borrow_mut().push(file.clone());
-            Some(file)
+            included.borrow_mut().extend(file.clone());
+            file
         };
         let parsed = parse(&sources, &ParseOptions::default(), &include);
         sources.append(&mut included.into_inner());

@@ -142,7 +142,7 @@ mod tests {
         std::fs::write(folder.path().join("a.cf"), "").unwrap();
         assert_eq!(named().unwrap().len(), 1);
         let from = folder.path().join("b.cf").display().to_string();
-        assert!(crate::rules::included("a.cf", &from).1.is_some() && crate::rules::included("c.cf", &from).1.is_none());
+        assert!(crate::rules::included("a.cf", &from).1.is_ok() && crate::rules::included("c.cf", &from).1.is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::hash::Hasher;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,8 +19,8 @@ use tidegate_rules::{Analyses, CompileOptions, RuleSet, compile_with, shipped};
 use super::Config;
 use super::files::{self, Stamps};
 
-/// Largest file that is read.
-const FILE_OCTETS_MAX: u64 = 64 * 1024 * 1024;
+/// Largest file that is read; KAM's, the largest known, has 1 MB.
+const FILE_OCTETS_MAX: u64 = 16 * 1024 * 1024;
 
 /// What rule files came to.
 pub struct Loaded {
@@ -97,7 +98,7 @@ pub fn load(config: &Config, trusted: &[IpNet], cache: Cache<'_>) -> Loaded {
     let included = RefCell::new(Vec::new());
     let include = |name: &str, from: &str| {
         let (path, source) = self::included(name, from);
-        let text = source.as_ref().map(|source| source.text.clone()).unwrap_or_default();
+        let text = source.as_ref().map_or_else(|_| Vec::new(), |source| source.text.clone());
         included.borrow_mut().push((path, text));
         source
     };
@@ -176,23 +177,36 @@ pub(crate) fn read_named(paths: &[PathBuf]) -> anyhow::Result<Vec<SourceFile>> {
         ensure!(!found.is_empty(), "{} holds no .cf or .pre file", path.display());
         files.extend(found);
     }
-    let read = |path: PathBuf| read_file(&path).with_context(|| format!("cannot read {}", path.display()));
+    let read = |path: PathBuf| read_text(&path).with_context(|| format!("cannot read {}", path.display()));
     files::plugins_first(files).into_iter().map(read).collect()
 }
 
-/// What an `include` line in the file `from` names, and its text if it can be read; relative names begin in that file's folder.
-pub(crate) fn included(name: &str, from: &str) -> (PathBuf, Option<SourceFile>) {
+/// What an `include` line in the file `from` names, and its text or why it cannot be read; relative names begin in that file's folder.
+pub(crate) fn included(name: &str, from: &str) -> (PathBuf, Result<SourceFile, String>) {
     let path = Path::new(from).parent().unwrap_or(Path::new("")).join(name);
-    let source = read_file(&path).ok();
+    let source = read_file(&path).map_err(|error| format!("{}: {error}", path.display()));
     (path, source)
 }
 
+/// Reads a file that nobody watches being read: what is no file could keep the daemon waiting, or never end.
 fn read_file(path: &Path) -> std::io::Result<SourceFile> {
-    if std::fs::metadata(path)?.len() > FILE_OCTETS_MAX {
-        let message = format!("the file is larger than {FILE_OCTETS_MAX} octets");
+    let kind = std::fs::metadata(path)?.file_type();
+    if !kind.is_file() {
+        let what = if kind.is_dir() { "it is a folder" } else { "it is no file but a pipe, socket or device" };
+        return Err(std::io::Error::other(what));
+    }
+    read_text(path)
+}
+
+/// Reads what somebody names by hand, who may well name a pipe (`<(…)`).
+fn read_text(path: &Path) -> std::io::Result<SourceFile> {
+    let mut text = Vec::new();
+    std::fs::File::open(path)?.take(FILE_OCTETS_MAX + 1).read_to_end(&mut text)?;
+    if u64::try_from(text.len()).map_or(true, |len| len > FILE_OCTETS_MAX) {
+        let message = format!("it is larger than {} MB, so it is no rule file", FILE_OCTETS_MAX >> 20);
         return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message));
     }
-    Ok(SourceFile { name: path.display().to_string(), text: std::fs::read(path)? })
+    Ok(SourceFile { name: path.display().to_string(), text })
 }
 
 /// Where no `.pre` file says which plugins are loaded, all are.

@@ -12,8 +12,9 @@ use tidegate_mail::Score;
 use tidegate_rules::language::source::SourceFile;
 use tidegate_rules::{Analyses, Answers, Context, Cost, Input, RuleSet, Trial};
 
+use super::messages::Unread;
 use super::{Ended, Loaded, messages, sources};
-use crate::cli::check::{files, progress};
+use crate::cli::check::progress;
 use crate::cli::table::Table;
 
 /// Pairs of readings from which the cost of reading the clock is taken.
@@ -40,20 +41,25 @@ pub(in crate::cli) struct Arguments {
 
 /// Runs without DNS and without a classifier: rules that need them do not hit.
 pub(super) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<Ended> {
+    let files = messages::named(&arguments.paths)?;
     let (loaded, load) = load(sources(config, &arguments.rules)?);
     let errors = loaded.errors();
     for error in &errors {
         eprintln!("tidegate: {error}; not measured, see `tidegate rules check`");
     }
-    let files = files(&arguments.paths)?;
-    ensure!(!files.is_empty(), "there are no messages");
     let mut bench = Bench::new(&loaded, load);
+    let mut unread = Unread::default();
     let bar = progress(files.len());
     for file in &files {
-        bench.add(&messages::read(file)?, arguments.repeat);
+        match messages::read(file) {
+            Ok(octets) => bench.add(&octets, arguments.repeat),
+            Err(error) => bar.suspend(|| unread.add(&error)),
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();
+    unread.tell();
+    ensure!(!bench.parse.is_empty(), "no message could be read");
     let report = bench.report();
     if arguments.json {
         println!("{}", serde_json::to_string(&report)?);
@@ -61,7 +67,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<Ended>
         print!("{}", report.shown(arguments.top, arguments.repeat));
     }
     // What was not measured cannot be told to be cheap.
-    Ok(if errors.is_empty() { Ended::Done } else { Ended::BadInput })
+    Ok(unread.or(if errors.is_empty() { Ended::Done } else { Ended::BadInput }))
 }
 
 /// What was measured so far; times in nanoseconds.

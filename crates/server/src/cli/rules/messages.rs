@@ -11,22 +11,43 @@ use tidegate_rules::language::Parsed;
 use tidegate_rules::language::rule::{Test, TextKind, matching_glob};
 use tidegate_rules::{Hit, Input};
 
-use super::shown;
-use crate::cli::check::progress;
+use super::{Ended, shown};
+use crate::cli::check::{files, progress};
 
 /// How much of the text around a match is shown on each side.
 const AROUND_OCTETS_MAX: usize = 40;
 
-/// Calls `work` on the octets of each file, on all processors, and `take` on each result, in the order of the files.
+/// Largest file that is taken for a message; Exim takes 50 MB unless told otherwise.
+const OCTETS_MAX: u64 = 64 * 1024 * 1024;
+/// Files that cannot be read are named up to so many; the others are counted.
+const UNREAD_SHOWN: usize = 10;
+/// How packed files begin, and by what they were packed.
+const PACKED: [(&[u8], &str); 4] =
+    [(b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"), (b"\xfd7zXZ", "xz")];
+
+/// The messages of files and folders.
+///
+/// # Errors
+/// There are none.
+pub(super) fn named(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let files = files(paths)?;
+    let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    anyhow::ensure!(!files.is_empty(), "there are no messages in {}", names.join(", "));
+    Ok(files)
+}
+
+/// Calls `work` on the octets of each file, on all processors, and `take` on each result, in the order of the files. What cannot be read
+/// is told on standard error and left out.
 pub(super) fn each<T: Send>(
     files: &[PathBuf],
     work: impl Fn(&Path, &[u8]) -> T + Sync,
     mut take: impl FnMut(&Path, T) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Unread> {
     let bar = progress(files.len());
     let next = AtomicUsize::new(0);
     let (results, finished) = mpsc::channel();
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(files.len().max(1));
+    let mut unread = Unread::default();
     std::thread::scope(|scope| {
         for _ in 0..workers {
             let (results, next, work) = (results.clone(), &next, &work);
@@ -51,22 +72,119 @@ pub(super) fn each<T: Send>(
                 let Some(file) = in_order.next() else { break };
                 awaited += 1;
                 bar.inc(1);
-                bar.suspend(|| take(file, result?))?;
+                bar.suspend(|| match result {
+                    Ok(result) => take(file, result),
+                    Err(error) => {
+                        unread.add(&error);
+                        Ok(())
+                    }
+                })?;
             }
         }
         bar.finish_and_clear();
-        Ok(())
+        unread.tell();
+        Ok(unread)
     })
+}
+
+/// Files that were left out because they could not be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Unread {
+    count: usize,
+    /// Mailboxes are in use: their servers rename and delete messages all the time.
+    gone: usize,
+}
+
+impl Unread {
+    pub(super) fn add(&mut self, error: &anyhow::Error) {
+        let cause = error.root_cause().downcast_ref::<std::io::Error>();
+        if cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::NotFound) {
+            self.gone += 1;
+            return;
+        }
+        self.count += 1;
+        if self.count <= UNREAD_SHOWN {
+            eprintln!("tidegate: left out: {error:#}");
+        }
+    }
+
+    pub(super) fn and(self, other: Unread) -> Unread {
+        Unread { count: self.count + other.count, gone: self.gone + other.gone }
+    }
+
+    /// Says how many there were besides those that were named.
+    pub(super) fn tell(self) {
+        if self.count > UNREAD_SHOWN {
+            eprintln!("tidegate: left out: {} messages more", self.count - UNREAD_SHOWN);
+        }
+        if self.gone > 0 {
+            eprintln!("tidegate: left out: {} messages that were moved or deleted meanwhile", self.gone);
+        }
+    }
+
+    /// How a verb ends that would have ended well: what was not read is not known.
+    pub(super) fn or(self, ended: Ended) -> Ended {
+        if self.count > 0 && ended == Ended::Done { Ended::BadInput } else { ended }
+    }
 }
 
 /// The octets of a message; `-` is standard input.
 pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    if file == Path::new("-") {
-        let mut octets = Vec::new();
-        std::io::stdin().read_to_end(&mut octets).context("cannot read standard input")?;
-        return Ok(octets);
+    let octets = octets(file).with_context(|| format!("cannot read {}", file.display()))?;
+    if let Some(packer) = PACKED.iter().find(|(start, _)| octets.starts_with(start)) {
+        anyhow::bail!("{} is packed by {}; unpack it first", file.display(), packer.1);
     }
-    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+    if is_mbox(&octets) {
+        anyhow::bail!(
+            "{} is an mbox with several messages; make one file of each first, for example with `formail -s` or `git mailsplit`",
+            file.display()
+        );
+    }
+    Ok(octets)
+}
+
+fn octets(file: &Path) -> std::io::Result<Vec<u8>> {
+    let too_large = || {
+        let message = format!("it is larger than {} MB, so it is no single message", OCTETS_MAX >> 20);
+        std::io::Error::new(std::io::ErrorKind::FileTooLarge, message)
+    };
+    let reader: Box<dyn Read> = if file == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        let opened = std::fs::File::open(file)?;
+        if opened.metadata()?.len() > OCTETS_MAX {
+            return Err(too_large());
+        }
+        Box::new(opened)
+    };
+    let mut octets = Vec::new();
+    reader.take(OCTETS_MAX + 1).read_to_end(&mut octets)?;
+    if u64::try_from(octets.len()).is_ok_and(|len| len <= OCTETS_MAX) { Ok(octets) } else { Err(too_large()) }
+}
+
+/// Whether the file begins as mailboxes do and holds a second message. One message with such a first line is what some programs deliver.
+fn is_mbox(octets: &[u8]) -> bool {
+    const SEPARATOR: &[u8] = b"\nFrom ";
+    if !octets.starts_with(b"From ") {
+        return false;
+    }
+    memchr::memmem::find_iter(octets, SEPARATOR).any(|at| {
+        let before = octets.get(..at).unwrap_or_default();
+        let mut lines = octets.get(at + 1..).unwrap_or_default().split(|octet| *octet == b'\n');
+        let (line, next) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+        (before.ends_with(b"\n") || before.ends_with(b"\n\r")) && has_time(line) && begins_field(next)
+    })
+}
+
+/// `12:30` is in the line.
+fn has_time(line: &[u8]) -> bool {
+    line.windows(5)
+        .any(|part| matches!(part, [a, b, b':', c, d] if [a, b, c, d].iter().all(|octet| octet.is_ascii_digit())))
+}
+
+fn begins_field(line: &[u8]) -> bool {
+    let name = line.split(|octet| *octet == b':').next().unwrap_or_default();
+    !name.is_empty() && name.len() < line.len() && name.iter().all(u8::is_ascii_graphic)
 }
 
 /// Where a rule hit, and on which text; both are safe to show.
@@ -155,4 +273,60 @@ fn memmem(text: &[u8], part: &[u8]) -> Option<usize> {
         return None;
     }
     text.windows(part.len()).position(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_single_message_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = "From: a@good.example\nSubject: t\n\nFrom here to 12:30 there\n";
+        let line = "From a@good.example Wed Nov 25 12:30:00 2026\n";
+        for (name, octets, said, why) in [
+            ("a.eml", message.into(), None, "a message"),
+            ("b.eml", [line, message].concat(), None, "a message as it is delivered into an mbox"),
+            ("c.eml", [line, message, "\nFrom here\nThere: at 12:30"].concat(), None, "a line of its text"),
+            ("mbox", [line, message, "\n", line, message].concat(), Some("is an mbox"), "two"),
+            ("crlf", [line, message, "\n", line, message].concat().replace('\n', "\r\n"), Some("is an mbox"), "CRLF"),
+            ("1,Z", "\u{1f}".to_owned(), None, "one octet"),
+        ] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, octets).unwrap();
+            let error = read(&path).err().map(|error| error.to_string());
+            assert_eq!(error.is_some(), said.is_some(), "{why}: {error:?}");
+            assert!(said.is_none_or(|said| error.unwrap().contains(said)), "{why}");
+        }
+        let packed = folder.path().join("2,Z");
+        std::fs::write(&packed, b"\x1f\x8b\x08").unwrap();
+        assert!(read(&packed).unwrap_err().to_string().ends_with("is packed by gzip; unpack it first"));
+        let huge = folder.path().join("huge");
+        std::fs::File::create(&huge).unwrap().set_len(2 << 30).unwrap();
+        assert!(format!("{:#}", read(&huge).unwrap_err()).contains("larger than 64 MB"));
+        let endless = format!("{:#}", read(Path::new("/dev/zero")).unwrap_err());
+        assert!(endless.contains("larger than 64 MB"), "{endless}");
+    }
+
+    /// One message that cannot be read must not cost the work on all others.
+    #[test]
+    fn what_cannot_be_read_is_left_out_and_told_by_the_exit_code() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("a"), "a").unwrap();
+        let files = [at("a"), at("gone"), folder.path().to_owned(), at("a")];
+        let mut seen = Vec::new();
+        let unread = each(
+            &files,
+            |_, octets| octets.to_vec(),
+            |file, octets| {
+                seen.push((file.to_owned(), octets));
+                Ok(())
+            },
+        );
+        assert_eq!(seen, [(at("a"), b"a".to_vec()), (at("a"), b"a".to_vec())]);
+        let unread = unread.unwrap();
+        assert_eq!((unread.count, unread.gone, unread.or(Ended::Done)), (1, 1, Ended::BadInput));
+        assert_eq!(Unread { count: 0, gone: 9 }.or(Ended::Found), Ended::Found, "moved by the mail server meanwhile");
+    }
 }

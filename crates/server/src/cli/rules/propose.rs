@@ -2,17 +2,20 @@
 //! that is written; how rules are found is in `tidegate_rules::propose`. Nothing is enabled: a person does that.
 
 use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
+use rustix::fs::{Access, access};
 use serde::Serialize;
 use tidegate_filter::verdict::Action;
 use tidegate_mail::Score;
 use tidegate_rules::propose::{Counts, Draft, Missed, Proposal, Sample};
 use tidegate_rules::{Context, Input, Settings};
 
+use super::messages::Unread;
 use super::{Ended, messages};
 use crate::cli::check::{self, files};
 use crate::config::Config;
@@ -41,7 +44,7 @@ pub(in crate::cli) struct Arguments {
     /// Good mail of these weeks: files, folders, or Maildirs. No proposal hits any of it.
     #[arg(long, value_name = "PATH", required = true)]
     ham: Vec<PathBuf>,
-    /// The file to write; `proposed.cf` in the state folder if none is named. It must not be one that the daemon reads.
+    /// The file to write; `proposed.cf` in the state folder if none is named. It must not be there yet, nor be one that the daemon reads.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// One JSON object a proposal.
@@ -52,21 +55,46 @@ pub(in crate::cli) struct Arguments {
 pub(super) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<Ended> {
     let config = check::config(config)?;
     let out = arguments.out.clone().unwrap_or_else(|| config.state.folder.join(FILE_NAME));
-    ensure!(
-        !rules::would_read(&config.rules, &out),
-        "{} is read by the daemon, so rules there would be in use at once; name another file with --out",
-        out.display()
-    );
+    ensure_can_be_made(&config, &out)?;
+    let named = mail(&arguments.missed)?;
     let ham = mail(&arguments.ham)?;
     ensure!(ham.len() >= HAM_MIN, "{} good messages prove too little; name at least {HAM_MIN} with --ham", ham.len());
-    let near = near(&config, &arguments.near)?;
-    let missed: Vec<PathBuf> = mail(&arguments.missed)?.into_iter().chain(near.iter().cloned()).collect();
-    ensure!(!missed.is_empty(), "there is no missed mail");
-    let (draft, counts, left_out) = draft(&missed, &ham)?;
-    let (proposals, without) = draft.proposals(&counts);
-    let said =
-        Said { missed: missed.len(), near: near.len(), ham: ham.len(), left_out, groups: draft.groups(), without };
+    let good: HashSet<FileId> = ham.iter().filter_map(|file| id(file)).collect();
+    let is_good = |file: &PathBuf| id(file).is_some_and(|id| good.contains(&id));
+    if let Some(first) = named.iter().find(|file| is_good(file)) {
+        let count = named.iter().filter(|file| is_good(file)).count();
+        bail!(
+            "{} is named both as missed and as good mail, {count} files in all; name folders with --ham that hold no missed mail",
+            first.display()
+        );
+    }
+    let mut near = near(&config, &arguments.near)?;
+    near.retain(|file| !is_good(file));
+    let missed: Vec<PathBuf> = named.into_iter().chain(near.iter().cloned()).collect();
+    ensure!(
+        !missed.is_empty(),
+        "there is no missed mail: no message in what --missed names, and no near miss in what --near names that is not good mail as well"
+    );
+    let read = read(&missed, &ham)?;
+    ensure!(
+        read.ham >= HAM_MIN,
+        "only {} of the files that --ham names are messages; name at least {HAM_MIN} good ones",
+        read.ham
+    );
+    let (proposals, without) = read.draft.proposals(&read.counts);
+    let said = Said {
+        missed: read.missed,
+        near: near.len(),
+        ham: read.ham,
+        left_out: read.left_out,
+        groups: read.draft.groups(),
+        without,
+    };
     let text = said.file(&proposals);
+    if !proposals.is_empty() {
+        write(&out, &text)?;
+        eprintln!("tidegate: written to {}; nothing is enabled", out.display());
+    }
     if arguments.json {
         for proposal in &proposals {
             println!("{}", serde_json::to_string(&Line::of(proposal))?);
@@ -74,11 +102,30 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<Ended>
     } else {
         print!("{text}");
     }
-    if !proposals.is_empty() {
-        write(&out, &text)?;
-        eprintln!("tidegate: written to {}; nothing is enabled", out.display());
-    }
-    Ok(Ended::Done)
+    Ok(read.unread.or(Ended::Done))
+}
+
+/// Said before the work begins, which may take minutes: the file must be made anew, where nothing reads it.
+fn ensure_can_be_made(config: &Config, out: &Path) -> anyhow::Result<()> {
+    let shown = out.display();
+    ensure!(
+        !rules::would_read(&config.rules, out),
+        "{shown} is read by the daemon, so rules there would be in use at once; name another file with --out"
+    );
+    ensure!(
+        out.symlink_metadata().is_err(),
+        "{shown} is there already, and somebody may still need it; move it away, or name another file with --out"
+    );
+    let folder = out.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    access(folder, Access::WRITE_OK | Access::EXEC_OK)
+        .with_context(|| format!("{shown} cannot be written; name another file with --out"))
+}
+
+/// Which file it is, by whatever name: device and inode.
+type FileId = (u64, u64);
+
+fn id(file: &Path) -> Option<FileId> {
+    std::fs::metadata(file).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 /// The messages of files, folders and Maildirs: of these no index and no note of a mail server.
@@ -102,16 +149,20 @@ fn near(config: &Config, mailboxes: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> 
         return Ok(Vec::new());
     }
     let since = Timestamp::now() - SignedDuration::from_hours(24 * NEAR_DAYS);
-    let found = Reader::new(&config.journal_folder()).find(&Query::newest(RECORDS_MAX).since(since))?;
+    let folder = config.journal_folder();
+    let found = Reader::new(&folder).find(&Query::newest(RECORDS_MAX).since(since))?;
     for gap in &found.gaps {
         eprintln!("tidegate: near misses may be lacking: {gap}");
     }
     let records = found.entries.iter().map(|entry| &entry.record).filter(|record| is_near(record));
     let ids: HashSet<&str> = records.filter_map(|record| record.message_id.as_deref()).collect();
+    if ids.is_empty() {
+        eprintln!("tidegate: the journal in {} knows no near miss of the last {NEAR_DAYS} days", folder.display());
+    }
     let files = mail(mailboxes)?;
     let mut near = Vec::new();
     let id = |_: &Path, octets: &[u8]| {
-        let input = Input::from_octets(octets, &Context::default(), &Settings::default());
+        let input = message(octets)?;
         let field = input.headers.iter().find(|field| field.name.eq_ignore_ascii_case(b"message-id"));
         field.map(|field| String::from_utf8_lossy(&field.decoded).trim().trim_matches(['<', '>']).to_owned())
     };
@@ -130,38 +181,66 @@ fn is_near(record: &Record) -> bool {
         .any(|(brief, ruled)| brief.thresholds.tag.is_some_and(|tag| (tag - NEAR..tag).contains(&ruled.score)))
 }
 
+/// What reading all mail came to.
+struct Read {
+    draft: Draft,
+    counts: Counts,
+    /// Messages that were read; a file without a header field is none.
+    missed: usize,
+    ham: usize,
+    /// Messages that say too little.
+    left_out: usize,
+    unread: Unread,
+}
+
 /// Reads all mail: the missed twice, once to find what it has in common and once to count, the good once.
-fn draft(missed: &[PathBuf], ham: &[PathBuf]) -> anyhow::Result<(Draft, Counts, usize)> {
+fn read(missed: &[PathBuf], ham: &[PathBuf]) -> anyhow::Result<Read> {
     let name = |file: &Path| file.display().to_string();
     let mut all = Missed::default();
-    let sample = |file: &Path, octets: &[u8]| Sample::of(&name(file), &read(octets));
-    messages::each(missed, sample, |_, sample| {
-        all.add(sample);
+    let mut read = 0;
+    let sample = |file: &Path, octets: &[u8]| message(octets).map(|input| Sample::of(&name(file), &input));
+    let unread_missed = messages::each(missed, sample, |_, sample| {
+        if let Some(sample) = sample {
+            read += 1;
+            all.add(sample);
+        }
         Ok(())
     })?;
     let left_out = all.left_out;
     let draft = all.draft();
     let mut counts = Counts::new(&draft);
-    let see = |_: &Path, octets: &[u8]| draft.see(&read(octets));
+    let see = |_: &Path, octets: &[u8]| message(octets).map(|input| draft.see(&input));
     messages::each(missed, see, |file, seen| {
-        counts.missed(&draft, &name(file), &seen);
+        if let Some(seen) = &seen {
+            counts.missed(&draft, &name(file), seen);
+        }
         Ok(())
     })?;
-    messages::each(ham, see, |_, seen| {
-        counts.ham(&seen);
+    let mut good = 0;
+    let unread = messages::each(ham, see, |_, seen| {
+        if let Some(seen) = &seen {
+            good += 1;
+            counts.ham(seen);
+        }
         Ok(())
     })?;
-    Ok((draft, counts, left_out))
+    Ok(Read { draft, counts, missed: read, ham: good, left_out, unread: unread.and(unread_missed) })
 }
 
-fn read(octets: &[u8]) -> Input<'_> {
-    Input::from_octets(octets, &Context::default(), &Settings::default())
+/// What rules see of a message; a file without a header field is none, and proves nothing.
+fn message(octets: &[u8]) -> Option<Input<'_>> {
+    let input = Input::from_octets(octets, &Context::default(), &Settings::default());
+    (!input.headers.is_empty()).then_some(input)
 }
 
-/// Whoever reads the file has the former one or the new one.
+/// Whoever reads the file has all of it or none.
 fn write(out: &Path, text: &str) -> anyhow::Result<()> {
     let new = out.with_extension(format!("new-{}", std::process::id()));
     let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, out));
+    if written.is_err() {
+        // What is left of a disk that is full had better stay free.
+        let _ = std::fs::remove_file(&new);
+    }
     written.with_context(|| format!("cannot write {}; name another file with --out", out.display()))
 }
 
@@ -253,6 +332,36 @@ mod tests {
         let rules: Vec<&str> =
             loaded.set.rules().iter().filter(|rule| !rule.is_subtest()).map(|rule| &*rule.name).collect();
         assert!(matches!(rules[..], [name] if name.starts_with("PROPOSED_")), "{rules:?}");
+    }
+
+    /// Each is told before anything is read or written.
+    #[test]
+    fn mistakes_at_three_in_the_morning_are_told_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let say = |change: &dyn Fn(&mut Arguments)| {
+            let mut arguments = arguments(folder.path());
+            change(&mut arguments);
+            format!("{:#}", run(Path::new(DEFAULT_PATH), &arguments).unwrap_err())
+        };
+        std::fs::create_dir(at("empty")).unwrap();
+        std::fs::write(at("mine.cf"), "body MINE /x/\n").unwrap();
+        for (change, said) in [
+            (&(|it: &mut Arguments| it.missed = vec![at("none")]) as &dyn Fn(&mut Arguments), "cannot read "),
+            (&|it| it.missed = vec![at("empty")], "there is no missed mail"),
+            (&|it| it.ham.push(at("box")), "is named both as missed and as good mail, 4 files in all"),
+            (&|it| it.out = Some(at("mine.cf")), "is there already"),
+            (&|it| it.out = Some(at("none/a.cf")), "cannot be written; name another file with --out: No such file"),
+        ] {
+            let error = say(change);
+            assert!(error.contains(said), "{error}");
+        }
+        assert_eq!(std::fs::read(at("mine.cf")).unwrap(), b"body MINE /x/\n");
+        let pictures = say(&|_| {
+            (0..HAM_MIN).for_each(|number| std::fs::write(at(&format!("good/{number}")), [0; 40]).unwrap());
+        });
+        assert!(pictures.starts_with("only 0 of the files that --ham names are messages"), "{pictures}");
+        assert!(!at("proposed.cf").exists());
     }
 
     #[test]

@@ -10,7 +10,6 @@ use tidegate_rules::{Answers, Context, Hit, Input, RuleId};
 
 use super::messages::{self, Seen, seen};
 use super::{Ended, Loaded};
-use crate::cli::check::files;
 
 #[derive(Args)]
 pub(in crate::cli) struct Arguments {
@@ -35,9 +34,9 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<Ended>
     for error in &errors {
         eprintln!("tidegate: {error}; not tried, see `tidegate rules check`");
     }
-    let files = files(&arguments.paths)?;
+    let files = messages::named(&arguments.paths)?;
     let work = |file: &Path, octets: &[u8]| report(&loaded, file, octets);
-    messages::each(&files, work, |_, report| {
+    let unread = messages::each(&files, work, |_, report| {
         if arguments.json {
             println!("{}", serde_json::to_string(&report)?);
         } else {
@@ -46,7 +45,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<Ended>
         Ok(())
     })?;
     // What was not tried cannot have missed.
-    Ok(if errors.is_empty() { Ended::Done } else { Ended::BadInput })
+    Ok(unread.or(if errors.is_empty() { Ended::Done } else { Ended::BadInput }))
 }
 
 #[derive(Serialize)]

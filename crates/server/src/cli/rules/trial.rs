@@ -1,7 +1,7 @@
 //! `tidegate rules try`: what new rules would hit on labelled mail, before they are enabled. Good mail comes first: a hit there is what
 //! speaks against a rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -52,10 +52,10 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<Ended>
     let mut trials: Vec<Trial> = names.iter().map(|name| Trial::new(&loaded, name)).collect();
     let mut totals = Totals::default();
     let files: Vec<PathBuf> = labelled.iter().map(|(file, _)| file.clone()).collect();
-    let mut labels = labelled.iter().map(|(_, label)| *label);
+    let labels: HashMap<&Path, Label> = labelled.iter().map(|(file, label)| (file.as_path(), *label)).collect();
     let work = |_: &Path, octets: &[u8]| hits(&loaded, &names, octets);
-    messages::each(&files, work, |file, found| {
-        let label = labels.next().context("each file has a label")?;
+    let unread = messages::each(&files, work, |file, found| {
+        let label = *labels.get(file).context("each file has a label")?;
         totals.add(label);
         for (index, place) in found {
             if let Some(trial) = trials.get_mut(index) {
@@ -78,7 +78,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<Ended>
     if !arguments.json {
         println!("tried on {} ham and {} spam; {} without a label", totals.ham, totals.spam, totals.unlabelled);
     }
-    Ok(ended)
+    Ok(unread.or(ended))
 }
 
 /// The rules beside and the new ones, which come last and so replace what has the same name.
