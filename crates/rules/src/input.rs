@@ -338,6 +338,27 @@ const RAWBODY_PART_OCTETS_MAX: usize = 500_000;
 /// Octets of all header fields together, decoded; more counts as cut.
 const HEADER_OCTETS_MAX: usize = 65_536;
 
+impl Field<'_> {
+    fn into_owned(self) -> Field<'static> {
+        Field { name: owned(self.name), raw: owned(self.raw), decoded: self.decoded }
+    }
+}
+
+impl Part<'_> {
+    fn into_owned(self) -> Part<'static> {
+        Part {
+            headers: self.headers.into_iter().map(Field::into_owned).collect(),
+            raw: owned(self.raw),
+            decoded: owned(self.decoded),
+            ..self
+        }
+    }
+}
+
+fn owned(octets: Cow<'_, [u8]>) -> Cow<'static, [u8]> {
+    Cow::Owned(octets.into_owned())
+}
+
 impl<'a> Input<'a> {
     /// Reads a message. See [`Input::from_octets`].
     #[must_use]
@@ -381,6 +402,20 @@ impl<'a> Input<'a> {
         let (uris, is_truncated) = uri::collect(&input.body, &input.html, &signers, settings);
         (input.uris, input.is_uri_truncated) = (uris, is_truncated);
         input
+    }
+
+    /// The same without the message that it was read from, so that it can go from thread to thread. Copies the message, which takes
+    /// far less than reading it again.
+    #[must_use]
+    pub fn into_owned(self) -> Input<'static> {
+        Input {
+            headers: self.headers.into_iter().map(Field::into_owned).collect(),
+            pristine_headers: owned(self.pristine_headers),
+            pristine_body: owned(self.pristine_body),
+            pristine: owned(self.pristine),
+            parts: self.parts.into_iter().map(Part::into_owned).collect(),
+            ..self
+        }
     }
 
     /// Renders the parts in order of appearance.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::Message;
-use tidegate_rules::{Answers, Context, DnsQuestion, Input, Matches, RuleSet, Shortcircuit};
+use tidegate_rules::{Answers, Context, DnsQuestion, Input, Matches, RuleSet, Settings, Shortcircuit};
 
 use crate::aside::{aside, in_place};
 use crate::check::{Ask, Finding, Group, OnData, Outcome, Symbol, SymbolRef};
@@ -99,7 +99,7 @@ impl OnData for Check {
             let (matches, asked) = if in_place(message.raw().len()) {
                 matched_in_place(known.set(), message, &context, &dns).await
             } else {
-                matched_aside(known.set(), message, context, &dns).await
+                matched_aside(known.set(), message, context, &dns, read).await
             };
             match matches {
                 Some(matches) => outcome(known, &matches, asked),
@@ -115,7 +115,7 @@ fn seen(message: &Message) -> &[u8] {
     raw.get(..OCTETS_MAX).unwrap_or(raw)
 }
 
-/// A small message: read once, which waits for DNS together with its questions.
+/// A small message, which waits for DNS together with its questions.
 async fn matched_in_place(
     set: &RuleSet,
     message: &Message,
@@ -134,32 +134,55 @@ async fn matched_in_place(
     (None, asked)
 }
 
-/// A large message, on a thread for work that blocks. It is read anew after each round of questions: a view of the message cannot go
-/// from thread to thread without the message that it looks at, and reading takes a tenth of matching.
+/// How a message is read; a test counts how often.
+type Read = for<'m> fn(&'m [u8], &Context, &Settings) -> Input<'m>;
+
+fn read<'m>(octets: &'m [u8], context: &Context, settings: &Settings) -> Input<'m> {
+    Input::from_octets(octets, context, settings)
+}
+
+/// A large message, on a thread for work that blocks. Between rounds it waits beside the questions, as a copy of its own: a view of the
+/// message cannot go from thread to thread without the message that it looks at.
 async fn matched_aside(
     set: &Arc<RuleSet>,
     message: &Arc<Message>,
     context: Context,
     dns: &Patience<'_>,
+    read: Read,
 ) -> (Option<Matches>, Asked) {
     let octets = message.raw().len();
-    let context = Arc::new(context);
     let mut asked = Asked::default();
+    let (first, whole) = (Arc::clone(set), Arc::clone(message));
+    let begin = move || {
+        let input = read(seen(&whole), &context, first.settings());
+        match step(&first, &input, &Answers::default(), 1) {
+            Step::Done(matches) => Begun::Done(matches),
+            Step::Wanted(questions) => Begun::Wanted(questions, Box::new(input.into_owned())),
+        }
+    };
+    let (mut questions, mut input) = match aside(octets, begin).await {
+        Begun::Done(matches) => return (Some(matches), asked),
+        Begun::Wanted(questions, input) => (questions, input),
+    };
     let mut answers = Answers::default();
-    for round in 1..=ROUNDS_MAX {
-        let (set, message, context) = (Arc::clone(set), Arc::clone(message), Arc::clone(&context));
-        let work = move || {
-            let input = Input::from_octets(seen(&message), &context, set.settings());
-            (step(&set, &input, &answers, round), answers)
-        };
-        let (step, given) = aside(octets, work).await;
-        answers = given;
+    for round in 2..=ROUNDS_MAX {
+        asked.ask(questions, dns, &mut answers).await;
+        let set = Arc::clone(set);
+        let next = move || (step(&set, &input, &answers, round), input, answers);
+        let (step, kept, given) = aside(octets, next).await;
+        (input, answers) = (kept, given);
         match step {
-            Step::Wanted(questions) => asked.ask(questions, dns, &mut answers).await,
+            Step::Wanted(wanted) => questions = wanted,
             Step::Done(matches) => return (Some(matches), asked),
         }
     }
     (None, asked)
+}
+
+/// What the first round came to.
+enum Begun {
+    Wanted(Vec<DnsQuestion>, Box<Input<'static>>),
+    Done(Matches),
 }
 
 enum Step {
@@ -200,4 +223,61 @@ fn outcome(known: &Known, matches: &Matches, asked: Asked) -> Outcome {
     }
     outcome.unavailable.extend(asked.gap());
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tidegate_rules::language::{ParseOptions, parse, source::SourceFile, no_includes};
+    use tidegate_rules::{CompileOptions, compile};
+
+    use super::*;
+    use crate::dns::{Question, Record, RecordKind, Reply, Resolver};
+    use crate::known::Known;
+
+    /// Three rounds: who serves a domain, the server's address, and what a list says of it.
+    const RULES: &str = "loadplugin Mail::SpamAssassin::Plugin::URIDNSBL\nuridnsbl BAD_SERVER list.example. A\n\
+                         body BAD_SERVER eval:check_uridnsbl('BAD_SERVER')\ntflags BAD_SERVER net\nscore BAD_SERVER 1\n";
+
+    static TIMES_READ: AtomicUsize = AtomicUsize::new(0);
+
+    fn counted<'m>(octets: &'m [u8], context: &Context, settings: &Settings) -> Input<'m> {
+        TIMES_READ.fetch_add(1, Ordering::Relaxed);
+        Input::from_octets(octets, context, settings)
+    }
+
+    #[derive(Default)]
+    struct Names(Mutex<Vec<String>>);
+
+    impl Resolver for Names {
+        fn lookup<'a>(&'a self, question: &'a Question) -> Answer<'a, Known<Reply>> {
+            self.0.lock().unwrap().push(question.to_string());
+            let record = match question.kind() {
+                RecordKind::Ns => Record::Ns("ns.bad.example".to_owned()),
+                _ if question.name().ends_with("list.example") => Record::A("127.0.0.2".parse().unwrap()),
+                _ => Record::A("192.0.2.7".parse().unwrap()),
+            };
+            Box::pin(std::future::ready(Ok(Reply::found(vec![record], Duration::from_secs(60)))))
+        }
+    }
+
+    /// Reading a message of some megabytes takes longer than all answers.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_large_message_is_read_once_however_often_dns_is_asked() {
+        let file = SourceFile { name: "t.cf".to_owned(), text: RULES.as_bytes().to_vec() };
+        let parsed = parse(&[file], &ParseOptions::default(), &no_includes);
+        assert_eq!(parsed.diagnostics, []);
+        let (set, _) = compile(parsed, CompileOptions { network: true, classifier: false });
+        let text = format!("Subject: t\n\nhttp://www.bad.com/\n{}", "long line of text\n".repeat(8000));
+        let message = Arc::new(Message::parse(text.into_bytes(), &tidegate_mail::Limits::default()));
+        assert!(!in_place(message.raw().len()), "it is worked on aside");
+        let names = Names::default();
+        let dns = Patience::new(&names, Duration::from_secs(60));
+        let (matches, _) = matched_aside(&Arc::new(set), &message, Context::default(), &dns, counted).await;
+        assert_eq!(names.0.lock().unwrap().len(), 3, "{:?}", names.0.lock().unwrap());
+        assert_eq!(matches.unwrap().hits.len(), 1);
+        assert_eq!(TIMES_READ.load(Ordering::Relaxed), 1);
+    }
 }
