@@ -8,6 +8,7 @@ mod case;
 mod cleared;
 mod clients;
 mod flow;
+mod history;
 mod ledger;
 mod limits;
 mod provider;
@@ -180,6 +181,7 @@ impl Collector {
             until: self.last.map(|time| time.to_string()),
             totals,
             programs: self.programs,
+            forgotten: self.forgotten(),
             by_hour: self.flow.rows(),
             cleared: cleared::rows(&basis, &suspects, rows),
             blocks: self.standing.blocks(ledgers, settings, self.last),
@@ -197,6 +199,18 @@ impl Collector {
             suspects,
             frozen: self.frozen(rows),
             days,
+        }
+    }
+
+    fn forgotten(&self) -> api::Forgotten {
+        let (hourly_days, daily_days) = self.ledgers.kept_days();
+        api::Forgotten {
+            senders: self.ledgers.let_go,
+            hosts: self.ledgers.hosts_let_go,
+            addresses: self.attackers.foes_let_go,
+            logins: self.attackers.targets_let_go,
+            hourly_days,
+            daily_days,
         }
     }
 
@@ -301,7 +315,6 @@ fn outcome(
         outcome: delivery.outcome,
         said,
         is_unknown: is_failure && provider::is_unknown_recipient(delivery),
-        domain: delivery.address.rsplit_once('@').map(|(_, domain)| domain),
     };
     ledgers.outcome(actor, message, &tally, settings);
 }

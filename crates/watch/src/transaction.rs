@@ -311,7 +311,7 @@ impl Joiner {
                 each(Step::Finished(message));
             }
         }
-        if self.order.len() > 2 * self.open_max + COMMANDS_MAX {
+        if self.order.len() > 2 * self.open.len() + COMMANDS_MAX {
             let open = &self.open;
             self.order.retain(|id| open.contains_key(id));
         }

@@ -19,6 +19,7 @@ use shown::LocalTime;
 mod about;
 mod advice;
 mod case;
+mod forgotten;
 mod html;
 mod read;
 pub(super) mod shown;

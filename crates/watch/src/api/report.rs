@@ -20,6 +20,8 @@ pub struct Report {
     pub totals: Totals,
     /// Lines of each program.
     pub programs: Programs,
+    /// What made room.
+    pub forgotten: Forgotten,
     /// What happened in each hour, oldest first, the newest 9600 hours at most.
     pub by_hour: Vec<HourRow>,
     /// Who is probably compromised, the gravest first.
@@ -99,6 +101,24 @@ pub struct Programs {
     pub postfix: u64,
     pub dovecot: u64,
     pub webmail: u64,
+}
+
+/// What made room, since memory is bounded however large the logs are: those that did least. Who came back afterwards is counted
+/// from then on, so its figures are at least what is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Forgotten {
+    /// Mailboxes, scripts, users and forwarders.
+    pub senders: u64,
+    /// Hosts of strangers.
+    pub hosts: u64,
+    /// Addresses that did something wrong.
+    pub addresses: u64,
+    /// Names at which a login failed.
+    pub logins: u64,
+    /// Days, before a sender's last one, of which every hour is known; of earlier ones the busiest hours.
+    pub hourly_days: u32,
+    /// Days, before a sender's last one, that are known by day; earlier ones only as a sum.
+    pub daily_days: u32,
 }
 
 /// What happened in one hour.

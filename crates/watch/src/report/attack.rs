@@ -2,7 +2,6 @@
 //! recipients; strangers who ask to relay.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use super::ledger::{Actor, network_of};
@@ -16,7 +15,7 @@ use crate::time::{DAY_MS, HOUR_MS, Timestamp};
 /// Addresses that are kept; beyond, those with the fewest misdeeds make room.
 const FOES_MAX: usize = 50_000;
 /// Login names that are kept as targets.
-const TARGETS_MAX: usize = 50_000;
+const TARGETS_MAX: usize = 20_000;
 /// Names and addresses that are counted exactly for one foe or target.
 const DISTINCT_MAX: usize = 64;
 /// Octets of a login name that are kept.
@@ -38,7 +37,7 @@ const DICTIONARY_MIN: u32 = 20;
 #[derive(Clone, Debug, Default)]
 struct Foe {
     failures: u32,
-    names: HashSet<u64>,
+    names: Vec<u32>,
     unknown: u32,
     relays: u32,
     others: u32,
@@ -62,10 +61,10 @@ struct Target {
     day: i64,
     day_failures: u32,
     eve_failures: u32,
-    day_addresses: HashSet<IpAddr>,
+    day_addresses: Vec<IpAddr>,
     worst_addresses: u32,
     worst_failures: u32,
-    networks: HashMap<u64, Timestamp>,
+    networks: Vec<(u64, Timestamp)>,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
     /// A login after failures from the same network, who had failed on the last day before it, and failures after it.
@@ -77,13 +76,18 @@ struct Target {
 impl Target {
     /// Remembers a network; where a botnet has more of them than are kept, the one that was silent longest makes room.
     fn failed_from(&mut self, network: u64, time: Timestamp) {
-        if self.networks.len() >= DISTINCT_MAX && !self.networks.contains_key(&network) {
-            let oldest = self.networks.iter().min_by_key(|(_, at)| **at).map(|(network, _)| *network);
-            if let Some(oldest) = oldest {
-                self.networks.remove(&oldest);
-            }
+        if let Some((_, last)) = self.networks.iter_mut().find(|(known, _)| *known == network) {
+            *last = time;
+        } else if self.networks.len() < DISTINCT_MAX {
+            self.networks.push((network, time));
+        } else if let Some(oldest) = self.networks.iter_mut().min_by_key(|(_, at)| *at) {
+            *oldest = (network, time);
         }
-        self.networks.insert(network, time);
+    }
+
+    /// When a login last failed from this network.
+    fn last_failure_from(&self, network: u64) -> Option<Timestamp> {
+        self.networks.iter().find(|(known, _)| *known == network).map(|(_, at)| *at)
     }
 }
 
@@ -115,6 +119,9 @@ impl Guessed {
 pub(super) struct Attackers {
     foes: Map<IpAddr, Foe>,
     targets: Map<Box<str>, Target>,
+    /// Addresses and names that made room.
+    pub(super) foes_let_go: u64,
+    pub(super) targets_let_go: u64,
 }
 
 impl Attackers {
@@ -139,7 +146,7 @@ impl Attackers {
             return;
         }
         if self.foes.len() >= FOES_MAX && !self.foes.contains_key(&offence.ip) {
-            room::make(&mut self.foes, FOES_MAX, |foe| u64::from(foe.total()));
+            self.foes_let_go += room::make(&mut self.foes, FOES_MAX, |foe| u64::from(foe.total()));
         }
         let foe = self.foes.entry(offence.ip).or_default();
         foe.first = foe.first.or(time);
@@ -151,10 +158,8 @@ impl Attackers {
         match offence.kind {
             OffenceKind::AuthFailure => {
                 foe.failures = foe.failures.saturating_add(offence.times);
-                if let Some(user) = offence.user
-                    && foe.names.len() < DISTINCT_MAX
-                {
-                    foe.names.insert(hash(user));
+                if let Some(user) = offence.user {
+                    add_distinct(&mut foe.names, hash(user));
                 }
             }
             OffenceKind::UnknownRecipient => foe.unknown = foe.unknown.saturating_add(1),
@@ -169,7 +174,7 @@ impl Attackers {
         }
         let user = user.to_ascii_lowercase();
         if self.targets.len() >= TARGETS_MAX && !self.targets.contains_key(user.as_str()) {
-            room::make(&mut self.targets, TARGETS_MAX, |target| u64::from(target.failures));
+            self.targets_let_go += room::make(&mut self.targets, TARGETS_MAX, |target| u64::from(target.failures));
         }
         let target = self.targets.entry(user.into()).or_default();
         target.failures = target.failures.saturating_add(offence.times);
@@ -182,12 +187,11 @@ impl Attackers {
             target.eve_failures = if target.day + 1 == time.day() { target.day_failures } else { 0 };
             target.day = time.day();
             target.day_failures = 0;
-            target.day_addresses.clear();
+            // Also its room: most days are not like the worst one.
+            target.day_addresses = Vec::new();
         }
         target.day_failures = target.day_failures.saturating_add(offence.times);
-        if target.day_addresses.len() < DISTINCT_MAX {
-            target.day_addresses.insert(offence.ip);
-        }
+        add_distinct(&mut target.day_addresses, offence.ip);
         target.worst_failures = target.worst_failures.max(target.day_failures);
         target.worst_addresses =
             target.worst_addresses.max(u32::try_from(target.day_addresses.len()).unwrap_or(u32::MAX));
@@ -210,12 +214,12 @@ impl Attackers {
             user
         };
         let Some(target) = self.targets.get_mut(user) else { return };
-        let is_recent = |at: &Timestamp| time.as_millis() - at.as_millis() <= WINDOW_MS;
-        let from_there = target.networks.get(&network_of(ip)).is_some_and(is_recent);
+        let is_recent = |at: Timestamp| time.as_millis() - at.as_millis() <= WINDOW_MS;
+        let from_there = target.last_failure_from(network_of(ip)).is_some_and(is_recent);
         let failures = target.day_failures.saturating_add(target.eve_failures);
         if target.guessed.is_none() && from_there && failures >= FAILURES_MIN {
             target.guessed = Some(Guessed { time, ip, failures, addresses: target.worst_addresses });
-            target.guessers = target.day_addresses.iter().copied().collect();
+            target.guessers = target.day_addresses.clone();
         }
     }
 
@@ -317,7 +321,15 @@ fn target_row(name: &str, target: &Target) -> Option<api::AttackerRow> {
     })
 }
 
-fn hash(text: &str) -> u64 {
-    let fold = |hash: u64, b: u8| (hash ^ u64::from(b.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3);
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, fold)
+/// Adds a value that is not in the list, as long as there is room.
+fn add_distinct<T: PartialEq>(list: &mut Vec<T>, value: T) {
+    if list.len() < DISTINCT_MAX && !list.contains(&value) {
+        list.push(value);
+    }
+}
+
+/// Enough to tell apart the few names that are counted.
+fn hash(text: &str) -> u32 {
+    let fold = |hash: u32, b: u8| (hash ^ u32::from(b.to_ascii_lowercase())).wrapping_mul(0x0100_0193);
+    text.bytes().fold(0x811c_9dc5, fold)
 }

@@ -1,7 +1,8 @@
 //! How a compromise stands at the end of the log: from when to when it sent, what became of it, whether it goes on, how sure it is
 //! and what of it is a conclusion.
 
-use super::ledger::{Actor, Hour, Ledger};
+use super::history::Hour;
+use super::ledger::{Actor, Ledger};
 use super::suspicion::{Basis, Signal, weight};
 use crate::api::report as api;
 
@@ -14,18 +15,19 @@ const ACTIVE_HOURS: u32 = 3;
 
 /// The state of the case of `actor`, which is suspect on `bad_days`, the worst of them with `signals`.
 pub(super) fn of(actor: &Actor, ledger: &Ledger, bad_days: &[u32], signals: &[Signal], basis: &Basis<'_>) -> api::Case {
-    let (began, last) = campaign(ledger, bad_days);
+    let hours = ledger.hours();
+    let (began, last) = campaign(&hours, bad_days);
     let is_part = |hour: &Hour| bad_days.contains(&(hour.hour / 24)) || (began..=last).contains(&hour.hour);
     let mut part = Hour::default();
     let mut usual = 0_u64;
-    for hour in ledger.hours.iter().filter(|hour| bad_days.first().is_some_and(|day| hour.hour >= day * 24)) {
+    for hour in hours.iter().filter(|hour| bad_days.first().is_some_and(|day| hour.hour >= day * 24)) {
         if !is_part(hour) {
             usual += u64::from(hour.volume());
         }
     }
-    ledger.hours.iter().filter(|hour| is_part(hour)).for_each(|hour| part.add(hour));
+    hours.iter().filter(|hour| is_part(hour)).for_each(|hour| part.add(hour));
     // Of many hours the counts of sixteen bits may be full; the sum of the parts is exact.
-    let failed: u64 = ledger.hours.iter().filter(|hour| is_part(hour)).map(|hour| u64::from(hour.failed)).sum();
+    let failed: u64 = hours.iter().filter(|hour| is_part(hour)).map(|hour| u64::from(hour.failed)).sum();
     let waiting: Vec<bool> = basis
         .joiner
         .open()
@@ -69,18 +71,17 @@ pub(super) fn of(actor: &Actor, ledger: &Ledger, bad_days: &[u32], signals: &[Si
 }
 
 /// First and last hour of the campaign.
-fn campaign(ledger: &Ledger, bad_days: &[u32]) -> (u32, u32) {
+fn campaign(hours: &[Hour], bad_days: &[u32]) -> (u32, u32) {
     let is_bad = |hour: &Hour| bad_days.contains(&(hour.hour / 24));
-    let peak = ledger.hours.iter().filter(|hour| is_bad(hour)).map(Hour::volume).max().unwrap_or(0);
-    let is_hot = |hour: &Hour| hour.volume() * 100 >= peak.max(1) * HOUR_PERCENT_MIN;
-    let mut hot = ledger.hours.iter().filter(|hour| is_hot(hour));
-    let within: Vec<u32> =
-        ledger.hours.iter().filter(|hour| is_bad(hour) && is_hot(hour)).map(|hour| hour.hour).collect();
+    let peak = hours.iter().filter(|hour| is_bad(hour)).map(Hour::peak).max().unwrap_or(0);
+    let is_hot = |hour: &Hour| hour.peak() * 100 >= peak.max(1) * HOUR_PERCENT_MIN;
+    let mut hot = hours.iter().filter(|hour| is_hot(hour));
+    let within: Vec<u32> = hours.iter().filter(|hour| is_bad(hour) && is_hot(hour)).map(|hour| hour.hour).collect();
     let (Some(mut began), Some(mut last)) = (within.first().copied(), within.last().copied()) else {
         return hot.next().map_or((0, 0), |hour| (hour.hour, hour.hour));
     };
     // It may begin before midnight, and go on after it on a day that is too short to be suspect by itself.
-    for hour in ledger.hours.iter().rev().filter(|hour| is_hot(hour)) {
+    for hour in hours.iter().rev().filter(|hour| is_hot(hour)) {
         if hour.hour < began && began - hour.hour <= PAUSE_HOURS_MAX {
             began = hour.hour;
         }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use super::history::{History, Hour, Window};
 use super::provider::{Provider, Saying};
 use super::{Settings, room};
 use crate::api::report as api;
@@ -13,8 +14,10 @@ use crate::transaction::{Message, Origin};
 
 /// Actors that are kept; beyond, those with the fewest recipients make room.
 const LEDGERS_MAX: usize = 20_000;
-/// Hours in which an actor was active that are kept; older ones are summed up.
-const HOURS_MAX: usize = 600;
+/// Octets of the histories of all actors; beyond, less of the past is kept hour by hour, then day by day.
+const HISTORIES_OCTETS_MAX: usize = 40 << 20;
+/// Messages after which they are looked at again.
+const HISTORIES_LOOKED_AT_EVERY: u32 = 4096;
 /// Networks of a domain that are remembered.
 const NETWORKS_MAX: usize = 128;
 /// Meanings of refusals that are counted for an actor.
@@ -128,61 +131,11 @@ fn home_owner(path: &str) -> Option<&str> {
 }
 
 /// What is counted of one outcome.
-pub(super) struct Tally<'a> {
+pub(super) struct Tally {
     pub(super) is_remote: bool,
     pub(super) outcome: Outcome,
     pub(super) said: Option<(Provider, Saying)>,
     pub(super) is_unknown: bool,
-    pub(super) domain: Option<&'a str>,
-}
-
-/// One hour of an actor.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Hour {
-    /// Hours since 1970 in local time.
-    pub(super) hour: u32,
-    pub(super) messages: u32,
-    /// Recipients named at arrival.
-    pub(super) recipients: u32,
-    /// Recipients elsewhere that were served or given up.
-    pub(super) remote: u32,
-    pub(super) failed: u16,
-    pub(super) unknown: u16,
-    /// Refused for spam or reputation.
-    pub(super) spam: u16,
-    pub(super) deferred: u16,
-    /// Messages under a sender that is not of the login's domain.
-    pub(super) foreign: u16,
-    /// Recipients of messages from networks that are new to the domain.
-    pub(super) fresh: u16,
-    /// Most recipients of one message.
-    pub(super) widest: u16,
-    /// Bits of networks and of recipient domains.
-    pub(super) networks: u32,
-    pub(super) domains: u32,
-}
-
-impl Hour {
-    /// Adds another hour's figures; the hour itself stays.
-    pub(super) fn add(&mut self, other: &Hour) {
-        self.messages = self.messages.saturating_add(other.messages);
-        self.recipients = self.recipients.saturating_add(other.recipients);
-        self.remote = self.remote.saturating_add(other.remote);
-        self.failed = self.failed.saturating_add(other.failed);
-        self.unknown = self.unknown.saturating_add(other.unknown);
-        self.spam = self.spam.saturating_add(other.spam);
-        self.deferred = self.deferred.saturating_add(other.deferred);
-        self.foreign = self.foreign.saturating_add(other.foreign);
-        self.fresh = self.fresh.saturating_add(other.fresh);
-        self.widest = self.widest.max(other.widest);
-        self.networks |= other.networks;
-        self.domains |= other.domains;
-    }
-
-    /// Recipients, by arrival or, where the log does not name them, by what became of them.
-    pub(super) fn volume(&self) -> u32 {
-        self.recipients.max(self.remote)
-    }
 }
 
 /// How many different things left their bits in 32: linear counting, exact enough below 40.
@@ -200,51 +153,31 @@ pub(super) fn distinct(bits: u32) -> u32 {
 /// What is known of one actor.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ledger {
-    /// In the order of time.
-    pub(super) hours: Vec<Hour>,
-    /// Sum of hours that were let go.
-    older: Hour,
+    history: History,
     pub(super) first: Option<Timestamp>,
     pub(super) last: Option<Timestamp>,
     sayings: Vec<((Provider, Saying), u32)>,
     pub(super) doubtful: u32,
     pub(super) samples: Vec<api::Sample>,
+    /// The hour of the samples, and its recipients when the last message of it came.
     sample_hour: u32,
+    sample_volume: u32,
 }
 
 impl Ledger {
-    /// The hour of `time`, made if need be. Times may go back a little, since outcomes come late.
-    fn hour(&mut self, hour: u32) -> Option<&mut Hour> {
-        let at = match self.hours.last() {
-            Some(last) if last.hour == hour => self.hours.len() - 1,
-            _ => match self.hours.binary_search_by_key(&hour, |h| h.hour) {
-                Ok(at) => at,
-                Err(at) => {
-                    self.hours.insert(at, Hour { hour, ..Hour::default() });
-                    at
-                }
-            },
-        };
-        if self.hours.len() > HOURS_MAX && at > 0 {
-            let oldest = self.hours.remove(0);
-            self.older.add(&oldest);
-            return self.hours.get_mut(at - 1);
-        }
-        self.hours.get_mut(at)
+    /// Hours in the order of time. Those of a day long past may stand together, see [`Hour::is_several`].
+    pub(super) fn hours(&self) -> Vec<Hour> {
+        self.history.hours()
     }
 
     pub(super) fn total(&self) -> Hour {
-        let mut total = self.older;
-        for hour in &self.hours {
-            total.add(hour);
-        }
-        total
+        self.history.total()
     }
 
     /// Bits of the networks used on any one day, at their most.
     pub(super) fn most_networks_a_day(&self) -> u32 {
         let mut most = 0;
-        for day in self.hours.chunk_by(|a, b| a.hour / 24 == b.hour / 24) {
+        for day in self.hours().chunk_by(|a, b| a.day() == b.day()) {
             let bits = day.iter().fold(0, |bits, hour| bits | hour.networks);
             most = most.max(distinct(bits));
         }
@@ -272,12 +205,6 @@ fn bit_of(value: u64) -> u32 {
     1 << (mixed >> 59)
 }
 
-fn bit_of_text(text: &str) -> u32 {
-    let hash =
-        text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, b| (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    bit_of(hash)
-}
-
 /// What is known of a stranger's host.
 #[derive(Clone, Debug, Default)]
 struct HostCount {
@@ -293,10 +220,16 @@ pub(super) struct Ledgers {
     hosts: Map<IpAddr, HostCount>,
     /// Networks of each mail domain: colleagues share an office, so what one of them uses is new to none.
     networks: Map<Box<str>, Networks>,
+    window: Window,
+    /// Messages since the histories were looked at.
+    looked_at: u32,
+    /// Actors and strangers' hosts that made room.
+    pub(super) let_go: u64,
+    pub(super) hosts_let_go: u64,
 }
 
 /// Networks of one domain, with the hour in which each was first used.
-type Networks = Map<u64, u32>;
+type Networks = Vec<(u64, u32)>;
 
 impl Ledgers {
     /// Counts a message that came in.
@@ -304,14 +237,14 @@ impl Ledgers {
         let Some(hour) = hour_of(message, settings) else { return };
         let is_foreign = is_foreign(&actor, &message.sender);
         let is_fresh = self.is_new_network(&actor, message, hour);
-        room::make(&mut self.by_actor, LEDGERS_MAX, |ledger| u64::from(ledger.total().volume()));
+        self.let_go += room::make(&mut self.by_actor, LEDGERS_MAX, |ledger| u64::from(ledger.total().volume()));
         let ledger = self.by_actor.entry(actor).or_default();
         ledger.first = ledger.first.or(message.arrived);
         ledger.last = message.arrived;
         ledger.doubtful += u32::from(message.is_doubtful);
         let network = message.ip.map_or(0, |ip| bit_of(network_of(ip)));
         let recipients = message.recipients;
-        let Some(slot) = ledger.hour(hour) else { return };
+        let slot = ledger.history.slot(hour, self.window);
         slot.messages += 1;
         slot.recipients = slot.recipients.saturating_add(recipients);
         slot.widest = slot.widest.max(u16::try_from(recipients).unwrap_or(u16::MAX));
@@ -320,15 +253,17 @@ impl Ledgers {
         if is_fresh {
             slot.fresh = slot.fresh.saturating_add(u16::try_from(recipients.max(1)).unwrap_or(u16::MAX));
         }
-        sample(ledger, hour, message);
+        let volume = slot.volume();
+        sample(ledger, (hour, volume), message);
+        self.bound_histories();
     }
 
     /// Counts what became of a recipient, in the hour in which the message came.
-    pub(super) fn outcome(&mut self, actor: Actor, message: &Message, tally: &Tally<'_>, settings: &Settings) {
+    pub(super) fn outcome(&mut self, actor: Actor, message: &Message, tally: &Tally, settings: &Settings) {
         let Some(hour) = hour_of(message, settings) else { return };
         // What passes through has no arrival of its own in a ledger.
         let passes = matches!(actor, Actor::Forwarder(_) | Actor::Relay(_));
-        room::make(&mut self.by_actor, LEDGERS_MAX, |ledger| u64::from(ledger.total().volume()));
+        self.let_go += room::make(&mut self.by_actor, LEDGERS_MAX, |ledger| u64::from(ledger.total().volume()));
         let ledger = self.by_actor.entry(actor).or_default();
         if passes {
             ledger.first = ledger.first.or(message.arrived);
@@ -337,7 +272,7 @@ impl Ledgers {
         if let Some(said) = tally.said {
             count_saying(&mut ledger.sayings, said);
         }
-        let Some(slot) = ledger.hour(hour) else { return };
+        let slot = ledger.history.slot(hour, self.window);
         match tally.outcome {
             Outcome::Deferred => slot.deferred = slot.deferred.saturating_add(1),
             Outcome::Failed => slot.failed = slot.failed.saturating_add(1),
@@ -351,11 +286,9 @@ impl Ledgers {
         if tally.outcome == Outcome::Failed && tally.said.is_some_and(|(_, saying)| saying.is_spam()) {
             slot.spam = slot.spam.saturating_add(1);
         }
-        if let Some(domain) = tally.domain {
-            slot.domains |= bit_of_text(domain);
-        }
+        let volume = slot.volume();
         if passes {
-            sample(ledger, hour, message);
+            sample(ledger, (hour, volume), message);
         }
     }
 
@@ -363,7 +296,7 @@ impl Ledgers {
     pub(super) fn host(&mut self, ip: IpAddr, message: &Message) {
         let has_room = self.hosts.len() < HOSTS_MAX;
         if !has_room && !self.hosts.contains_key(&ip) {
-            room::make(&mut self.hosts, HOSTS_MAX, |count| count.messages);
+            self.hosts_let_go += room::make(&mut self.hosts, HOSTS_MAX, |count| count.messages);
         }
         let count = self.hosts.entry(ip).or_default();
         if let Some(name) = &message.host
@@ -373,6 +306,25 @@ impl Ledgers {
         }
         count.messages += 1;
         count.recipients += u64::from(message.recipients.max(1));
+    }
+
+    /// Keeps less of the past if there is too much of it.
+    fn bound_histories(&mut self) {
+        self.looked_at += 1;
+        if self.looked_at < HISTORIES_LOOKED_AT_EVERY {
+            return;
+        }
+        self.looked_at = 0;
+        while self.by_actor.values().map(|ledger| ledger.history.octets()).sum::<usize>() > HISTORIES_OCTETS_MAX {
+            let Some(window) = self.window.halved() else { return };
+            self.window = window;
+            self.by_actor.values_mut().for_each(|ledger| ledger.history.tidy(window));
+        }
+    }
+
+    /// Days of which every hour is kept, and days that are kept as days.
+    pub(super) fn kept_days(&self) -> (u32, u32) {
+        (self.window.hourly, self.window.daily)
     }
 
     /// Whether a login came from a network that nobody of its domain has used for long.
@@ -386,14 +338,14 @@ impl Ledgers {
         let Some(known) = self.networks.get_mut(domain) else {
             // A domain that is forgotten starts anew: all its networks are new for a day.
             room::make(&mut self.networks, LEDGERS_MAX, |known| u64::try_from(known.len()).unwrap_or(0));
-            self.networks.insert(domain.into(), Networks::from_iter([(network, hour)]));
+            self.networks.insert(domain.into(), vec![(network, hour)]);
             return true;
         };
-        if let Some(first) = known.get(&network) {
+        if let Some((_, first)) = known.iter().find(|(known, _)| *known == network) {
             return hour.saturating_sub(*first) < NETWORK_IS_NEW_HOURS;
         }
         if known.len() < NETWORKS_MAX {
-            known.insert(network, hour);
+            known.push((network, hour));
         }
         true
     }
@@ -516,7 +468,7 @@ pub(super) fn row(actor: &Actor, ledger: &Ledger, settings: &Settings) -> api::A
         unknown: u64::from(total.unknown),
         spam_refusals: u64::from(total.spam),
         deferred: u64::from(total.deferred),
-        peak_hour: u64::from(ledger.hours.iter().map(Hour::volume).max().unwrap_or(0)),
+        peak_hour: u64::from(ledger.hours().iter().map(Hour::peak).max().unwrap_or(0)),
         first: ledger.first.map(|time| time.to_string()),
         last: ledger.last.map(|time| time.to_string()),
         doubtful_lines: u64::from(ledger.doubtful),
@@ -535,26 +487,21 @@ fn is_foreign(actor: &Actor, sender: &str) -> bool {
     !own.eq_ignore_ascii_case(used)
 }
 
-/// Examples are kept of the busiest hour.
-fn sample(ledger: &mut Ledger, hour: u32, message: &Message) {
+/// Examples are kept of the busiest hour. The message's own hour has so many recipients by now.
+fn sample(ledger: &mut Ledger, (hour, volume): (u32, u32), message: &Message) {
+    if hour == ledger.sample_hour {
+        ledger.sample_volume = volume;
+    }
     if ledger.samples.len() >= SAMPLES_MAX {
         if hour == ledger.sample_hour {
             return;
         }
-        let volume_of = |wanted: u32| {
-            ledger
-                .hours
-                .binary_search_by_key(&wanted, |h| h.hour)
-                .ok()
-                .and_then(|at| ledger.hours.get(at))
-                .map_or(0, Hour::volume)
-        };
-        if volume_of(hour) <= volume_of(ledger.sample_hour) {
+        if volume <= ledger.sample_volume {
             return;
         }
         ledger.samples.clear();
     }
-    ledger.sample_hour = hour;
+    (ledger.sample_hour, ledger.sample_volume) = (hour, volume);
     ledger.samples.push(api::Sample {
         id: message.id.as_str().to_owned(),
         time: message.arrived.map(|time| time.to_string()),

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Settings;
 use super::attack::Attackers;
-use super::ledger::{Hour, Ledgers};
+use super::history::Hour;
+use super::ledger::Ledgers;
 use super::suspicion;
 use crate::api::report as api;
 use crate::time::Timestamp;
@@ -27,11 +28,11 @@ pub(super) fn suggest(
     let mut accounts: BTreeMap<String, BTreeMap<u32, Hour>> = BTreeMap::new();
     for (actor, ledger) in ledgers.of_account(settings) {
         let bad = suspicion::bad_days(actor, ledger, attackers, log_begins);
-        let good: Vec<Hour> = ledger.hours.iter().filter(|hour| !bad.contains(&(hour.hour / 24))).copied().collect();
+        let good: Vec<Hour> = ledger.hours().into_iter().filter(|hour| !bad.contains(&hour.day())).collect();
         let account = actor.account(settings);
         let sums = accounts.entry(account.clone()).or_default();
         for hour in &good {
-            sums.entry(hour.hour).or_insert(Hour { hour: hour.hour, ..Hour::default() }).add(hour);
+            sums.entry(hour.hour).or_insert(Hour::new(hour.hour)).add(hour);
         }
         let Some(mut row) = row_of(&good) else { continue };
         row.kind = actor.kind();
@@ -50,7 +51,8 @@ pub(super) fn suggest(
 }
 
 fn row_of(hours: &[Hour]) -> Option<api::LimitRow> {
-    let by_hour: Vec<u64> = hours.iter().map(|hour| u64::from(hour.volume())).filter(|n| *n > 0).collect();
+    let single = hours.iter().filter(|hour| !hour.is_several());
+    let by_hour: Vec<u64> = single.map(|hour| u64::from(hour.volume())).filter(|n| *n > 0).collect();
     let by_day: Vec<u64> = hours
         .chunk_by(|a, b| a.hour / 24 == b.hour / 24)
         .map(|day| day.iter().map(|hour| u64::from(hour.volume())).sum())

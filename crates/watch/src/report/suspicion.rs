@@ -4,7 +4,8 @@
 use super::attack::{Attackers, Guessed};
 use super::cleared::MANY_NETWORKS;
 use super::clients::Clients;
-use super::ledger::{Actor, Hour, Ledger, Ledgers, distinct};
+use super::history::Hour;
+use super::ledger::{Actor, Ledger, Ledgers, distinct};
 use super::{Settings, case};
 use crate::api::report as api;
 use crate::time::{HOUR_MS, Timestamp};
@@ -380,13 +381,13 @@ fn odd_place(actor: &Actor, day: &Day) -> Option<Signal> {
 
 pub(super) fn days(ledger: &Ledger) -> Vec<Day> {
     ledger
-        .hours
+        .hours()
         .chunk_by(|a, b| a.hour / 24 == b.hour / 24)
         .map(|hours| {
             let mut day = Day { day: hours.first().map_or(0, |hour| hour.hour / 24), ..Day::default() };
             for hour in hours {
                 day.sum.add(hour);
-                day.peak = day.peak.max(hour.volume());
+                day.peak = day.peak.max(hour.peak());
                 day.active_hours += 1;
                 if hour.hour % 24 < 5 {
                     day.night += hour.volume();
@@ -414,7 +415,8 @@ fn past(days: &[Day], at: usize) -> Past {
 
 fn timeline(ledger: &Ledger, from_day: u32) -> Vec<api::TimelineHour> {
     let since = from_day.saturating_sub(1) * 24;
-    let hours = ledger.hours.iter().filter(|hour| hour.hour >= since).take(TIMELINE_MAX);
+    let hours = ledger.hours();
+    let hours = hours.iter().filter(|hour| hour.hour >= since).take(TIMELINE_MAX);
     hours
         .map(|hour| api::TimelineHour {
             hour: super::flow::name(i64::from(hour.hour)),

@@ -6,7 +6,7 @@
 use tidegate_watch::api::report::{ActorRow, HourRow, Report};
 
 use super::shown::{self, LocalTime, counted, grouped, percent, short_path};
-use super::{ROWS_MIN, about, advice, case, read, standing};
+use super::{ROWS_MIN, about, advice, case, forgotten, read, standing};
 use crate::logs::FileRow;
 use chart::{Bar, Colours};
 use markup::Html;

@@ -7,7 +7,7 @@ use tidegate_watch::api::report::{ActorRow, Report, Sample, Suspect};
 
 use super::ROWS_MIN;
 use super::shown::{self, LocalTime, counted, grouped, percent, short_path};
-use super::{about, advice, case, read, standing};
+use super::{about, advice, case, forgotten, read, standing};
 use crate::cli::table::Table;
 use crate::logs::FileRow;
 
@@ -419,6 +419,9 @@ impl Page<'_> {
             if count > 0 {
                 self.line(&format!("  {} {meaning}", grouped(count)));
             }
+        }
+        for forgotten in forgotten::sentences(&report.forgotten) {
+            self.line(&format!("  {forgotten}"));
         }
     }
 }

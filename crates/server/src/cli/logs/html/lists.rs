@@ -1,7 +1,7 @@
 //! The lists of the page: who was cleared, habits, the queue, what was read, words.
 
 use super::Page;
-use super::{about, counted, grouped, read};
+use super::{about, counted, forgotten, grouped, read};
 use crate::logs::FileRow;
 
 impl Page<'_> {
@@ -133,6 +133,9 @@ impl Page<'_> {
             counted(totals.doubtful_lines, "message"),
             counted(totals.orphans, "line"),
         ));
+        for forgotten in forgotten::sentences(&report.forgotten) {
+            self.html.text(&format!(" {forgotten}."));
+        }
         self.html.raw("</p></div></details>\n");
     }
 
