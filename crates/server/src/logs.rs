@@ -1,6 +1,7 @@
 //! Log files that lie on disk, as events in the order of time: which there are, how they are packed, whose domains they name.
 //! Reads each file once from its beginning; following a log that grows is not done here.
 
+mod clock;
 mod file;
 mod merge;
 pub mod owners;
@@ -57,15 +58,14 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// Looks at files and folders that were named. A folder stands for the logs directly in it; `-` is standard input.
-    /// What cannot be read stays in the list with its trouble.
+    /// Looks at files and folders that were named. A folder stands for the logs directly in it, and for what has the name of one
+    /// but cannot be read; `-` is standard input. What cannot be read stays in the list with its trouble.
     #[must_use]
     pub fn named(paths: &[PathBuf], zone: &TimeZone) -> Logs {
         let mut files = Vec::new();
         for path in paths {
             if path.is_dir() {
-                let inside = places::files_in(path).into_iter().map(|path| LogFile::look(&path, zone));
-                files.extend(inside.filter(|file| file.kind.is_log()));
+                files.extend(in_folder(path, zone));
             } else {
                 files.push(LogFile::look(path, zone));
             }
@@ -86,6 +86,7 @@ impl Logs {
         let mut seen = std::collections::HashSet::new();
         files.retain(|file| file.identity.is_none_or(|identity| seen.insert(identity)));
         files.truncate(FILES_MAX);
+        tell_hours(&mut files);
         files.sort_by(|a, b| match (a.first, b.first) {
             (Some(a_first), Some(b_first)) => (a_first, a.kind).cmp(&(b_first, b.kind)),
             (None, Some(_)) => Ordering::Less,
@@ -110,7 +111,7 @@ impl Logs {
     /// Local time over the span of the files.
     #[must_use]
     pub fn offsets(&self) -> Offsets {
-        let ms = |time| file::offset_seconds(&self.zone, time).saturating_mul(1000);
+        let ms = |time| clock::offset_seconds(&self.zone, time).saturating_mul(1000);
         let Some(first) = self.files.iter().filter_map(|file| file.first).min() else { return Offsets::default() };
         let begin = jiff::Timestamp::from_millisecond(first.as_millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         let latest = self.files.iter().filter_map(|file| file.latest).max().unwrap_or(first);
@@ -131,6 +132,38 @@ impl Logs {
         each: impl FnMut(&Event<'_>, Place, &str) -> Result<(), E>,
     ) -> Result<Vec<FileRow>, E> {
         Merge::new(self.files, wanted.clone(), progress.clone()).run(each)
+    }
+}
+
+/// The logs directly in a folder; never nothing.
+fn in_folder(path: &Path, zone: &TimeZone) -> Vec<LogFile> {
+    // Asked first, since a folder that cannot be read looks empty.
+    if let Err(error) = std::fs::read_dir(path) {
+        return vec![LogFile::unread(path, Some(Trouble::Closed(error)))];
+    }
+    let mut files: Vec<LogFile> = places::files_in(path).into_iter().map(|path| LogFile::look(&path, zone)).collect();
+    files.retain(|file| file.kind.is_log() || (file.kind == LogKind::Unreadable && places::is_usual_name(&file.path)));
+    if files.is_empty() {
+        files.push(LogFile::unread(path, Some(Trouble::NoLogInside)));
+    }
+    files
+}
+
+/// Of a file that begins in one of two hours of one name, and does not tell which, the one before it may: it was rotated away then.
+fn tell_hours(files: &mut [LogFile]) {
+    let others: Vec<_> = files.iter().map(|file| (file.identity, file.kind, file.first, file.latest)).collect();
+    for file in files {
+        let (Some(first), Some(second)) = (file.first, file.second) else { continue };
+        let before = others.iter().filter(|(identity, kind, begins, _)| {
+            *kind == file.kind
+                && identity.is_some()
+                && *identity != file.identity
+                && begins.is_some_and(|begins| begins < first)
+        });
+        let mut told = before.filter_map(|(.., changed)| clock::hour_behind(first, second, (*changed)?));
+        if told.next() == Some(clock::Hour::Second) {
+            file.first = Some(second);
+        }
     }
 }
 

@@ -20,6 +20,28 @@ pub struct Event<'a> {
     pub kind: Kind<'a>,
 }
 
+impl Event<'_> {
+    /// When the message that the line names began to come in, to the second: Exim writes it into the id, in UTC whatever the log's own
+    /// times are. `None` for lines of other programs, and where Exim has to do with fewer digits (base 36, on systems that take file
+    /// names in any case), which no mail server does.
+    #[must_use]
+    pub fn born(&self) -> Option<Timestamp> {
+        const SECONDS_DIGITS: usize = 6;
+        let id = self.id.filter(|_| self.source == Source::Exim)?;
+        let mut seconds = 0_i64;
+        for digit in id.bytes().take(SECONDS_DIGITS) {
+            let value = match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'A'..=b'Z' => digit - b'A' + 10,
+                b'a'..=b'z' => digit - b'a' + 36,
+                _ => return None,
+            };
+            seconds = seconds * 62 + i64::from(value);
+        }
+        Some(Timestamp::from_millis(seconds * 1000))
+    }
+}
+
 /// The program that wrote a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {

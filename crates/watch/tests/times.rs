@@ -50,3 +50,17 @@ fn zones_of_lines_and_of_logs() {
         assert_eq!(utc(&reader, line), expected, "{line}");
     }
 }
+
+/// Exim writes into each id when the message began to come in; both lengths of ids, and no other program's.
+#[test]
+fn ids_tell_when_a_message_came() {
+    for (line, born) in [
+        ("2026-03-02 12:14:41 1vx2Ab-0005xY-Qr Completed", Some("2026-03-02T12:14:41Z")),
+        ("2026-03-02 12:14:41 1vx2Ab-00000005xYz-1QrS Completed", Some("2026-03-02T12:14:41Z")),
+        ("2026-03-02 12:14:41 Start queue run: pid=1", None),
+        ("2026-03-02T12:14:41+00:00 mx postfix/qmgr[1]: 4bXyZ01234z: removed", None),
+    ] {
+        let born_then = Reader::new().read(line).born().map(|time| time.to_string());
+        assert_eq!(born_then.as_deref(), born, "{line}");
+    }
+}

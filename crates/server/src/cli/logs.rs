@@ -1,6 +1,6 @@
 //! `tidegate logs`: the report that an administrator wants, from the logs that lie there already.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -65,6 +65,8 @@ struct Whole<'a> {
 
 pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<Ended> {
     let opened = arguments.span.open(&arguments.files)?;
+    // Opened before anything is read: who waited for a report shall not hear that it cannot be written.
+    let page = arguments.html.as_deref().map(open_page).transpose()?;
     let done = if arguments.events {
         events(opened)
     } else {
@@ -77,8 +79,8 @@ pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<E
             Ok(())
         })?;
         let report = collector.report();
-        if let Some(path) = &arguments.html {
-            write_page(path, &html::page(&report, &files, local, arguments.account.as_deref(), arguments.top))?;
+        if let (Some(path), Some(page)) = (&arguments.html, page) {
+            write_page(path, page, &html::page(&report, &files, local, arguments.account.as_deref(), arguments.top))?;
         }
         show(&report, &files, local, arguments).map(|found| (files, found))
     };
@@ -105,10 +107,18 @@ fn events(opened: source::Opened) -> io::Result<(Vec<FileRow>, Ended)> {
     Ok((files, Ended::Done))
 }
 
-/// Whoever may read the page may read who wrote to whom.
-fn write_page(path: &Path, page: &str) -> anyhow::Result<()> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(page.as_bytes()))
+/// Whoever may read the page may read who wrote to whom. What an earlier run wrote stays until the new page is there.
+fn open_page(path: &Path) -> anyhow::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    file.with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn write_page(path: &Path, mut file: File, page: &str) -> anyhow::Result<()> {
+    // A pipe or a terminal has no length.
+    let is_plain = file.metadata().is_ok_and(|meta| meta.is_file());
+    let emptied = if is_plain { file.set_len(0) } else { Ok(()) };
+    emptied
+        .and_then(|()| file.write_all(page.as_bytes()))
         .with_context(|| format!("cannot write {}", path.display()))?;
     eprintln!("tidegate: {} is written; open it in a browser", path.display());
     Ok(())

@@ -11,6 +11,8 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use tidegate_watch::{Kind, LINE_OCTETS_MAX, Reader, Source, Timestamp};
 
+use super::clock::{self, Hour};
+
 /// Octets that are read at once, and looked at to tell the kind of a log.
 const CHUNK_OCTETS: usize = 256 * 1024;
 
@@ -76,6 +78,15 @@ pub enum Trouble {
     /// It is no log that is known.
     #[error("is no mail log of Exim, Postfix, Dovecot or Roundcube")]
     NoLog,
+    /// A folder without a log directly in it.
+    #[error("has no mail log directly in it")]
+    NoLogInside,
+    /// It is another file than the one that was looked at.
+    #[error("was replaced by another file while others were read, as when logs are rotated; run this again")]
+    Replaced,
+    /// It lost what was not read yet.
+    #[error("became shorter while it was read, as when logs are rotated; what stood before was read to line {0}")]
+    Shorter(u64),
     /// It ends before its packing says.
     #[error("is cut off or damaged after line {0}: {1}; what stands before was read")]
     CutOff(u64, io::Error),
@@ -94,6 +105,8 @@ pub(super) struct LogFile {
     pub(super) kind: LogKind,
     /// The time of its first line that has one.
     pub(super) first: Option<Timestamp>,
+    /// When that would be if it began within the second of two hours of one name, where nothing in it tells which.
+    pub(super) second: Option<Timestamp>,
     /// When it was last changed: no line is later.
     pub(super) latest: Option<Timestamp>,
     pub(super) octets: u64,
@@ -107,22 +120,28 @@ pub(super) struct LogFile {
 impl LogFile {
     /// Looks at the beginning of the file at `path`; `-` is standard input.
     pub(super) fn look(path: &Path, zone: &TimeZone) -> LogFile {
-        let mut file = LogFile {
-            path: path.to_owned(),
-            kind: LogKind::Unreadable,
-            first: None,
-            latest: Some(super::timestamp(jiff::Timestamp::now())),
-            octets: 0,
-            identity: None,
-            trouble: None,
-            opened: None,
-        };
+        let mut file = LogFile::unread(path, None);
         if let Err(trouble) = file.open_and_look(zone) {
             file.trouble = Some(trouble);
         } else if file.kind == LogKind::Unknown {
             file.trouble = Some(Trouble::NoLog);
         }
         file
+    }
+
+    /// What is not read, and why.
+    pub(super) fn unread(path: &Path, trouble: Option<Trouble>) -> LogFile {
+        LogFile {
+            path: path.to_owned(),
+            kind: LogKind::Unreadable,
+            first: None,
+            second: None,
+            latest: Some(super::timestamp(jiff::Timestamp::now())),
+            octets: 0,
+            identity: None,
+            trouble,
+            opened: None,
+        }
     }
 
     fn open_and_look(&mut self, zone: &TimeZone) -> Result<(), Trouble> {
@@ -137,13 +156,30 @@ impl LogFile {
         let beginning = source.fill_buf().map_err(|error| Trouble::CutOff(0, error))?;
         let local = look_at(beginning, &self.reader(0));
         // Seen as UTC, the first time is some hours off at most; that tells its offset, and the offset the time itself.
-        let offset = local.first.map_or(0, |first| offset_behind(zone, first, super::merge::LONG_AGO));
+        let offset = local.first.map_or(0, |first| clock::offset_behind(zone, first, super::merge::LONG_AGO, None));
         let look = look_at(beginning, &self.reader(offset));
         (self.kind, self.first) = (look.kind, look.first);
+        self.doubt(zone, beginning, offset);
         if self.identity.is_none() {
             self.opened = Some(source);
         }
         Ok(())
+    }
+
+    /// Where it begins within one of the two hours of one name, tells which one, as far as its beginning says.
+    fn doubt(&mut self, zone: &TimeZone, beginning: &[u8], offset: i64) {
+        let Some(first) = self.first else { return };
+        let local = first.plus_millis(offset.saturating_mul(1000));
+        let Some(hours) = clock::hours_of_one_name(zone, local) else { return };
+        // A zone in the line leaves no doubt.
+        if look_at(beginning, &self.reader(hours.after)).first == self.first {
+            return;
+        }
+        match clock::hour_of(beginning, &self.reader(hours.before), zone, hours) {
+            Some(Hour::First) => {}
+            Some(Hour::Second) => self.first = Some(hours.second(local)),
+            None => self.second = Some(hours.second(local)),
+        }
     }
 
     /// A reader for its lines, with times that are `offset` seconds ahead of UTC.
@@ -156,12 +192,26 @@ impl LogFile {
         }
     }
 
+    /// Device, inode and octets of what lies there now.
+    fn now(&self) -> Option<((u64, u64), u64)> {
+        let meta = std::fs::metadata(&self.path).ok()?;
+        Some(((meta.dev(), meta.ino()), meta.len()))
+    }
+
+    /// Whether it is shorter than it was when it was looked at: what was cut off was perhaps not read.
+    pub(super) fn is_shorter_now(&self) -> bool {
+        self.now().is_some_and(|(identity, octets)| Some(identity) == self.identity && octets < self.octets)
+    }
+
     /// Its lines from the beginning; what was read moves `progress`.
     pub(super) fn lines(&mut self, progress: &ProgressBar) -> Result<Lines, Trouble> {
         let source = match self.opened.take() {
             Some(source) => source,
             None => {
                 let raw = raw(&self.path).map_err(Trouble::Closed)?;
+                if self.now().is_some_and(|(identity, _)| Some(identity) != self.identity) {
+                    return Err(Trouble::Replaced);
+                }
                 unpacked(Box::new(progress.wrap_read(raw)))?
             }
         };
@@ -281,31 +331,6 @@ fn look_at(beginning: &[u8], reader: &Reader) -> Look {
     Look { kind, first }
 }
 
-/// Seconds by which `zone` is ahead of UTC at `time`.
-pub(super) fn offset_seconds(zone: &TimeZone, time: Timestamp) -> i64 {
-    jiff::Timestamp::from_millisecond(time.as_millis()).map_or(0, |time| i64::from(zone.to_offset(time).seconds()))
-}
-
-/// Seconds by which `zone` is ahead of UTC at a `local` time that was read as if it were UTC and stands in a log behind a line
-/// of `last`. Of the two hours with one name, when summer time ends, it is the second one if the first is over.
-pub(super) fn offset_behind(zone: &TimeZone, local: Timestamp, last: Timestamp) -> i64 {
-    /// Lines of a log stand in the order of time, but for some seconds.
-    const DISORDER_MS: i64 = 10 * 60 * 1000;
-    let civil = jiff::Timestamp::from_millisecond(local.as_millis()).map(|time| TimeZone::UTC.to_datetime(time));
-    let Ok(civil) = civil else { return 0 };
-    let ambiguous = zone.to_ambiguous_timestamp(civil);
-    match ambiguous.offset() {
-        jiff::tz::AmbiguousOffset::Fold { before, after } => {
-            let first = local.plus_millis(-i64::from(before.seconds()).saturating_mul(1000));
-            let is_over = first.as_millis().saturating_add(DISORDER_MS) < last.as_millis();
-            i64::from(if is_over { after } else { before }.seconds())
-        }
-        jiff::tz::AmbiguousOffset::Unambiguous { offset } => i64::from(offset.seconds()),
-        // No clock shows such a time; the program that wrote it had not heard of the change.
-        jiff::tz::AmbiguousOffset::Gap { before, .. } => i64::from(before.seconds()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,5 +365,22 @@ mod tests {
         assert!(lines.advance().unwrap());
         assert_eq!((lines.buffer.as_slice(), lines.number), (&b"2026-03-02 10:00:00 x"[..], 2));
         assert!(!lines.advance().unwrap());
+    }
+
+    /// Logs are rotated while others are read: what is lost by it is told.
+    #[test]
+    fn a_file_that_is_cut_or_replaced_is_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mainlog");
+        let line = "2026-01-15 12:00:00 Start queue run: pid=1\n";
+        std::fs::write(&path, line.repeat(3)).unwrap();
+        let mut file = LogFile::look(&path, &TimeZone::UTC);
+        assert!(!file.is_shorter_now());
+        std::fs::write(&path, line).unwrap();
+        assert!(file.is_shorter_now());
+        // The old one stays, so that its number is not given to the new one.
+        std::fs::rename(&path, folder.path().join("mainlog.1")).unwrap();
+        std::fs::write(&path, line).unwrap();
+        assert!(matches!(file.lines(&ProgressBar::hidden()), Err(Trouble::Replaced)));
     }
 }

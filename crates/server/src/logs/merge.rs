@@ -7,8 +7,8 @@ use indicatif::ProgressBar;
 use jiff::tz::TimeZone;
 use tidegate_watch::{Event, Place, Reader, Source, Timestamp};
 
-use super::file::{self, Lines, LogFile, LogKind, Trouble};
-use super::{FileRow, Wanted};
+use super::file::{Lines, LogFile, LogKind, Trouble};
+use super::{FileRow, Wanted, clock};
 
 /// Lines of the main log that are remembered, to know them again in the reject log.
 const RECENT_MAX: usize = 65_536;
@@ -63,13 +63,14 @@ struct Local {
 }
 
 impl Local {
-    /// By how much local time is ahead in a line that was read as one of `time`, if that is not what was thought.
-    fn other_offset(&mut self, time: Timestamp, zone: &TimeZone) -> Option<i64> {
+    /// By how much local time is ahead in the line of this event, if that is not what was thought.
+    fn other_offset(&mut self, event: &Event<'_>, zone: &TimeZone) -> Option<i64> {
+        let time = event.time?;
         if (self.certain.0..self.certain.1).contains(&time) {
             return None;
         }
         let local = time.plus_millis(self.offset.saturating_mul(1000));
-        let offset = file::offset_behind(zone, local, self.last);
+        let offset = clock::offset_behind(zone, local, self.last, event.born());
         self.certain = certain(zone, local.plus_millis(-offset.saturating_mul(1000)));
         if offset == self.offset {
             return None;
@@ -137,7 +138,7 @@ impl Merge {
     fn open_next(&mut self) {
         let Some((number, mut file)) = self.waiting.pop() else { return };
         let first = file.first.unwrap_or(LONG_AGO);
-        let offset = file.first.map_or(0, |first| file::offset_seconds(&self.wanted.zone, first));
+        let offset = file.first.map_or(0, |first| clock::offset_seconds(&self.wanted.zone, first));
         let opened = file.lines(&self.progress).and_then(|mut lines| Ok(lines.advance()?.then_some(lines)));
         match opened {
             Ok(Some(lines)) => self.open.push(Stream {
@@ -172,7 +173,12 @@ impl Merge {
             self.line(stream, each)?;
             match stream.lines.advance() {
                 Ok(true) => {}
-                Ok(false) => return Ok(false),
+                Ok(false) => {
+                    if stream.file.is_shorter_now() {
+                        self.fail(stream.number, &Trouble::Shorter(stream.lines.number));
+                    }
+                    return Ok(false);
+                }
                 Err(trouble) => {
                     self.fail(stream.number, &trouble);
                     return Ok(false);
@@ -196,9 +202,7 @@ impl Merge {
         let kind = stream.file.kind;
         let text = Reader::text(&stream.lines.buffer);
         let mut event = stream.reader.read(&text);
-        if let Some(time) = event.time
-            && let Some(offset) = stream.local.other_offset(time, &self.wanted.zone)
-        {
+        if let Some(offset) = stream.local.other_offset(&event, &self.wanted.zone) {
             stream.reader = stream.reader.clone().with_zone(i32::try_from(offset).unwrap_or(0));
             event = stream.reader.read(&text);
         }

@@ -57,6 +57,11 @@ pub(super) fn files_in(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
+/// Whether a file is called as logs usually are, a rotated one perhaps.
+pub(super) fn is_usual_name(path: &Path) -> bool {
+    PLACES.iter().any(|(_, name)| is_log_name(path, name))
+}
+
 fn is_log_name(path: &Path, name: &str) -> bool {
     let Some(file) = path.file_name().and_then(|file| file.to_str()) else { return false };
     file.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))

@@ -37,6 +37,9 @@ pub(super) fn make(folder: &Path) {
     let whole = packed(&MAINLOG_1.repeat(50));
     put(folder, "cut.gz", whole.get(..whole.len() * 2 / 3).unwrap());
     put(folder, "log.xz", b"\xfd7zXZ\0 and so on");
+    // In a folder, what has the name of a log is told of, and what has not is left out.
+    put(folder, "packed/mainlog.2.bz2", b"BZh9 and so on");
+    put(folder, "packed/btmp.1.bz2", b"BZh9 and so on");
     put(folder, "passwd", b"root:x:0:0:root:/root:/bin/bash\n");
     put(folder, "dpkg.log", b"2026-03-02 10:00:00 status installed man-db:amd64 2.11.2-2\n");
     put(folder, "empty", b"");

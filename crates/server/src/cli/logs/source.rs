@@ -47,11 +47,7 @@ impl Span {
         let zone = TimeZone::system();
         let logs = if files.is_empty() { Logs::usual(&self.root, &zone) } else { Logs::named(files, &zone) };
         if logs.is_empty() {
-            let root = self.root.display();
-            match files {
-                [] => bail!("no mail log below {root}: looked for {}; name the files", places::names()),
-                _ => bail!("no mail log in the folders that were named"),
-            }
+            bail!("no mail log below {}: looked for {}; name the files", self.root.display(), places::names());
         }
         let wanted = Wanted { since: self.since.map(timestamp), until: self.until.map(timestamp), zone };
         Ok(Opened { logs, wanted })
@@ -93,11 +89,19 @@ impl Opened {
     /// What `each` returned.
     pub(in crate::cli) fn read(
         self,
-        each: impl FnMut(&Event<'_>, Place, &str) -> std::io::Result<()>,
+        mut each: impl FnMut(&Event<'_>, Place, &str) -> std::io::Result<()>,
     ) -> std::io::Result<Vec<FileRow>> {
         let progress = progress(self.logs.octets());
-        let rows = self.logs.read(&self.wanted, &progress, each);
+        let is_narrowed = self.wanted.since.is_some() || self.wanted.until.is_some();
+        let mut is_any = false;
+        let rows = self.logs.read(&self.wanted, &progress, |event, place, file| {
+            is_any = true;
+            each(event, place, file)
+        });
         progress.finish_and_clear();
+        if is_narrowed && !is_any && rows.is_ok() {
+            eprintln!("tidegate: no line of these logs is of the time that --since and --until leave");
+        }
         rows
     }
 }
