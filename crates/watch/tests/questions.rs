@@ -165,6 +165,8 @@ fn the_attack_that_succeeded_is_marked() {
     let thief = "anna@site.example H=(x) [203.7.113.9] P=esmtpsa A=dovecot_login:anna@site.example";
     lines.extend(sent(500, 6, 2, thief, 90));
     lines.extend(sent(501, 6, 3, thief, 90));
+    // The owner writes as always.
+    lines.extend(sent(502, 6, 4, ANNA, 1));
     lines.push("2026-03-06 05:00:00 login authenticator failed for (x) [203.1.113.9]: 535 Incorrect authentication data (set_id=anna@site.example)".to_owned());
     let report = collect(&lines).report();
     let suspect = report.suspects.first().expect("a suspect");

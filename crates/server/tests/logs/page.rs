@@ -74,7 +74,7 @@ fn the_page_begins_with_the_state_of_the_case() {
         "<th>how sure</th><td>sure: 3 signs".to_owned(),
         "<th>it sent</th><td>from 2026-02-03 05:00 to 2026-02-03 12:00".to_owned(),
         "<td>420 on suspect days: 388 delivered, 32 given up; 1 more on its usual days since</td>".to_owned(),
-        "<th>going on?</th><td>NO: nothing more after 2026-02-03 12:00".to_owned(),
+        "<th>going on?</th><td>NO: nothing like it after 2026-02-03 12:00".to_owned(),
         "it succeeded 2026-02-03 05:02; 1 more since, the last 2026-02-05 21:07".to_owned(),
         "treat the mailbox as open until it was changed".to_owned(),
         "Microsoft holds 192.0.2.1 for a bad sender: 4 of ".to_owned(),

@@ -149,6 +149,8 @@ pub struct Suspect {
     pub name: String,
     /// Account.
     pub account: String,
+    /// Domains of the account, where the panel tells them, up to 5.
+    pub domains: Vec<String>,
     /// The local user that runs a script.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_user: Option<String>,
@@ -209,8 +211,11 @@ pub struct Case {
     /// Failed logins of a mailbox.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guessing: Option<Guessing>,
-    /// Addresses from which a mailbox was used on its busiest suspect day, up to 64, the busiest first.
+    /// Addresses from which a mailbox was used on its busiest suspect day, of networks that its domain had not used before;
+    /// the busiest first, with those of `usual_clients` up to 64.
     pub clients: Vec<Count>,
+    /// The same of networks that had been used before: probably the owner.
+    pub usual_clients: Vec<Count>,
     /// Whether there were more.
     pub has_more_clients: bool,
 }

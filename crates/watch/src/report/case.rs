@@ -1,6 +1,8 @@
 //! How a compromise stands at the end of the log: from when to when it sent, what became of it, whether it goes on, how sure it is
 //! and what of it is a conclusion.
 
+use std::net::IpAddr;
+
 use super::history::Hour;
 use super::ledger::{Actor, Ledger};
 use super::suspicion::{Basis, Signal, weight};
@@ -43,10 +45,8 @@ pub(super) fn of(actor: &Actor, ledger: &Ledger, bad_days: &[u32], signals: &[Si
     } else {
         "quiet"
     };
-    let (clients, has_more_clients) = match actor {
-        Actor::Mailbox(login) => basis.clients.of(login, |day| bad_days.contains(&day)),
-        _ => (Vec::new(), false),
-    };
+    let begin = bad_days.first().map_or(0, |day| day * 24).min(began);
+    let (clients, usual_clients, has_more_clients) = clients(actor, bad_days, begin, basis);
     let name = |hour: u32| super::flow::name(i64::from(hour));
     api::Case {
         certainty: certainty(signals),
@@ -66,8 +66,22 @@ pub(super) fn of(actor: &Actor, ledger: &Ledger, bad_days: &[u32], signals: &[Si
             _ => None,
         },
         clients,
+        usual_clients,
         has_more_clients,
     }
+}
+
+/// Addresses of a mailbox on its busiest suspect day: of networks that are new since the hour `begin`, and the others. The owner goes on
+/// writing from where he always does; nobody is to block him.
+fn clients(actor: &Actor, bad_days: &[u32], begin: u32, basis: &Basis<'_>) -> (Vec<api::Count>, Vec<api::Count>, bool) {
+    let Actor::Mailbox(login) = actor else { return (Vec::new(), Vec::new(), false) };
+    let (clients, has_more) = basis.clients.of(login, |day| bad_days.contains(&day));
+    let is_usual = |ip: IpAddr| basis.ledgers.network_since(login, ip).is_some_and(|since| since < begin);
+    let (usual, new): (Vec<_>, Vec<_>) = clients.into_iter().partition(|(ip, _)| is_usual(*ip));
+    let counts = |list: Vec<(IpAddr, u32)>| -> Vec<api::Count> {
+        list.iter().map(|(ip, times)| api::Count { name: ip.to_string(), times: u64::from(*times) }).collect()
+    };
+    (counts(new), counts(usual), has_more)
 }
 
 /// First and last hour of the campaign.

@@ -4,7 +4,6 @@
 use std::net::IpAddr;
 
 use super::room;
-use crate::api::report as api;
 use crate::map::Map;
 
 /// Mailboxes that are kept; beyond, those that sent least make room.
@@ -61,13 +60,12 @@ impl Clients {
     }
 
     /// Addresses and their recipients, the busiest first, of the busiest day that `is_wanted`; and whether there were more.
-    pub(super) fn of(&self, login: &str, is_wanted: impl Fn(u32) -> bool) -> (Vec<api::Count>, bool) {
+    pub(super) fn of(&self, login: &str, is_wanted: impl Fn(u32) -> bool) -> (Vec<(IpAddr, u32)>, bool) {
         let Some(login) = self.by_login.get(login) else { return (Vec::new(), false) };
         let days = [&login.today, &login.busiest].into_iter().filter(|day| is_wanted(day.day));
         let Some(day) = days.max_by_key(|day| day.recipients) else { return (Vec::new(), false) };
         let mut clients = day.clients.clone();
         clients.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-        let count = |(ip, times): &(IpAddr, u32)| api::Count { name: ip.to_string(), times: u64::from(*times) };
-        (clients.iter().map(count).collect(), day.has_more)
+        (clients, day.has_more)
     }
 }

@@ -350,6 +350,13 @@ impl Ledgers {
         true
     }
 
+    /// The local hour in which the domain of `login` first used the network of `ip`, as far as it is remembered.
+    pub(super) fn network_since(&self, login: &str, ip: IpAddr) -> Option<u32> {
+        let domain = login.rsplit_once('@').map_or(login, |(_, domain)| domain);
+        let network = network_of(ip);
+        self.networks.get(domain)?.iter().find(|(known, _)| *known == network).map(|(_, since)| *since)
+    }
+
     /// Actors of the account that is asked for, or all.
     pub(super) fn of_account<'l>(&'l self, settings: &'l Settings) -> impl Iterator<Item = (&'l Actor, &'l Ledger)> {
         self.by_actor.iter().filter(|(actor, _)| actor.is_wanted(settings))

@@ -16,6 +16,9 @@ const ADDRESSES_MAX: usize = 4;
 /// Who causes less than this share of an answer, in percent, is not named for it.
 const CAUSE_PERCENT_MIN: u64 = 10;
 
+/// How many there are; each has its place in the order of the type.
+const PROVIDERS: usize = Provider::Other as usize + 1;
+
 /// How often something was said.
 #[derive(Debug, Default)]
 struct Said {
@@ -47,16 +50,18 @@ struct Served {
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     said: HashMap<(Provider, Saying), Said>,
-    served: HashMap<Provider, Served>,
+    served: [Served; PROVIDERS],
 }
 
 impl Standing {
     /// Counts what became of a recipient, with what was said of it.
     pub(super) fn feed(&mut self, delivery: &Delivery<'_>, said: Option<(Provider, Saying)>, time: Option<Timestamp>) {
         if delivery.outcome == Outcome::Delivered && is_remote(delivery) {
-            let served = self.served.entry(provider::whose(delivery.host.name.unwrap_or(""))).or_default();
-            served.all += 1;
-            served.since += 1;
+            let provider = provider::whose(delivery.host.name.unwrap_or(""));
+            if let Some(served) = self.served.get_mut(provider as usize) {
+                served.all += 1;
+                served.since += 1;
+            }
         }
         let Some((provider, saying)) = said else { return };
         let said = self.said.entry((provider, saying)).or_default();
@@ -77,7 +82,9 @@ impl Standing {
             text.clone_into(&mut said.example);
         }
         if saying == Saying::Reputation {
-            self.served.entry(provider).or_default().since = 0;
+            if let Some(served) = self.served.get_mut(provider as usize) {
+                served.since = 0;
+            }
             if said.addresses.len() < ADDRESSES_MAX
                 && let Some(ip) = provider::addresses_in(text).next()
                 && !said.addresses.contains(&ip)
@@ -124,7 +131,7 @@ impl Standing {
             if *saying != Saying::Reputation || !is_wanted(ledgers, key, settings) {
                 continue;
             }
-            let served = self.served.get(provider);
+            let served = self.served.get(*provider as usize);
             list.push(api::BlockRow {
                 provider: provider.name(),
                 addresses: said.addresses.iter().map(IpAddr::to_string).collect(),

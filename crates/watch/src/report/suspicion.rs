@@ -145,6 +145,7 @@ fn suspect(actor: &Actor, ledger: &Ledger, basis: &Basis<'_>) -> Option<api::Sus
         kind: actor.kind(),
         name: actor.name().to_owned(),
         account: actor.account(basis.settings),
+        domains: domains(&actor.account(basis.settings), basis.settings),
         local_user: match actor {
             Actor::Script { user, .. } | Actor::User(user) => Some(user.to_string()),
             _ => None,
@@ -165,6 +166,16 @@ fn suspect(actor: &Actor, ledger: &Ledger, basis: &Basis<'_>) -> Option<api::Sus
         timeline: timeline(ledger, since.unwrap_or(*worst_day)),
         samples: ledger.samples.clone(),
     })
+}
+
+/// Domains of an account.
+fn domains(account: &str, settings: &Settings) -> Vec<String> {
+    const DOMAINS_MAX: usize = 5;
+    let owned = settings.owners.iter().filter(|(_, owner)| *owner == account);
+    let mut domains: Vec<String> = owned.map(|(domain, _)| domain.clone()).collect();
+    domains.sort();
+    domains.truncate(DOMAINS_MAX);
+    domains
 }
 
 pub(super) fn is_suspect(signals: &[Signal]) -> bool {

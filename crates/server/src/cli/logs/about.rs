@@ -3,7 +3,11 @@
 
 use tidegate_watch::api::report::{AttackerRow, Cause, ClearedRow, RefusalRow, Report};
 
-use super::shown::{self, LocalTime, grouped};
+use super::case;
+use super::shown::{self, LocalTime, counted, grouped};
+
+/// Addresses of an attack that a report counts.
+const ADDRESSES_COUNTED: u64 = 64;
 
 /// Under the logins with many networks.
 pub(super) const MANY_NETWORKS: &str = "telephones, offices and journeys make several, and that alone is no suspicion; about 8 or more together with 50 recipients on one day are one sign, and a suspicion needs two";
@@ -21,6 +25,20 @@ pub(super) fn attack_in_words(kind: &str) -> &'static str {
         "dictionary" => "looks for recipients",
         "relay" => "asks to relay",
         _ => "attacks",
+    }
+}
+
+/// Addresses of which 64 are counted at the most.
+pub(super) fn at_least(addresses: u64) -> String {
+    if addresses < ADDRESSES_COUNTED { grouped(addresses) } else { format!("{ADDRESSES_COUNTED} or more") }
+}
+
+/// The same with their word.
+pub(super) fn addresses(addresses: u64) -> String {
+    if addresses < ADDRESSES_COUNTED {
+        counted(addresses, "address")
+    } else {
+        format!("{ADDRESSES_COUNTED} addresses or more")
     }
 }
 
@@ -143,7 +161,7 @@ fn advice(group: &Group<'_>) -> Vec<String> {
     let Some(row) = group.rows.first() else { return Vec::new() };
     let mut list = Vec::new();
     if group.causes.iter().any(|(_, is_suspect)| *is_suspect) {
-        list.push("for the compromised sender: what stands above, nothing else".to_owned());
+        list.push("for who is named above: what stands there, nothing else".to_owned());
     }
     let is_spam = matches!(row.kind, "spam" | "policy" | "malware");
     let has_forwarder = group.causes.iter().any(|(cause, is_suspect)| cause.kind == "forwarder" && !is_suspect);
@@ -159,8 +177,11 @@ fn advice(group: &Group<'_>) -> Vec<String> {
 
 /// A cause in words.
 pub(super) fn cause((cause, is_suspect): &(Cause, bool)) -> String {
-    let mark = if *is_suspect { ", compromised, see above" } else { "" };
-    format!("{} {} ({}{mark})", cause.kind, cause.name, grouped(cause.times))
+    let times = grouped(cause.times);
+    if *is_suspect {
+        return format!("{} {} ({times}, {})", cause.kind, cause.name, case::mark(cause.kind));
+    }
+    format!("{} {} ({times})", cause.kind, cause.name)
 }
 
 /// `Gmail 129 (2026-02-01 to 2026-02-26)`.

@@ -33,6 +33,11 @@ impl Step {
         }
         self
     }
+
+    /// The same for cPanel, which has Exim.
+    fn cpanel(self, mta: Mta, system: &'static str, names: &[&str], command: impl FnOnce() -> String) -> Step {
+        if mta == Mta::Exim { self.run(system, names, command) } else { self }
+    }
 }
 
 /// Whether a shell takes `name` as it is, and no program takes it for an option.
@@ -64,9 +69,9 @@ fn mailbox(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
     let (local, domain) = name.rsplit_once('@').unwrap_or((name, ""));
     let owner = owner(suspect, domain);
     let uri = name.replace('@', "%40");
-    const LOCK: &str = "Lock the login, so that nothing more goes out; where neither command fits, give it a password that nobody knows.";
+    const LOCK: &str = "Lock the login, so that nothing more goes out; where no command here fits, give it a password that nobody knows.";
     let mut lock = Step::new(LOCK)
-        .run("cPanel", &[name, domain], || format!("uapi --user={owner} Email suspend_login email={uri}"));
+        .cpanel(mta, "cPanel", &[name, domain], || format!("uapi --user={owner} Email suspend_login email={uri}"));
     if mta == Mta::Exim {
         lock = lock.run("Debian, passwords in /etc/exim4/passwd", &[name], || {
             format!("sed -i 's|^{}:|&!|' /etc/exim4/passwd", queue::pattern(name))
@@ -78,11 +83,10 @@ fn mailbox(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
         Step::new("End the IMAP and POP3 sessions that are open.").run("", &[name], || format!("doveadm kick {name}")),
     );
     steps.push(
-        Step::new("Set a password that was never used before; the old one is known. Only then unlock the login.").run(
-            "cPanel",
-            &[name, domain],
-            || format!("uapi --user={owner} Email unsuspend_login email={uri}"),
-        ),
+        Step::new("Set a password that was never used before; the old one is known. Only then unlock the login.")
+            .cpanel(mta, "cPanel", &[name, domain], || {
+                format!("uapi --user={owner} Email unsuspend_login email={uri}")
+            }),
     );
     steps.push(match &suspect.entered_from {
         Some(ip) => Step::new("Keep the address out from which it was entered (where Tidegate guards this server; else in the firewall). The others stand in the list of addresses.")
@@ -91,7 +95,7 @@ fn mailbox(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
     });
     steps.push(
         Step::new("Look for filters and forwarders that the intruder left.")
-            .run("cPanel", &[local, domain], || {
+            .cpanel(mta, "cPanel", &[local, domain], || {
                 format!(
                     "grep -n '^{}:' /etc/valiases/{domain}; ls -l /home*/*/etc/{domain}/{local}/filter*",
                     queue::pattern(name)
@@ -116,7 +120,7 @@ fn script(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
     let mut stop = Step::new("Stop the sending.");
     // What a shared user sends does not count as the account's for the panel.
     if user == suspect.account {
-        stop = stop.run("cPanel, holds all mail of the account", &[user], || {
+        stop = stop.cpanel(mta, "cPanel, holds all mail of the account", &[user], || {
             format!("whmapi1 hold_outgoing_email user={user}")
         });
     }
@@ -136,10 +140,10 @@ fn script(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
             .run("", &[name], || format!("ls -lac {name}"))
             .run("", &[home, &since], || format!("find {home} -xdev -name '*.ph*' -newerct {since} -ls")),
     );
-    steps.push(calls(suspect, name));
     steps.push(
         Step::new("Look at what the account runs by itself.").run("", &[user], || format!("crontab -l -u {user}")),
     );
+    steps.push(calls(suspect, name, mta));
     let form =
         if is_odd { "" } else { " If it is a form that mails anybody: give it a fixed recipient and a captcha." };
     steps.push(Step::new(format!(
@@ -148,15 +152,15 @@ fn script(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
     if user == suspect.account {
         steps.push(
             Step::new("Let the account's mail go again.")
-                .run("cPanel", &[user], || format!("whmapi1 release_outgoing_email user={user}")),
+                .cpanel(mta, "cPanel", &[user], || format!("whmapi1 release_outgoing_email user={user}")),
         );
     }
     steps
 }
 
 /// Where the web server's log says who called the program.
-fn calls(suspect: &Suspect, name: &str) -> Step {
-    const TEXT: &str = "How it got there and who calls it only the web server's access log can tell: look for POST to this folder from the begin on, and for the first call ever.";
+fn calls(suspect: &Suspect, name: &str, mta: Mta) -> Step {
+    const TEXT: &str = "How it got there and who calls it only the web server's access log can tell: look for POST to this folder from the first hour on, and for the first call ever.";
     let began = suspect.case.began.as_deref().and_then(|began| began.parse::<jiff::civil::DateTime>().ok());
     let (Some(began), Some((_, page))) = (began, name.split_once("/public_html")) else { return Step::new(TEXT) };
     let when = began.strftime("%d/%b/%Y:%H").to_string();
@@ -164,7 +168,7 @@ fn calls(suspect: &Suspect, name: &str) -> Step {
     let search = |logs: &str| format!("zgrep -hE '{when}.*\"POST {}/' {logs}", queue::pattern(page));
     let page = if page.is_empty() { "/" } else { page };
     Step::new(TEXT)
-        .run("cPanel", &[page, account], || {
+        .cpanel(mta, "cPanel", &[page, account], || {
             search(&format!("/usr/local/apache/domlogs/{account}/* /home*/{account}/logs/*.gz"))
         })
         .run("Debian", &[page], || search("/var/log/apache2/*access*.log*"))
@@ -174,7 +178,7 @@ fn forwarder(name: &str, mta: Mta) -> Vec<Step> {
     let domain = name.rsplit_once('@').map_or("", |(_, domain)| domain);
     let mut steps = vec![
         Step::new("Have the address deliver here instead of forwarding, until its mail is filtered: the spam that it passes on counts as yours.")
-            .run("cPanel, shows where it goes", &[name, domain], || {
+            .cpanel(mta, "cPanel, shows where it goes", &[name, domain], || {
                 format!("grep -n '^{}:' /etc/valiases/{domain}", queue::pattern(name))
             }),
     ];
@@ -193,7 +197,7 @@ fn user(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
         Step::new("See what this user runs and what is to run by itself; end what sends with `kill` and its number.")
             .run("", &[name], || format!("ps -o pid,lstart,cmd -u {name}; crontab -l -u {name}")),
         Step::new("Stop the sending of the whole account.")
-            .run("cPanel", &[name], || format!("whmapi1 hold_outgoing_email user={name}")),
+            .cpanel(mta, "cPanel", &[name], || format!("whmapi1 hold_outgoing_email user={name}")),
     ];
     steps.extend(queue::steps(suspect, mta));
     steps.push(Step::new(
@@ -269,7 +273,7 @@ mod tests {
         assert!(found[2].starts_with("grep -rlE") && found[2].ends_with("xargs -r exim -Mf"), "{found:?}");
         report.programs.postfix = 99;
         let found = commands(&mailbox, &report);
-        assert!(found.iter().all(|command| !command.contains("exi")), "{found:?}");
+        assert!(found.iter().all(|command| !command.contains("exi") && !command.contains("uapi")), "{found:?}");
         assert!(found.iter().any(|command| command.ends_with("postsuper -h -")), "{found:?}");
     }
 

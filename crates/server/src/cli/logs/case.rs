@@ -26,9 +26,12 @@ pub(super) fn state(suspect: &Suspect, report: &Report, local: LocalTime) -> Vec
     let mut lines = vec![
         line("it sent", format!("from {began} to {ended} (by the hour)")),
         line("recipients", recipients(suspect)),
-        line("queue", queue(suspect)),
-        going_on(suspect, report, local, &ended),
     ];
+    // What passes through is not kept in the queue under its name.
+    if !matches!(suspect.kind, "forwarder" | "relay") {
+        lines.push(line("queue", queue(suspect)));
+    }
+    lines.push(going_on(suspect, report, local, &ended));
     lines.extend(guessing(suspect, local));
     lines.push(open(suspect));
     lines
@@ -54,7 +57,6 @@ fn recipients(suspect: &Suspect) -> String {
 
 fn queue(suspect: &Suspect) -> String {
     match (suspect.case.waiting, suspect.case.frozen) {
-        _ if suspect.kind == "forwarder" || suspect.kind == "relay" => "not known by sender".to_owned(),
         (0, _) => "nothing of it waits or is on hold at the end of the log".to_owned(),
         (waiting, frozen) => {
             format!("{} wait at the end of the log, {} of them on hold", counted(waiting, "message"), grouped(frozen))
@@ -72,7 +74,7 @@ fn going_on(suspect: &Suspect, report: &Report, local: LocalTime, ended: &str) -
             format!("EXPECT IT AGAIN: it came on several days, the last time on {days}; the log ends {end}")
         }
         _ => format!(
-            "NO: nothing more after {ended}; the log goes on for {} until {end}",
+            "NO: nothing like it after {ended}; the log goes on for {} until {end}",
             counted(suspect.case.quiet_hours, "hour")
         ),
     };
@@ -107,10 +109,45 @@ fn open(suspect: &Suspect) -> Line {
         "script" | "user" => {
             "whether the program is still there cannot be seen in a mail log: treat it as there until you have looked"
         }
-        "forwarder" => "whether it still forwards cannot be seen after its last message: treat it as forwarding",
+        "forwarder" => "it forwards until somebody changes that: a mail log does not show the setting",
         _ => "whether it may still relay cannot be seen in a mail log: treat it as allowed until you have looked",
     };
     line("now", text.to_owned())
+}
+
+/// What is said of somebody with such a case, at the beginning of a sentence.
+pub(super) fn verdict(kind: &str) -> &'static str {
+    match kind {
+        "forwarder" => "Probably passes on spam",
+        "relay" => "Probably abused to relay",
+        _ => "Probably compromised",
+    }
+}
+
+/// The same of one who stands in a list.
+pub(super) fn mark(kind: &str) -> &'static str {
+    match kind {
+        "forwarder" => "passes on spam, see above",
+        "relay" => "abused to relay, see above",
+        _ => "compromised, see above",
+    }
+}
+
+/// Whose it is, with the domains of the account where they are known.
+pub(super) fn whose(suspect: &Suspect) -> String {
+    let domains: Vec<&str> =
+        suspect.domains.iter().map(String::as_str).filter(|domain| *domain != suspect.account).collect();
+    if domains.is_empty() { suspect.account.clone() } else { format!("{} ({})", suspect.account, domains.join(", ")) }
+}
+
+/// Whether this date lies within the case.
+pub(super) fn is_on(suspect: &Suspect, date: &str) -> bool {
+    let begins = [suspect.case.began.as_deref(), suspect.since.as_deref()];
+    let since = begins.into_iter().flatten().filter_map(|time| time.get(..10)).min();
+    // It ends with an hour: at midnight that is one of the day before, which comes first in the order of text as well.
+    let is_before_end = suspect.case.ended.as_deref().is_some_and(|ended| date < ended.trim_end_matches("T00:00:00"));
+    let is_suspect_day = suspect.until.as_deref().is_some_and(|until| date <= until);
+    since.is_some_and(|since| since <= date) && (is_before_end || is_suspect_day)
 }
 
 /// How sure it is, in words.
@@ -142,5 +179,71 @@ pub(super) fn entry_note(suspect: &Suspect) -> Option<&'static str> {
         ),
         "user" => Some("The log names the user only, no folder and no file."),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_watch::api::report::{Case, Guessing};
+
+    use super::*;
+
+    fn suspect(kind: &'static str, at_end: &'static str) -> Suspect {
+        let case = Case {
+            began: Some("2026-02-17T22:00:00".to_owned()),
+            ended: Some("2026-02-20T00:00:00".to_owned()),
+            recipients: 594,
+            delivered: 480,
+            failed: 91,
+            usual_recipients: 45,
+            at_end,
+            quiet_hours: 9,
+            ..Case::default()
+        };
+        let (since, until) = (Some("2026-02-18".to_owned()), Some("2026-02-18".to_owned()));
+        Suspect { kind, since, until, case, ..Suspect::default() }
+    }
+
+    fn said(suspect: &Suspect) -> String {
+        let lines = state(suspect, &Report::default(), LocalTime::default());
+        lines.iter().map(|line| format!("{}: {}\n", line.label, line.text)).collect()
+    }
+
+    #[test]
+    fn the_state_is_said_for_each_kind() {
+        let quiet = said(&suspect("script", "quiet"));
+        assert!(
+            quiet.contains("594 on suspect days: 480 delivered, 91 given up, 23 here, still waiting or not told"),
+            "{quiet}"
+        );
+        assert!(quiet.contains("; 45 more on its usual days since"), "{quiet}");
+        assert!(quiet.contains("NO: nothing like it after 2026-02-20 00:00; the log goes on for 9 hours"), "{quiet}");
+        assert!(quiet.contains("treat it as there until you have looked"), "{quiet}");
+        assert!(said(&suspect("mailbox", "active")).contains("YES: it still sent"));
+        assert!(said(&suspect("script", "recurring")).contains("EXPECT IT AGAIN"));
+        let forwarder = said(&suspect("forwarder", "quiet"));
+        assert!(!forwarder.contains("queue:") && !forwarder.contains("password"), "{forwarder}");
+    }
+
+    #[test]
+    fn guessing_that_goes_on_is_said_aloud() {
+        let mut mailbox = suspect("mailbox", "quiet");
+        let guessing = Guessing { failures: 272, first: None, last: None, is_going_on: true, ..Guessing::default() };
+        mailbox.case.guessing = Some(Guessing {
+            succeeded: Some("2026-02-18T06:00:00Z".to_owned()),
+            failures_since: 3,
+            ..guessing.clone()
+        });
+        assert!(said(&mailbox).contains("it succeeded 2026-02-18 06:00; 3 more since, the last -: STILL TRIED"));
+        mailbox.case.guessing = Some(guessing);
+        assert!(said(&mailbox).contains("none is followed by a login from the same network"));
+    }
+
+    /// From the evening before to the midnight at its end, whatever single days are suspect by themselves.
+    #[test]
+    fn days_of_a_case() {
+        let suspect = suspect("script", "quiet");
+        let days = ["2026-02-16", "2026-02-17", "2026-02-18", "2026-02-19", "2026-02-20"];
+        assert_eq!(days.map(|day| is_on(&suspect, day)), [false, true, true, true, false]);
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! What needs action stands open, first; what explains and lists is folded and says in its title what is in it.
 
-use tidegate_watch::api::report::{ActorRow, HourRow, Report};
+use tidegate_watch::api::report::{ActorRow, HourRow, Report, Suspect};
 
 use super::shown::{self, LocalTime, counted, grouped, percent, short_path};
 use super::{ROWS_MIN, about, advice, case, forgotten, read, standing};
@@ -21,6 +21,9 @@ mod suspects;
 
 /// Unknown recipients and refusals in percent from which on a figure stands out.
 const STANDS_OUT_PERCENT: u64 = 8;
+
+/// Suspects whose state stands at the top; of further ones it stands in their card.
+const STATES_ON_TOP: usize = 3;
 
 /// The whole page.
 pub(super) fn page(report: &Report, files: &[FileRow], local: LocalTime, account: Option<&str>, top: usize) -> String {
@@ -91,20 +94,30 @@ impl Page<'_> {
             }
             self.html.raw("looks compromised.</b></div>\n");
         }
-        for suspect in &report.suspects {
-            self.html.raw("<div class=\"banner bad\">Probably compromised: <b>").text(&suspect.name).raw("</b><div>");
+        for (at, suspect) in report.suspects.iter().enumerate() {
+            self.html.raw("<div class=\"banner bad\">").raw(case::verdict(suspect.kind)).raw(": <b>");
+            self.html.text(&suspect.name).raw("</b><div>");
             let kind = suspects::kind(suspect);
             let entered = self.local.sentence(&suspect.entered_by);
-            self.html.text(&format!("{kind} of account {}: {entered}", suspect.account));
-            self.html.raw("</div><table class=\"case\">");
-            self.html.element("<tr><th>how sure</th><td>", &case::certainty(suspect), "</td></tr>");
-            for line in case::state(suspect, report, self.local) {
-                self.html.raw("<tr><th>").raw(line.label).raw("</th>");
-                self.html.raw(if line.is_urgent { "<td class=\"urgent\">" } else { "<td>" }).text(&line.text);
-                self.html.raw("</td></tr>");
+            self.html.text(&format!("{kind} of account {}: {entered}", case::whose(suspect)));
+            self.html.raw("</div>");
+            if at < STATES_ON_TOP {
+                self.state(suspect);
             }
-            self.html.raw("</table></div>\n");
+            self.html.raw("</div>\n");
         }
+    }
+
+    /// How a case stands.
+    fn state(&mut self, suspect: &Suspect) {
+        self.html.raw("<table class=\"case\">");
+        self.html.element("<tr><th>how sure</th><td>", &case::certainty(suspect), "</td></tr>");
+        for line in case::state(suspect, self.report, self.local) {
+            self.html.raw("<tr><th>").raw(line.label).raw("</th>");
+            self.html.raw(if line.is_urgent { "<td class=\"urgent\">" } else { "<td>" }).text(&line.text);
+            self.html.raw("</td></tr>");
+        }
+        self.html.raw("</table>");
     }
 
     /// Who holds this server's address for bad: it hurts everybody on it.
@@ -117,11 +130,12 @@ impl Page<'_> {
         for row in &report.blocks {
             self.html.raw("<li>").text(&standing::sentence(row, self.local)).raw("; ");
             self.html.element("<b>", &standing::at_end(row), "</b>");
-            let causes = standing::causes(row, |kind, name| about::is_suspect(report, kind, name));
+            let is_suspect = |kind: &str, name: &str| about::is_suspect(report, kind, name);
+            let causes = standing::causes(row, is_suspect);
             if !causes.is_empty() {
-                self.html.raw(". Mostly by ").text(&causes);
+                self.html.raw(". A tenth or more each by ").text(&causes);
             }
-            self.html.raw(". What to do: ").text(&standing::advice(row));
+            self.html.raw(". What to do: ").text(&standing::advice(row, is_suspect));
             self.html.element(".<div class=\"quote\">“", &row.example, "”</div></li>");
         }
         self.html.raw("</ul></div>\n");
@@ -137,6 +151,7 @@ impl Page<'_> {
             (!report.refusals.is_empty(), " · <a href=\"#refusals\">what other servers say</a>"),
             (!report.attackers.is_empty(), " · <a href=\"#attackers\">attackers</a>"),
             (true, " · <a href=\"#senders\">who sends</a>"),
+            (true, " · <a href=\"#queue\">queue</a>"),
             (true, " · <a href=\"#read\">what was read and what not</a>"),
             (true, " · <a href=\"#words\">words</a>"),
         ] {
@@ -189,7 +204,7 @@ impl Page<'_> {
         self.html
             .raw(":</span><span><i class=\"k-sea\"></i>delivered</span><span><i class=\"k-warn\"></i>given up</span>");
         if !report.suspects.is_empty() {
-            self.html.raw("<span><i class=\"k-band\"></i>days of the compromise</span>");
+            self.html.raw("<span><i class=\"k-band\"></i>days of the case</span>");
         }
         self.html.raw("</div>");
         let bars: Vec<Bar> = (0..)
@@ -205,7 +220,7 @@ impl Page<'_> {
                 ),
                 lower: row.delivered,
                 upper: row.failed,
-                is_in_band: is_suspect_date(report, &span.date(place)),
+                is_in_band: report.suspects.iter().any(|suspect| case::is_on(suspect, &span.date(place))),
                 ..Bar::default()
             })
             .collect();
@@ -313,14 +328,6 @@ impl Page<'_> {
         let open = if is_hot { "<td class=\"r hot\">" } else { "<td class=\"r\">" };
         self.html.element(open, &percent(part, whole), "</td>");
     }
-}
-
-/// Whether this day is one of a compromise.
-fn is_suspect_date(report: &Report, date: &str) -> bool {
-    report.suspects.iter().any(|suspect| {
-        let (since, until) = (suspect.since.as_deref(), suspect.until.as_deref());
-        since.is_some_and(|since| since <= date) && until.is_some_and(|until| date <= until)
-    })
 }
 
 /// Colours of mail: blue is delivered, amber given up. Red is for what is compromised, violet for attacks.

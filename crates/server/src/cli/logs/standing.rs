@@ -39,11 +39,18 @@ pub(super) fn at_end(row: &BlockRow) -> String {
     }
 }
 
-/// What to do.
-pub(super) fn advice(row: &BlockRow) -> String {
+/// What to do: lifted before its cause is gone, a block comes back.
+pub(super) fn advice(row: &BlockRow, is_suspect: impl Fn(&str, &str) -> bool) -> String {
+    let first = match row.caused_by.as_slice() {
+        [] => "no sender causes a tenth of it; if it hinders mail,",
+        causes if causes.iter().any(|cause| is_suspect(cause.kind, &cause.name)) => {
+            "end what the suspect sends first, then"
+        }
+        _ => "look at what these send first, then",
+    };
     match &row.ask {
-        Some(page) => format!("end the sending first, then ask at {page}"),
-        None => "end the sending first, then ask the postmaster of the server that said it".to_owned(),
+        Some(page) => format!("{first} ask at {page}"),
+        None => format!("{first} ask the postmaster of the server that said it"),
     }
 }
 
@@ -55,6 +62,8 @@ pub(super) fn causes(row: &BlockRow, is_suspect: impl Fn(&str, &str) -> bool) ->
 
 #[cfg(test)]
 mod tests {
+    use tidegate_watch::api::report::Cause;
+
     use super::*;
 
     #[test]
@@ -77,7 +86,18 @@ mod tests {
             "Microsoft holds 192.0.2.1 for a bad sender: 45 of 1 000 recipients refused, first 2026-02-18 06:10, last 2026-02-26 11:03"
         );
         assert_eq!(at_end(&row), "still so on the last day of the log; 12 recipients taken there since the last one");
-        assert_eq!(advice(&row), "end the sending first, then ask at olcsupport.office.com");
+        let causes = |row: BlockRow| {
+            let cause =
+                Cause { kind: "mailbox", name: "anna@site.example".to_owned(), account: String::new(), times: 9 };
+            BlockRow { caused_by: vec![cause], ..row }
+        };
+        for (row, is_suspect, said) in [
+            (row.clone(), true, "no sender causes a tenth of it; if it hinders mail, ask at olcsupport.office.com"),
+            (causes(row.clone()), true, "end what the suspect sends first, then ask at olcsupport.office.com"),
+            (causes(row.clone()), false, "look at what these send first, then ask at olcsupport.office.com"),
+        ] {
+            assert_eq!(advice(&row, |_, _| is_suspect), said);
+        }
         let slow = BlockRow { refused: 0, deferred: 3, is_at_end: false, ask: None, ..row };
         assert!(sentence(&slow, local).contains("bad sender: 3 attempts put off, first"));
         assert!(at_end(&slow).starts_with("not seen on the last day"));

@@ -136,7 +136,9 @@ impl Page<'_> {
             return;
         }
         let red = if self.look.has_colour { ("\u{1b}[31m", "\u{1b}[39m") } else { ("", "") };
-        self.heading(&format!("{}PROBABLY COMPROMISED{}", red.0, red.1));
+        // The gravest says for all what they are.
+        let verdict = report.suspects.first().map_or("", |suspect| case::verdict(suspect.kind)).to_uppercase();
+        self.heading(&format!("{}{verdict}{}", red.0, red.1));
         for (number, suspect) in (1..).zip(&report.suspects) {
             self.suspect(number, suspect, report);
         }
@@ -144,7 +146,7 @@ impl Page<'_> {
 
     fn suspect(&mut self, number: usize, suspect: &Suspect, report: &Report) {
         let name = Evidence::from(suspect.name.as_str());
-        let account = Evidence::from(suspect.account.as_str());
+        let account = Evidence::from(case::whose(suspect));
         self.line(&format!("\n{number}. {} {name} (account {account})", suspect.kind));
         self.labelled("sure?", &case::certainty(suspect));
         let label = if suspect.kind == "script" || suspect.kind == "user" { "from" } else { "how" };
@@ -190,12 +192,17 @@ impl Page<'_> {
             let shown = case.clients.iter().take(ADDRESSES_SHOWN);
             let list: Vec<String> = shown.map(|client| format!("{} ({})", client.name, client.times)).collect();
             let all = case.clients.len();
-            self.labelled("used from", &format!("{}{more}: {}", counted(all as u64, "address"), list.join(" ")));
+            let what = "of networks new to its domain";
+            self.labelled("used from", &format!("{}{more} {what}: {}", counted(all as u64, "address"), list.join(" ")));
+        }
+        if !case.usual_clients.is_empty() {
+            let list: Vec<&str> = case.usual_clients.iter().map(|client| client.name.as_str()).collect();
+            self.labelled("", &format!("and from where it was always used, probably by its owner: {}", list.join(" ")));
         }
         if let Some(guessing) = case.guessing.as_ref().filter(|guessing| !guessing.addresses.is_empty()) {
             let list: Vec<&str> = guessing.addresses.iter().take(ADDRESSES_SHOWN).map(String::as_str).collect();
-            let all = guessing.addresses.len();
-            self.labelled("guessed by", &format!("{}: {}", counted(all as u64, "address"), list.join(" ")));
+            let all = about::addresses(guessing.addresses.len() as u64);
+            self.labelled("guessed by", &format!("{all}: {}", list.join(" ")));
         }
     }
 
@@ -207,12 +214,13 @@ impl Page<'_> {
         for row in &report.blocks {
             self.line(&format!("  {}", Evidence::from(standing::sentence(row, self.look.local))));
             self.line(&format!("     now    {}", standing::at_end(row)));
-            let causes = standing::causes(row, |kind, name| about::is_suspect(report, kind, name));
+            let is_suspect = |kind: &str, name: &str| about::is_suspect(report, kind, name);
+            let causes = standing::causes(row, is_suspect);
             if !causes.is_empty() {
                 self.line(&format!("     by     {}", Evidence::from(causes)));
             }
             self.line(&format!("     said   {}", Evidence::from(row.example.as_str())));
-            self.line(&format!("     do     {}", Evidence::from(standing::advice(row))));
+            self.line(&format!("     do     {}", Evidence::from(standing::advice(row, is_suspect))));
         }
     }
 
@@ -237,7 +245,11 @@ impl Page<'_> {
         }
         let since = suspect.since.as_deref().unwrap_or("");
         let until = suspect.until.as_deref().unwrap_or("");
-        let is_suspect = |hour: &str| hour >= since && hour.get(..until.len()).unwrap_or(hour) <= until;
+        let (began, ended) = (suspect.case.began.as_deref(), suspect.case.ended.as_deref());
+        let is_within =
+            |hour: &str| began.is_some_and(|began| began <= hour) && ended.is_some_and(|ended| hour < ended);
+        let is_suspect =
+            |hour: &str| is_within(hour) || (hour >= since && hour.get(..until.len()).unwrap_or(hour) <= until);
         let hours: Vec<_> = suspect.timeline.iter().filter(|hour| is_suspect(&hour.hour)).collect();
         let most = hours.iter().map(|hour| hour.recipients).max().unwrap_or(0);
         for (i, hour) in hours.iter().take(HOURS_SHOWN).enumerate() {
@@ -322,7 +334,7 @@ impl Page<'_> {
         let heads = ["#no mailbox", "#of all", "#given up", "name", "account", ""];
         if self.table("Recipients that do not exist", heads, &report.bounces, |table, row| {
             let share = percent(row.unknown, row.recipients);
-            let mark = if about::is_suspect(report, row.kind, &row.name) { "compromised, see above" } else { "" };
+            let mark = if about::is_suspect(report, row.kind, &row.name) { case::mark(row.kind) } else { "" };
             let name = short_path(&row.name);
             table.row([&grouped(row.unknown), &share, &grouped(row.failed), &name, &row.account, &mark]);
         }) {
@@ -362,7 +374,7 @@ impl Page<'_> {
                 &row.who,
                 &about::attack_in_words(row.kind),
                 &row.names,
-                &row.addresses,
+                &about::at_least(row.addresses),
                 &local.minute_or_dash(row.first.as_ref()),
                 &local.minute_or_dash(row.last.as_ref()),
                 &about::result(row, local),

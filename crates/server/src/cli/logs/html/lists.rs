@@ -1,7 +1,7 @@
 //! The lists of the page: who was cleared, habits, the queue, what was read, words.
 
 use super::Page;
-use super::{about, counted, forgotten, grouped, read};
+use super::{about, case, counted, forgotten, grouped, read};
 use crate::logs::FileRow;
 
 impl Page<'_> {
@@ -45,7 +45,7 @@ impl Page<'_> {
                 self.count(row.most_before);
                 self.html.raw("</tr>");
             }
-            self.hint("A newsletter or an invoice run looks like this as well; alone it is no suspicion.");
+            self.hint("A newsletter or an invoice run looks like this as well; alone it is no suspicion");
         }
         if !many.is_empty() {
             self.table(
@@ -77,7 +77,7 @@ impl Page<'_> {
                 self.share(row.unknown, row.recipients);
                 self.count(row.failed);
                 let is_suspect = about::is_suspect(report, row.kind, &row.name);
-                self.html.raw(if is_suspect { "<td>compromised, see above</td></tr>" } else { "<td></td></tr>" });
+                self.html.raw("<td>").raw(if is_suspect { case::mark(row.kind) } else { "" }).raw("</td></tr>");
             }
             self.hint(about::UNKNOWN_RECIPIENTS);
         }
@@ -173,6 +173,6 @@ impl Page<'_> {
 
     /// Ends a table with a sentence.
     pub(super) fn hint(&mut self, hint: &'static str) {
-        self.html.raw("</table><p class=\"hint\">").raw(hint).raw("</p></div>\n");
+        self.html.raw("</table><p class=\"hint\">").raw(hint).raw(".</p></div>\n");
     }
 }

@@ -17,13 +17,24 @@ impl Html {
 
     /// Text, hostile as it may be: no markup, no control characters, no change of direction, cut after some hundred octets.
     pub(super) fn text(&mut self, text: &str) -> &mut Html {
-        let shown = Evidence::from(text);
-        self.escaped(shown.as_str())
+        // A figure and its sign stay on one line.
+        let shown = Evidence::from(text).as_str().replace(" %", "\u{a0}%");
+        self.escaped(&shown)
     }
 
-    /// A command of ours: its names were looked at before (see `advice`), and it must not be cut.
+    /// A command of ours: its names were looked at before (see `advice`), and it must not be cut. No line ends within an option.
     pub(super) fn command(&mut self, command: &str) -> &mut Html {
-        self.escaped(command)
+        /// Characters of a word that may be broken after all.
+        const WORD_MAX: usize = 60;
+        for (i, word) in command.split(' ').enumerate() {
+            self.raw(if i == 0 { "" } else { " " });
+            if word.len() > WORD_MAX {
+                self.escaped(word);
+            } else {
+                self.raw("<span class=\"w\">").escaped(word).raw("</span>");
+            }
+        }
+        self
     }
 
     /// Text in which what stands between backquotes is code.

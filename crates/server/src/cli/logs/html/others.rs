@@ -63,7 +63,7 @@ impl Page<'_> {
             self.html.element("<td>", &row.who, "</td><td>").raw(about::attack_in_words(row.kind)).raw("</td>");
             self.count(row.times);
             self.count(row.names);
-            self.count(row.addresses);
+            self.html.element("<td class=\"r\">", &about::at_least(row.addresses), "</td>");
             let (first, last) =
                 (self.local.minute_or_dash(row.first.as_ref()), self.local.minute_or_dash(row.last.as_ref()));
             self.html.element("<td class=\"time\">", &first, "</td>").element("<td class=\"time\">", &last, "</td>");

@@ -4,7 +4,7 @@ use tidegate_watch::api::report::Suspect;
 
 use super::chart::{self, Bar};
 use super::span::{Piece, Span};
-use super::{MAIL, Page, advice, case, counted, grouped};
+use super::{MAIL, Page, STATES_ON_TOP, about, advice, case, counted, grouped};
 
 /// Hours from which on a timeline may go on beyond its end.
 const TIMELINE_IS_CUT: usize = 48;
@@ -27,16 +27,20 @@ impl Page<'_> {
             return;
         }
         self.html.raw("<h2 id=\"suspects\">What happened and what to do</h2>\n");
-        for suspect in &report.suspects {
-            self.suspect(suspect);
+        for (at, suspect) in report.suspects.iter().enumerate() {
+            self.suspect(suspect, at >= STATES_ON_TOP);
         }
     }
 
-    fn suspect(&mut self, suspect: &Suspect) {
+    fn suspect(&mut self, suspect: &Suspect, has_state: bool) {
         self.html.raw("<section class=\"card suspect\"><div class=\"who\">").text(&suspect.name);
         self.html.raw("</div><div class=\"soft\">");
-        self.html.text(&format!("{} of account {}", kind(suspect), suspect.account));
-        self.html.raw("</div><h3>What to do, in this order</h3><ol class=\"steps\">");
+        self.html.text(&format!("{} of account {}", kind(suspect), case::whose(suspect)));
+        self.html.raw("</div>");
+        if has_state {
+            self.state(suspect);
+        }
+        self.html.raw("<h3>What to do, in this order</h3><ol class=\"steps\">");
         for step in advice::against(suspect, self.report) {
             self.html.raw("<li>").prose(&step.text);
             for (system, command) in &step.commands {
@@ -78,8 +82,7 @@ impl Page<'_> {
         let mut bars: Vec<Bar> = (0..span.len())
             .map(|place| {
                 let date = span.date(place);
-                let is_marked = suspect.since.as_ref().is_some_and(|since| *since <= date)
-                    && suspect.until.as_ref().is_some_and(|until| date <= *until);
+                let is_marked = case::is_on(suspect, &date);
                 Bar { tick: span.tick(place), title: span.title(place), is_marked, ..Bar::default() }
             })
             .collect();
@@ -100,15 +103,18 @@ impl Page<'_> {
 
     /// The suspect days hour by hour.
     fn suspect_hours(&mut self, suspect: &Suspect) {
+        let (began, ended) = (suspect.case.began.as_deref(), suspect.case.ended.as_deref());
         let since = suspect.since.as_deref().unwrap_or("");
+        // It may have begun on the evening before, or gone on beyond the suspect days.
+        let since = began.and_then(|began| began.get(..10)).map_or(since, |day| day.min(since));
         let hours: Vec<_> = suspect.timeline.iter().filter(|hour| hour.hour.as_str() >= since).collect();
         let until = suspect.until.clone().unwrap_or_default() + "T23:00:00";
+        let until = ended.map_or(until.clone(), |ended| until.max(ended.to_owned()));
         // The timeline has the first hours only; an end beyond it would show a silence that was none.
         let end = match suspect.timeline.last() {
             Some(last) if suspect.timeline.len() >= TIMELINE_IS_CUT => until.min(last.hour.clone()),
             _ => until,
         };
-        let (began, ended) = (suspect.case.began.as_deref(), suspect.case.ended.as_deref());
         let Some(span) = Span::in_pieces(since, &end, Piece::Hour) else { return };
         let mut bars: Vec<Bar> = (0..span.len())
             .map(|place| Bar { tick: span.tick(place), title: span.title(place), ..Bar::default() })
@@ -131,7 +137,7 @@ impl Page<'_> {
             .element("<h3>Hour by hour, from ", since, "</h3>")
             .raw("<div class=\"key\"><span><i class=\"k-sea\"></i>delivered or waiting</span>");
         self.html.raw("<span><i class=\"k-warn\"></i>given up</span>");
-        self.html.raw("<span><i class=\"k-band\"></i>hours of the compromise</span></div>");
+        self.html.raw("<span><i class=\"k-band\"></i>hours of the case</span></div>");
         chart::draw(&mut self.html, &bars, MAIL, 140.0);
     }
 
@@ -165,13 +171,24 @@ impl Page<'_> {
             let more = if case.has_more_clients { " and more" } else { "" };
             let count = case.clients.len();
             let gist = format!("{}{more}, most recipients by {}", counted(count as u64, "address"), busiest.join(", "));
-            self.fold("<details class=\"within\">", "Where it was used from on its busiest suspect day:", &gist);
+            self.fold(
+                "<details class=\"within\">",
+                "Who used it on its busiest suspect day, of networks new to its domain:",
+                &gist,
+            );
             let list: Vec<&str> = case.clients.iter().map(|client| client.name.as_str()).collect();
             self.copyable(&list);
         }
+        if !case.usual_clients.is_empty() {
+            let list: Vec<&str> = case.usual_clients.iter().map(|client| client.name.as_str()).collect();
+            self.html.raw(
+                "<p class=\"hint\">On that day it was also used from where it always was, probably by its owner: ",
+            );
+            self.html.text(&list.join(", ")).raw(". Do not block these.</p>");
+        }
         if let Some(guessing) = case.guessing.as_ref().filter(|guessing| !guessing.addresses.is_empty()) {
             let count = guessing.addresses.len();
-            let gist = counted(count as u64, "address");
+            let gist = about::addresses(count as u64);
             self.fold("<details class=\"within\">", "Who guessed the password on the day before it succeeded:", &gist);
             let list: Vec<&str> = guessing.addresses.iter().map(String::as_str).collect();
             self.copyable(&list);
