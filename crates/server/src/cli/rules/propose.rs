@@ -68,14 +68,16 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<Ended>
             first.display()
         );
     }
+    ensure!(!named.is_empty() || !arguments.near.is_empty(), "there are no messages in what --missed names");
     let mut near = near(&config, &arguments.near)?;
     near.retain(|file| !is_good(file));
     let missed: Vec<PathBuf> = named.into_iter().chain(near.iter().cloned()).collect();
     ensure!(
         !missed.is_empty(),
-        "there is no missed mail: no message in what --missed names, and no near miss in what --near names that is not good mail as well"
+        "there is no missed mail: no near miss in what --near names, or all of them are good mail as well"
     );
     let read = read(&missed, &ham)?;
+    ensure!(read.missed > 0, "none of the missed messages could be read");
     ensure!(
         read.ham >= HAM_MIN,
         "only {} of the files that --ham names are messages; name at least {HAM_MIN} good ones",
@@ -112,6 +114,7 @@ fn ensure_can_be_made(config: &Config, out: &Path) -> anyhow::Result<()> {
         !rules::would_read(&config.rules, out),
         "{shown} is read by the daemon, so rules there would be in use at once; name another file with --out"
     );
+    ensure!(!out.is_dir(), "{shown} is a folder; name a file with --out");
     ensure!(
         out.symlink_metadata().is_err(),
         "{shown} is there already, and somebody may still need it; move it away, or name another file with --out"
@@ -128,19 +131,20 @@ fn id(file: &Path) -> Option<FileId> {
     std::fs::metadata(file).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
-/// The messages of files, folders and Maildirs: of these no index and no note of a mail server.
+/// The messages of files, folders and Maildirs: of what lies in a Maildir only what is in its `cur` and `new`, not the indexes and notes of a
+/// mail server.
 fn mail(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let mut mail = Vec::new();
-    for path in paths {
-        let all = files(std::slice::from_ref(path))?;
-        let is_in_maildir = |file: &PathBuf| {
-            let folder = file.parent().and_then(Path::file_name);
-            folder.is_some_and(|folder| folder == "cur" || folder == "new")
-        };
-        let is_maildir = all.iter().any(is_in_maildir);
-        mail.extend(all.into_iter().filter(|file| !is_maildir || is_in_maildir(file)));
-    }
-    Ok(mail)
+    let files = files(paths)?;
+    let in_maildir = |file: &Path| {
+        let folder = file.parent()?;
+        folder.file_name().is_some_and(|name| name == "cur" || name == "new").then_some(())?;
+        Some(folder.parent()?.to_owned())
+    };
+    let maildirs: HashSet<PathBuf> = files.iter().filter_map(|file| in_maildir(file)).collect();
+    let is_message = |file: &PathBuf| {
+        in_maildir(file).is_some() || !file.ancestors().skip(1).any(|folder| maildirs.contains(folder))
+    };
+    Ok(files.into_iter().filter(is_message).collect())
 }
 
 /// The messages of `mailboxes` that the journal knows as near misses. It keeps no text, so the text comes from the mailboxes.
@@ -326,6 +330,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let arguments = arguments(folder.path());
         assert_eq!(mail(&arguments.missed).unwrap().len(), 4, "the index of the mail server is no message");
+        let all = mail(&[folder.path().to_owned()]).unwrap();
+        assert_eq!(all.len(), 4 + HAM_MIN, "a Maildir beside other folders takes nothing from them");
         assert_eq!(run(Path::new(DEFAULT_PATH), &arguments).unwrap(), Ended::Done);
         let loaded = super::super::Loaded::read(Path::new(DEFAULT_PATH), &[folder.path().join("proposed.cf")]).unwrap();
         assert!(loaded.errors().is_empty());
@@ -348,7 +354,9 @@ mod tests {
         std::fs::write(at("mine.cf"), "body MINE /x/\n").unwrap();
         for (change, said) in [
             (&(|it: &mut Arguments| it.missed = vec![at("none")]) as &dyn Fn(&mut Arguments), "cannot read "),
-            (&|it| it.missed = vec![at("empty")], "there is no missed mail"),
+            (&|it| it.missed = vec![at("empty")], "there are no messages in what --missed names"),
+            (&|it| it.out = Some(at("empty")), "is a folder; name a file with --out"),
+            (&|it| it.missed = vec![at("mine.cf")], "none of the missed messages could be read"),
             (&|it| it.ham.push(at("box")), "is named both as missed and as good mail, 4 files in all"),
             (&|it| it.out = Some(at("mine.cf")), "is there already"),
             (&|it| it.out = Some(at("none/a.cf")), "cannot be written; name another file with --out: No such file"),
