@@ -87,3 +87,20 @@ fn the_page_begins_with_the_state_of_the_case() {
     assert!(row.starts_with(" class=\"mine\"") && row.contains("SUCCEEDED 2026-02-03 05:02, see above"), "{row}");
     assert!(!row.contains("nothing to block"), "no advice against the verdict");
 }
+
+/// What explains and lists is folded and found from the top; the day of the case is marked; addresses can be copied, one a line.
+#[test]
+fn the_page_is_short_and_marks_the_case() {
+    let page = page("compromised");
+    for part in ["refusals", "attackers", "senders", "queue", "words"] {
+        assert!(page.contains(&format!("<details id=\"{part}\"><summary>")), "{part} is folded");
+    }
+    assert!(page.contains("<a href=\"#cleared\">") && page.contains("<h2 id=\"cleared\">"), "who was cleared is found");
+    // One day of ten in the picture of the whole server, seven hours in that of the case.
+    assert_eq!(page.matches("<rect class=\"band\"").count(), 1 + 7);
+    let guessers = page.split("<pre>").nth(2).and_then(|rest| rest.split("</pre>").next()).unwrap();
+    let addresses: Vec<&str> = guessers.lines().collect();
+    assert_eq!(addresses.len(), 20);
+    assert!(addresses.iter().all(|address| address.parse::<std::net::IpAddr>().is_ok()), "{addresses:?}");
+    assert!(page.contains("all times are the server&#39;s, UTC+00:00") && page.contains("Not read:"));
+}

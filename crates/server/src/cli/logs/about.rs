@@ -45,12 +45,12 @@ pub(super) fn addresses(addresses: u64) -> String {
 /// What somebody is who was looked at and is not suspected.
 pub(super) fn class(row: &ClearedRow) -> &'static str {
     match row.class {
-        "runs" => "newsletter or the like",
+        "runs" => "newsletter or so",
         "month_end" => "month-end run",
         "forwarder" => "forwarder",
-        "roaming" => "login on the move",
-        "steady" if row.kind == "relay" => "relaying host",
-        "steady" => "shop, form or other script",
+        "roaming" => "on the move",
+        "steady" if row.kind == "relay" => "relay",
+        "steady" => "script",
         _ if row.kind == "mailbox" => "mailbox",
         _ => row.kind,
     }
@@ -189,4 +189,104 @@ pub(super) fn by_provider(row: &RefusalRow, local: LocalTime) -> String {
     let (first, last) = (local.day_or_dash(row.first.as_ref()), local.day_or_dash(row.last.as_ref()));
     let when = if first == last { first } else { format!("{first} to {last}") };
     format!("{} {} ({when})", shown::provider(row.provider), grouped(row.refused + row.deferred))
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_watch::api::report::Suspect;
+
+    use super::*;
+
+    fn refusal(
+        provider: &'static str,
+        kind: &'static str,
+        meaning: &'static str,
+        causes: &[(&'static str, &str, u64)],
+    ) -> RefusalRow {
+        let cause = |(kind, name, times): &(&'static str, &str, u64)| Cause {
+            kind,
+            name: (*name).to_owned(),
+            account: String::new(),
+            times: *times,
+        };
+        RefusalRow {
+            provider,
+            kind,
+            meaning,
+            advice: "have those with many dead addresses clean their lists",
+            refused: 100,
+            deferred: 0,
+            first: Some("2026-02-01T00:00:00Z".to_owned()),
+            last: Some("2026-02-26T00:00:00Z".to_owned()),
+            example: String::new(),
+            caused_by: causes.iter().map(cause).collect(),
+        }
+    }
+
+    fn report(refusals: Vec<RefusalRow>) -> Report {
+        let suspect = Suspect { kind: "mailbox", name: "info@site.example".to_owned(), ..Suspect::default() };
+        Report { suspects: vec![suspect], refusals, ..Report::default() }
+    }
+
+    /// The same answer of two providers is one group; who is compromised is not told to clean a list, and whoever causes less than a
+    /// tenth of the whole is not named.
+    #[test]
+    fn answers_are_grouped_and_no_advice_is_against_the_verdict() {
+        let thief = ("mailbox", "info@site.example", 60);
+        let report = report(vec![
+            refusal(
+                "Gmail",
+                "unknown_recipient",
+                "the recipient does not exist",
+                &[thief, ("mailbox", "few@site.example", 10)],
+            ),
+            refusal("Yahoo", "unknown_recipient", "the recipient does not exist", &[thief]),
+            refusal("Microsoft", "reputation", "this server's address is blocked", &[thief]),
+        ]);
+        let groups = groups(&report);
+        assert_eq!(groups.len(), 1, "what is held against the server's own address stands elsewhere");
+        assert_eq!((groups[0].refused, groups[0].rows.len()), (200, 2));
+        let named: Vec<String> = groups[0].causes.iter().map(cause).collect();
+        assert_eq!(named, ["mailbox info@site.example (120, compromised, see above)"]);
+        assert!(groups[0].advice.iter().all(|advice| !advice.contains("clean")), "{:?}", groups[0].advice);
+        assert_eq!(by_provider(groups[0].rows[1], LocalTime::default()), "Yahoo 100 (2026-02-01 to 2026-02-26)");
+    }
+
+    #[test]
+    fn forwarders_are_told_to_filter_and_others_what_helps_them() {
+        let spam = "the mail was taken for spam";
+        let forwarder = ("forwarder", "info@other.example", 50);
+        let only = report(vec![refusal("Gmail", "spam", spam, &[forwarder])]);
+        let advice = groups(&only)[0].advice.join("; ");
+        assert!(advice.starts_with("for forwarders: filter spam") && !advice.contains("lists"), "{advice}");
+        let both = report(vec![refusal("Gmail", "spam", spam, &[forwarder, ("mailbox", "a@b.example", 40)])]);
+        assert_eq!(groups(&both)[0].advice.len(), 2);
+    }
+
+    #[test]
+    fn an_attack_that_succeeded_says_so() {
+        let row = AttackerRow {
+            kind: "distributed",
+            who: "info@site.example".to_owned(),
+            times: 270,
+            names: 1,
+            hours: 0,
+            addresses: 64,
+            first: None,
+            last: None,
+            succeeded: Some("2026-02-18T06:00:00Z".to_owned()),
+            login: Some("info@site.example".to_owned()),
+            is_suspect: true,
+        };
+        let local = LocalTime::default();
+        assert_eq!(result(&row, local), "SUCCEEDED 2026-02-18 06:00, see above");
+        assert_eq!(against_attacker(&row), "what stands above");
+        let owner = AttackerRow { is_suspect: false, ..row.clone() };
+        assert_eq!(result(&owner, local), "a login from there 2026-02-18 06:00; nothing odd was sent");
+        let failed = AttackerRow { succeeded: None, login: None, ..owner.clone() };
+        assert_eq!(result(&failed, local), "guessing tried, failed");
+        let helper = AttackerRow { kind: "guessing", succeeded: None, is_suspect: true, ..row };
+        assert_eq!(result(&helper, local), "took part in guessing info@site.example, see above");
+        assert_eq!((at_least(63), at_least(64)), ("63".to_owned(), "64 or more".to_owned()));
+    }
 }

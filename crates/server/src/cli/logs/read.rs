@@ -23,3 +23,21 @@ pub(super) fn missing(report: &Report, files: &[FileRow]) -> Vec<&'static str> {
     list.push("the web server's access log: who called a script, and how it got there");
     list
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_depends_on_what_was_read() {
+        let mut report = Report::default();
+        report.programs.exim = 5;
+        let found = missing(&report, &[]);
+        assert_eq!(found.len(), 4, "{found:?}");
+        report.programs.dovecot = 5;
+        report.programs.webmail = 5;
+        let found = missing(&report, &[]);
+        assert!(found.iter().all(|missing| !missing.contains("Dovecot") && !missing.contains("webmail")), "{found:?}");
+        assert!(found.iter().any(|missing| missing.contains("access log")), "no mail log tells how a script got there");
+    }
+}
