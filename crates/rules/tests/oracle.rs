@@ -33,6 +33,10 @@ fn hits_agree_with_spamassassin() {
     assert!(report.messages > 100, "{} messages", report.messages);
     assert!(report.scored.share() >= SCORED_SHARE_MIN, "scored rules: {:.4}", report.scored.share());
     assert!(report.subtests.share() >= SUBTEST_SHARE_MIN, "subtests: {:.4}", report.subtests.share());
+    let known = golden::explained("stock");
+    assert!(known.len() > 100, "the table is read");
+    let unknown: Vec<String> = report.differences().difference(&known).cloned().collect();
+    assert_eq!(unknown, <[&str; 0]>::default(), "each difference has a known cause");
 }
 
 /// The rules of which the golden files are wrong, against what SpamAssassin says when it is run from the shell.

@@ -134,6 +134,13 @@ impl Agreement {
     }
 }
 
+/// The differences of which the cause is known, as [`Report::differences`] tells them; `rules` is `stock` or `kam`.
+pub fn explained(rules: &str) -> BTreeSet<String> {
+    let rows = include_str!("../data/explained.tsv").lines().filter(|line| !line.starts_with('#')).skip(1);
+    let of_rules = rows.filter_map(|row| row.strip_prefix(rules)?.strip_prefix('\t'));
+    of_rules.filter_map(|row| Some(row.rsplit_once('\t')?.0.to_owned())).collect()
+}
+
 /// The agreement of scored rules and of subtests.
 #[derive(Default)]
 pub struct Report {
@@ -171,6 +178,16 @@ impl Report {
         for id in matches.limits {
             self.limits.entry(name_of(id)).or_default().push(place.clone());
         }
+    }
+
+    /// Each difference: kind, rule and message, between tabs.
+    pub fn differences(&self) -> BTreeSet<String> {
+        let both = [&self.scored, &self.subtests];
+        let misses = both.iter().flat_map(|agreement| &agreement.misses).map(|row| ("miss", row));
+        let extras = both.iter().flat_map(|agreement| &agreement.extras).map(|row| ("extra", row));
+        let rows = misses.chain(extras);
+        rows.flat_map(|(kind, (rule, places))| places.iter().map(move |place| format!("{kind}\t{rule}\t{place}")))
+            .collect()
     }
 
     /// Two lines of figures, then what differs.
