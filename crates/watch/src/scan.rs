@@ -14,6 +14,13 @@ pub(crate) fn token(text: &str) -> (&str, &str) {
     text.split_at_checked(end).unwrap_or((text, ""))
 }
 
+/// `key=value`, split at the first equals sign. Keys have one to four letters, so a search made for long texts costs more than it
+/// saves.
+pub(crate) fn pair(text: &str) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|b| b == b'=')?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
 /// A string in double quotes in which a backslash hides the next character. Returns the inside, still escaped.
 pub(crate) fn quoted(text: &str) -> Option<(&str, &str)> {
     let inside = text.strip_prefix('"')?;

@@ -31,7 +31,7 @@ fn leading_fields<'a>(mut rest: &'a str, mut arrival: Arrival<'a>) -> Arrival<'a
     arrival.is_doubtful = true;
     while let Some(text) = rest.strip_prefix(' ') {
         let (token, after) = scan::token(text);
-        let Some((key, value)) = token.split_once('=') else { break };
+        let Some((key, value)) = scan::pair(token) else { break };
         match bit_of(key) {
             0 | field::HOST | field::IDENT | field::DN | field::AUTH | field::ID => break,
             bit => set(&mut arrival, bit, value),
@@ -73,7 +73,7 @@ impl Walk {
             }
             let text = rest.strip_prefix(' ')?;
             let (token, after) = scan::token(text);
-            let Some((key, value)) = token.split_once('=') else {
+            let Some((key, value)) = scan::pair(token) else {
                 if matches!(token, "for" | "from") && is_complete(&arrival, seen) {
                     return envelope(text, arrival);
                 }
@@ -100,7 +100,7 @@ impl Walk {
                     if !is_complete(&arrival, seen) {
                         return None;
                     }
-                    let value = text.split_once('=').map(|(_, value)| value)?;
+                    let value = scan::pair(text).map(|(_, value)| value)?;
                     return self.unquoted(value, arrival, field::UP_TO_ID, |arrival, id| arrival.message_id = Some(id));
                 }
                 field::AUTH => {

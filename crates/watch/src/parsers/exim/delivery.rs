@@ -121,7 +121,7 @@ impl Walk {
                 return if seen & HOST_BIT == 0 { self.host(host, delivery, seen | HOST_BIT) } else { None };
             }
             let (token, after) = scan::token(text);
-            let Some((key, value)) = token.split_once('=') else {
+            let Some((key, value)) = scan::pair(token) else {
                 if !is_flag(token) {
                     return None;
                 }

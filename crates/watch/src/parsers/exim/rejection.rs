@@ -94,7 +94,7 @@ fn behind_head<'a>(grammar: Grammar, mut head: Head<'a>, rest: &'a str) -> Optio
     loop {
         let text = rest.strip_prefix(' ').or_else(|| rest.strip_prefix(": "))?;
         let (token, after) = scan::token(text);
-        let Some((key, _)) = token.split_once('=') else { break };
+        let Some((key, _)) = scan::pair(token) else { break };
         if key == "F" {
             let (sender, after) = sender(text.strip_prefix("F=")?)?;
             (head.sender, rest) = (Some(sender), after);
