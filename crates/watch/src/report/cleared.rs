@@ -54,7 +54,7 @@ pub(super) fn rows(basis: &Basis<'_>, suspects: &[api::Suspect], rows: usize) ->
 /// What is seen of one actor.
 struct Looked<'l> {
     actor: &'l Actor,
-    days: Vec<Day>,
+    ledger: &'l Ledger,
     volume: u32,
     networks: u32,
     unknown: u32,
@@ -65,7 +65,7 @@ struct Looked<'l> {
 }
 
 impl<'l> Looked<'l> {
-    fn at(actor: &'l Actor, ledger: &Ledger, basis: &Basis<'_>) -> Looked<'l> {
+    fn at(actor: &'l Actor, ledger: &'l Ledger, basis: &Basis<'_>) -> Looked<'l> {
         let mut heaviest: Option<(u32, Signal, u32)> = None;
         for (day, signals) in signals_by_day(actor, ledger, basis) {
             debug_assert!(!is_suspect(&signals), "suspects are left out");
@@ -78,7 +78,7 @@ impl<'l> Looked<'l> {
         let total = ledger.total();
         Looked {
             actor,
-            days: days(ledger),
+            ledger,
             volume: total.volume(),
             networks: ledger.most_networks_a_day(),
             unknown: u32::from(total.unknown),
@@ -108,8 +108,10 @@ impl<'l> Looked<'l> {
 
     /// What it usually does, in a few words.
     fn habit(&self) -> (&'static str, String) {
-        let most = self.days.iter().map(|day| day.sum.volume()).max().unwrap_or(0);
-        let active = self.days.len();
+        // Not kept of all that are looked at: few of them get a row.
+        let days = days(self.ledger);
+        let most = days.iter().map(|day| day.sum.volume()).max().unwrap_or(0);
+        let active = days.len();
         let refused = format!(
             "{} % do not exist, {} % as spam",
             percent(self.unknown, self.volume),
@@ -121,13 +123,12 @@ impl<'l> Looked<'l> {
             Actor::Script { .. } | Actor::User(_) => {
                 ("steady", format!("up to {most} recipients a day, on {active} days; {refused}"))
             }
-            Actor::Mailbox(_) => self.mailbox_habit(most, &refused),
+            Actor::Mailbox(_) => self.mailbox_habit(&days, most, &refused),
         }
     }
 
-    fn mailbox_habit(&self, most: u32, refused: &str) -> (&'static str, String) {
-        let runs: Vec<&Day> =
-            self.days.iter().filter(|day| day.sum.volume() >= RUN_RECIPIENTS_MIN.max(most / 2)).collect();
+    fn mailbox_habit(&self, days: &[Day], most: u32, refused: &str) -> (&'static str, String) {
+        let runs: Vec<&Day> = days.iter().filter(|day| day.sum.volume() >= RUN_RECIPIENTS_MIN.max(most / 2)).collect();
         let is_known = u64::from(self.fresh) * 10 <= u64::from(self.volume);
         let from = if is_known { "from known networks" } else { "partly from new networks" };
         if runs.iter().any(|day| is_month_end(day.day)) && runs.iter().all(|day| is_month_end(day.day)) {
