@@ -16,6 +16,7 @@ use tidegate_rules::propose::{Counts, Draft, Missed, Proposal, Sample};
 use tidegate_rules::{Context, Input, Settings};
 
 use super::messages::Unread;
+use super::trial::LABELS_NAME;
 use super::{Ended, messages};
 use crate::cli::check::{self, files};
 use crate::config::Config;
@@ -132,9 +133,10 @@ fn id(file: &Path) -> Option<FileId> {
 }
 
 /// The messages of files, folders and Maildirs: of what lies in a Maildir only what is in its `cur` and `new`, not the indexes and notes of a
-/// mail server.
+/// mail server; nor a table of labels.
 fn mail(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let files = files(paths)?;
+    let mut files = files(paths)?;
+    files.retain(|file| file.file_name().is_none_or(|name| name != LABELS_NAME));
     let in_maildir = |file: &Path| {
         let folder = file.parent()?;
         folder.file_name().is_some_and(|name| name == "cur" || name == "new").then_some(())?;
@@ -315,6 +317,7 @@ mod tests {
             put(format!("box/cur/{number}:2,S"), format!("Subject: Parcel {number}{text}"));
         }
         put("box/dovecot.index.log".to_owned(), "index".to_owned());
+        put("good/labels.tsv".to_owned(), "path\tlabel\n".to_owned());
         (0..HAM_MIN).for_each(|number| put(format!("good/{number}"), format!("Subject: {number}\n\nHello.\n")));
         Arguments {
             missed: vec![folder.join("box")],

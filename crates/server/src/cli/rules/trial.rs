@@ -17,7 +17,7 @@ use crate::cli::check::labels::Labels;
 use crate::rules;
 
 /// The table of labels that a folder of messages may hold.
-const LABELS_NAME: &str = "labels.tsv";
+pub(super) const LABELS_NAME: &str = "labels.tsv";
 
 #[derive(Args)]
 pub(in crate::cli) struct Arguments {
