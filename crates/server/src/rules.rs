@@ -125,6 +125,11 @@ impl Live {
 mod tests {
     use super::*;
     use std::path::Path;
+    use std::sync::Weak;
+
+    use arc_swap::ArcSwapOption;
+    use tidegate_filter::engine::Engine;
+    use tidegate_rules::{Answers, Context, Input, RuleSet};
 
     #[test]
     fn files_that_did_not_change_are_read_once() {
@@ -162,5 +167,36 @@ mod tests {
         assert_eq!(load(&config, &[], Cache::Kept(Path::new("/nonexistent/rules.cache"))).errors().len(), 1);
         let off = load(&Config { enabled: false, ..config }, &[], Cache::Kept(Path::new("/nonexistent/rules.cache")));
         assert!(off.errors().is_empty() && off.live() == 0);
+    }
+
+    /// Whatever of a replaced set stayed would add up: rules change each day, and a set takes tens of megabytes.
+    #[test]
+    fn nothing_is_left_of_sets_that_were_replaced() {
+        const RELOADS: usize = 200;
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "[server]\nhostname = \"mx.example\"\n[state]\nfolder = {:?}\n[rules]\nshipped = false\nfiles = [{:?}]\n",
+            folder.path().join("state"),
+            folder.path().join("a.cf"),
+        );
+        let config = crate::config::Config::parse(&text, Path::new("t.toml")).unwrap();
+        let (live, in_use) = (Live::default(), ArcSwapOption::<Engine>::empty());
+        let (mut sets, mut engines) = (Vec::<Weak<RuleSet>>::new(), Vec::<Weak<Engine>>::new());
+        for number in 0..RELOADS {
+            let rules = format!("body A /word{number} of \\w+/\nheader B Subject =~ /t{number}/\nmeta C A && B\n");
+            std::fs::write(folder.path().join("a.cf"), rules).unwrap();
+            let loaded = Arc::new(config.load_rules());
+            assert_eq!(loaded.errors(), Vec::<String>::new());
+            let message = format!("Subject: t{number}\n\nword{number} of honour\n");
+            let input = Input::from_octets(message.as_bytes(), &Context::default(), loaded.set.settings());
+            assert_eq!(loaded.set.hits(&input, &Answers::default()).hits.len(), 3);
+            let engine = Arc::new(config.engine(Path::new("t.toml"), Some(&loaded)).unwrap());
+            sets.push(Arc::downgrade(&loaded.set));
+            engines.push(Arc::downgrade(&engine));
+            in_use.store(Some(engine));
+            live.put(loaded, Timestamp::UNIX_EPOCH);
+        }
+        assert_eq!(sets.iter().filter(|set| set.strong_count() > 0).count(), 1);
+        assert_eq!(engines.iter().filter(|engine| engine.strong_count() > 0).count(), 1);
     }
 }
