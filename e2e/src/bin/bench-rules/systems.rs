@@ -241,6 +241,9 @@ impl Prepared {
                 Protocol::Spamd,
                 "127.0.0.1:18787",
                 vec![
+                    // As its service unit has it.
+                    "env".to_owned(),
+                    "MALLOC_ARENA_MAX=2".to_owned(),
                     plan.daemon.display().to_string(),
                     "--config".to_owned(),
                     at("daemon/tidegate.toml"),
