@@ -136,6 +136,7 @@ impl Collector {
             _ => {}
         }
         self.attackers.feed(event);
+        let day = local.and_then(|time| u32::try_from(time.day()).ok());
         let Collector { joiner, ledgers, totals, flow, standing, settings, attackers, clients, .. } = self;
         joiner.feed(event, place, |step| match step {
             Step::Arrived(message) => {
@@ -146,7 +147,7 @@ impl Collector {
             }
             Step::Outcome(message, delivery) => {
                 let said = provider::of(delivery);
-                standing.feed(delivery, said, event.time);
+                standing.feed(delivery, said, event.time, day);
                 outcome(ledgers, said, settings, message, delivery);
             }
             Step::Finished(_) => {}
@@ -184,7 +185,7 @@ impl Collector {
             forgotten: self.forgotten(),
             by_hour: self.flow.rows(),
             cleared: cleared::rows(&basis, &suspects, rows),
-            blocks: self.standing.blocks(ledgers, settings, self.last),
+            blocks: self.standing.blocks(ledgers, settings, self.last, self.span(&suspects)),
             top_mailboxes: ledgers.top(settings, rows, |actor| matches!(actor, Actor::Mailbox(_))),
             top_scripts: ledgers.top(settings, rows, |a| matches!(a, Actor::Script { .. } | Actor::User(_))),
             top_forwarders: ledgers.top(settings, rows, |actor| matches!(actor, Actor::Forwarder(_))),
@@ -195,11 +196,20 @@ impl Collector {
             many_networks,
             bounces: ledgers.bounces(settings, rows),
             refusals: self.standing.rows(ledgers, settings, rows),
+            meanings: self.standing.meanings(ledgers, settings),
             attackers: self.attackers.rows(settings, rows, &suspects),
             suspects,
             frozen: self.frozen(rows),
             days,
         }
+    }
+
+    /// The days of the log, and on which the first case began.
+    fn span(&self, suspects: &[api::Suspect]) -> standing::Span {
+        let day = |time| suspicion::day_of(time, &self.settings);
+        let began = suspects.iter().filter_map(|suspect| suspect.case.began.as_ref()).min();
+        let case = began.and_then(|began| suspicion::day_named(began));
+        standing::Span { first: day(self.first), last: day(self.last), case }
     }
 
     fn forgotten(&self) -> api::Forgotten {
@@ -270,7 +280,8 @@ fn arrived(
     match Actor::of(message) {
         Some(actor) => {
             if let (Actor::Mailbox(login), Some(ip)) = (&actor, message.ip) {
-                clients.sent(login, ip, message.recipients, suspicion::day_of(message.arrived, settings));
+                let local = settings.offsets.local(message.arrived.unwrap_or_default());
+                clients.sent(login, ip, message.recipients, local);
             }
             ledgers.arrival(actor, message, settings);
         }

@@ -56,8 +56,8 @@ fn each_compromise_is_named_first() {
 
 #[test]
 fn clean_months_accuse_nobody() {
-    for seed in 200..203 {
-        let report = report(&plan(seed, None));
+    for seed in 200..210 {
+        let report = report(&Plan { days: 30, ..plan(seed, None) });
         assert!(report.suspects.is_empty(), "seed {seed}: {:#?}", report.suspects);
         assert!(report.totals.messages > 500, "{:?}", report.totals);
         assert_eq!(report.totals.unknown_lines, 0);
@@ -107,10 +107,18 @@ fn a_case_says_whether_it_goes_on() {
     assert!(burst.case.quiet_hours > 80 && burst.case.guessing.is_none(), "{:?}", burst.case);
     assert!(burst.entered_by.contains("cannot show how it got there"), "{}", burst.entered_by);
     // Every night at three, also in the last one.
-    assert_eq!(case(Compromise::NightCron, 104).case.at_end, "recurring");
+    let cron = case(Compromise::NightCron, 104).case;
+    assert_eq!(cron.at_end, "recurring");
+    let pattern = cron.pattern.expect("it comes at the same time");
+    assert_eq!((pattern.from_hour, pattern.until_hour, pattern.days), (3, 4, pattern.of_days), "{pattern:?}");
+    assert_eq!(pattern.next.as_deref(), Some("2026-02-07T03:00:00"));
+    assert!(burst.case.pattern.is_none(), "once is no habit");
     // The botnet guesses for a day, then sends.
     let guessed = case(Compromise::DistributedGuess, 110);
     let guessing = guessed.case.guessing.expect("failed logins");
+    assert!(guessing.failures_shortly_before + guessing.failures_since <= guessing.failures, "{guessing:?}");
+    let times = |client: &tidegate_watch::api::report::Client| client.first <= client.last && client.times > 0;
+    assert!(guessed.case.clients.iter().all(times), "{:?}", guessed.case.clients);
     assert!(guessing.succeeded.is_some() && guessing.failures >= 200 && !guessing.addresses.is_empty(), "{guessing:?}");
     assert_eq!(
         (guessed.case.clients.len(), guessed.case.has_more_clients),
@@ -163,9 +171,22 @@ fn blocks_of_this_server_stand_apart() {
     assert!(block.example.contains("(S3150)") && block.refused > 50, "{block:?}");
     assert_eq!(block.ask.as_deref(), Some("olcsupport.office.com"));
     assert!(block.first < block.last && block.delivered > 0, "{block:?}");
+    // What came before the case and what since make the whole.
+    let around = block.around_case.as_ref().expect("a case");
+    let sum = (around.before.refused + around.since.refused, around.before.deferred + around.since.deferred);
+    assert_eq!((around.day.as_str(), sum), ("2026-02-03", (block.refused, block.deferred)));
+    assert_eq!((around.before.days, around.since.days), (6, 4));
+    assert_eq!(around.before.delivered + around.since.delivered, block.delivered);
+    assert!(block.lately.is_some_and(|lately| lately.days == 7 && lately.refused <= block.refused), "{block:?}");
     for row in &report.refusals {
-        let all = row.refused + row.deferred;
-        assert!(row.caused_by.iter().all(|cause| cause.times * 10 >= all), "{row:?}");
+        let is_fair = |part: u64, whole: u64| part > 0 && part * 10 >= whole;
+        for cause in &row.caused_by {
+            assert!(
+                cause.refused <= row.refused && cause.deferred <= row.deferred,
+                "no part is larger than the whole: {row:?}"
+            );
+            assert!(is_fair(cause.refused, row.refused) || is_fair(cause.deferred, row.deferred), "{row:?}");
+        }
         assert!(row.first.is_some() && row.first <= row.last, "{row:?}");
     }
 }

@@ -20,6 +20,7 @@ mod about;
 mod advice;
 mod case;
 mod forgotten;
+mod from_where;
 mod html;
 mod read;
 pub(super) mod shown;

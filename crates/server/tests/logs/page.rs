@@ -69,16 +69,17 @@ fn the_page_begins_with_the_state_of_the_case() {
     let top = page.split("<nav>").next().unwrap();
     for said in [
         format!(
-            "Probably compromised: <b>{culprit}</b><div>Mailbox of account site000.example: its password was guessed"
+            "Probably compromised: <b>{culprit}</b><div>Mailbox of domain site000.example: its password was guessed"
         ),
         "<th>how sure</th><td>sure: 3 signs".to_owned(),
-        "<th>it sent</th><td>from 2026-02-03 05:00 to 2026-02-03 12:00".to_owned(),
-        "<td>420 on suspect days: 388 delivered, 32 given up; 1 more on its usual days since</td>".to_owned(),
+        "<th>it sent</th><td>from 2026-02-03 05:00 to 2026-02-03 12:00, counted by the hour</td>".to_owned(),
+        "<td>420 on suspect days: 388 delivered, 32 given up; 1 more since on days that are not suspect</td>".to_owned(),
         "<th>going on?</th><td>NO: nothing like it after 2026-02-03 12:00".to_owned(),
-        "it succeeded 2026-02-03 05:02; 1 more since, the last 2026-02-05 21:07".to_owned(),
+        "161 failed logins in all, the first 2026-02-03 01:03: 0 before, 160 in the two days before it succeeded (2026-02-03 05:02:08), 1 since, the last 2026-02-05 21:07".to_owned(),
         "treat the mailbox as open until it was changed".to_owned(),
         "Microsoft holds 192.0.2.1 for a bad sender: 4 of ".to_owned(),
-        "ask at olcsupport.office.com".to_owned(),
+        "It began before the case of 2026-02-03: the suspect did not start it; before 0 refused".to_owned(),
+        "then ask at olcsupport.office.com".to_owned(),
     ] {
         assert!(top.contains(&said), "{said}\n{top}");
     }
@@ -98,6 +99,8 @@ fn the_page_is_short_and_marks_the_case() {
     assert!(page.contains("<a href=\"#cleared\">") && page.contains("<h2 id=\"cleared\">"), "who was cleared is found");
     // One day of ten in the picture of the whole server, seven hours in that of the case.
     assert_eq!(page.matches("<rect class=\"band\"").count(), 1 + 7);
+    assert!(page.contains("<a href=\"#habits\">") && page.contains("<h3>From where</h3>"));
+    assert!(page.contains("<li>20 addresses both guessed and sent: 141.98.10.0, "), "who guessed and sent is said");
     let guessers = page.split("<pre>").nth(2).and_then(|rest| rest.split("</pre>").next()).unwrap();
     let addresses: Vec<&str> = guessers.lines().collect();
     assert_eq!(addresses.len(), 20);

@@ -50,6 +50,8 @@ pub struct Report {
     pub bounces: Vec<ActorRow>,
     /// What other servers hold against us, and who causes it.
     pub refusals: Vec<RefusalRow>,
+    /// The same, of all servers together.
+    pub meanings: Vec<MeaningRow>,
     /// Who attacks.
     pub attackers: Vec<AttackerRow>,
     /// Messages on hold.
@@ -206,6 +208,9 @@ pub struct Case {
     pub at_end: &'static str,
     /// Hours of log after the end.
     pub quiet_hours: u64,
+    /// When it recurs at the same time of day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<Pattern>,
     /// What was concluded and is not said in the log.
     pub inferred: Vec<String>,
     /// Failed logins of a mailbox.
@@ -213,11 +218,46 @@ pub struct Case {
     pub guessing: Option<Guessing>,
     /// Addresses from which a mailbox was used on its busiest suspect day, of networks that its domain had not used before;
     /// the busiest first, with those of `usual_clients` up to 64.
-    pub clients: Vec<Count>,
+    pub clients: Vec<Client>,
     /// The same of networks that had been used before: probably the owner.
-    pub usual_clients: Vec<Count>,
+    pub usual_clients: Vec<Client>,
     /// Whether there were more.
     pub has_more_clients: bool,
+    /// Whether the log began long enough before the case to tell networks that are new from those that are not.
+    pub are_networks_known: bool,
+    /// Other mailboxes that were used from the same addresses, on their busiest day or their last one, with their recipients; up to 10.
+    pub also_used: Vec<Count>,
+    /// How many of `clients` failed to log in with several names.
+    pub tried_others: u64,
+}
+
+/// Hours that come again each day.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Pattern {
+    /// The hour of the day in which it begins, in local time.
+    pub from_hour: u32,
+    /// The hour of the day before which it ends.
+    pub until_hour: u32,
+    /// Days on which it came at this time.
+    pub days: u64,
+    /// Days from the first to the last of them.
+    pub of_days: u64,
+    /// When it is to be expected next, in local time; nothing if it did not come when it was due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// An address from which a mailbox was used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Client {
+    /// The address.
+    pub name: String,
+    /// Recipients.
+    pub times: u64,
+    /// When it sent first on that day, in local time.
+    pub first: String,
+    /// When it sent last.
+    pub last: String,
 }
 
 /// Failed logins of one name.
@@ -232,6 +272,8 @@ pub struct Guessing {
     /// When a login succeeded from where it had failed before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub succeeded: Option<String>,
+    /// Failures on the day of the last one before that and on the day before it; 0 if none succeeded.
+    pub failures_shortly_before: u64,
     /// Failures after that.
     pub failures_since: u64,
     /// Whether it was still tried on the last day of the log.
@@ -284,8 +326,40 @@ pub struct BlockRow {
     pub ask: Option<String>,
     /// An answer.
     pub example: String,
-    /// Who causes it most, from a tenth of it on.
+    /// What became of mail for this provider before the first case and since; nothing where nobody is suspected, and for `others`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub around_case: Option<AroundCase>,
+    /// The same of the last seven days of the log. Nothing for `others`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lately: Option<Part>,
+    /// Whether it was said on the first day of the log already.
+    pub is_from_begin: bool,
+    /// Who causes it most, from a tenth of the refusals or of the deferrals on.
     pub caused_by: Vec<Cause>,
+}
+
+/// What became of mail for one provider before a case and since.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AroundCase {
+    /// The first day of the case.
+    pub day: String,
+    /// Days of the log before it.
+    pub before: Part,
+    /// That day and those after it.
+    pub since: Part,
+}
+
+/// What became of mail for one provider on some days.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// Days of the calendar.
+    pub days: u64,
+    /// Recipients refused for this server's bad reputation.
+    pub refused: u64,
+    /// Attempts deferred for it.
+    pub deferred: u64,
+    /// Recipients served.
+    pub delivered: u64,
 }
 
 /// One reason for a suspicion.
@@ -444,7 +518,20 @@ pub struct RefusalRow {
     pub last: Option<String>,
     /// An answer.
     pub example: String,
-    /// Who causes it most, from a tenth of it on.
+    /// Who causes it most, from a tenth of the refusals or of the deferrals on.
+    pub caused_by: Vec<Cause>,
+}
+
+/// The same answer of all servers together.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct MeaningRow {
+    /// As in [`RefusalRow`].
+    pub kind: &'static str,
+    /// Refusals.
+    pub refused: u64,
+    /// Deferrals.
+    pub deferred: u64,
+    /// Who causes it most, from a tenth of the refusals or of the deferrals on.
     pub caused_by: Vec<Cause>,
 }
 
@@ -459,6 +546,10 @@ pub struct Cause {
     pub account: String,
     /// How often.
     pub times: u64,
+    /// How many of these were refusals.
+    pub refused: u64,
+    /// How many were deferrals.
+    pub deferred: u64,
 }
 
 /// Somebody who attacks, or a login under attack.

@@ -234,10 +234,17 @@ impl Attackers {
             first: target.first.map(|time| time.to_string()),
             last: target.last.map(|time| time.to_string()),
             succeeded: target.guessed.map(|guessed| guessed.time.to_string()),
+            failures_shortly_before: target.guessed.map_or(0, |guessed| u64::from(guessed.failures)),
             failures_since: u64::from(target.failures_since),
             is_going_on: target.last.is_some_and(is_late),
             addresses: addresses.iter().map(IpAddr::to_string).collect(),
         })
+    }
+
+    /// How many of these addresses failed to log in with several names.
+    pub(super) fn tried_several(&self, addresses: impl Iterator<Item = IpAddr>) -> u64 {
+        let tried = |ip: &IpAddr| self.foes.get(ip).is_some_and(|foe| foe.names.len() > 1);
+        u64::try_from(addresses.filter(tried).count()).unwrap_or(u64::MAX)
     }
 
     /// How the password of `user` was guessed, if it was.

@@ -3,9 +3,10 @@
 
 use std::net::IpAddr;
 
+use super::clients::Client;
 use super::history::Hour;
 use super::ledger::{Actor, Ledger};
-use super::suspicion::{Basis, Signal, weight};
+use super::suspicion::{Basis, LOG_DAYS_MIN, Signal, weight};
 use crate::api::report as api;
 
 /// An hour belongs to the campaign from this share of its busiest hour on, in percent …
@@ -14,6 +15,14 @@ const HOUR_PERCENT_MIN: u32 = 10;
 const PAUSE_HOURS_MAX: u32 = 2;
 /// It goes on if the log ends at most so many hours after its last hour began.
 const ACTIVE_HOURS: u32 = 3;
+/// Hours of a day come again if they did on so many days …
+const PATTERN_DAYS_MIN: usize = 3;
+/// … of all from the first to the last, in percent …
+const PATTERN_PERCENT_MIN: usize = 80;
+/// … and were at most so many.
+const PATTERN_HOURS_MAX: u32 = 3;
+/// Other mailboxes that are named.
+const OTHERS_MAX: usize = 10;
 
 /// The state of the case of `actor`, which is suspect on `bad_days`, the worst of them with `signals`.
 pub(super) fn of(actor: &Actor, ledger: &Ledger, bad_days: &[u32], signals: &[Signal], basis: &Basis<'_>) -> api::Case {
@@ -46,9 +55,8 @@ pub(super) fn of(actor: &Actor, ledger: &Ledger, bad_days: &[u32], signals: &[Si
         "quiet"
     };
     let begin = bad_days.first().map_or(0, |day| day * 24).min(began);
-    let (clients, usual_clients, has_more_clients) = clients(actor, bad_days, begin, basis);
     let name = |hour: u32| super::flow::name(i64::from(hour));
-    api::Case {
+    let case = api::Case {
         certainty: certainty(signals),
         began: Some(name(began)),
         ended: Some(name(last + 1)),
@@ -59,29 +67,69 @@ pub(super) fn of(actor: &Actor, ledger: &Ledger, bad_days: &[u32], signals: &[Si
         waiting: u64::try_from(waiting.len()).unwrap_or(u64::MAX),
         frozen: u64::try_from(waiting.iter().filter(|is_frozen| **is_frozen).count()).unwrap_or(u64::MAX),
         at_end,
+        pattern: pattern(&hours, began, last, log_ends),
         quiet_hours: u64::from(quiet.saturating_sub(1)),
         inferred: inferred(actor, basis),
         guessing: match actor {
             Actor::Mailbox(login) => basis.attackers.guessing(login, basis.last),
             _ => None,
         },
-        clients,
-        usual_clients,
-        has_more_clients,
+        are_networks_known: begin >= (basis.first_day() + LOG_DAYS_MIN) * 24,
+        ..api::Case::default()
+    };
+    match actor {
+        Actor::Mailbox(login) => with_clients(case, login, bad_days, begin, basis),
+        _ => case,
     }
 }
 
-/// Addresses of a mailbox on its busiest suspect day: of networks that are new since the hour `begin`, and the others. The owner goes on
-/// writing from where he always does; nobody is to block him.
-fn clients(actor: &Actor, bad_days: &[u32], begin: u32, basis: &Basis<'_>) -> (Vec<api::Count>, Vec<api::Count>, bool) {
-    let Actor::Mailbox(login) = actor else { return (Vec::new(), Vec::new(), false) };
-    let (clients, has_more) = basis.clients.of(login, |day| bad_days.contains(&day));
+/// Adds the addresses of a mailbox on its busiest suspect day: of networks that are new since the hour `begin`, and the others. The
+/// owner goes on writing from where he always does; nobody is to block him.
+fn with_clients(case: api::Case, login: &str, bad_days: &[u32], begin: u32, basis: &Basis<'_>) -> api::Case {
+    let used = basis.clients.of(login, |day| bad_days.contains(&day));
     let is_usual = |ip: IpAddr| basis.ledgers.network_since(login, ip).is_some_and(|since| since < begin);
-    let (usual, new): (Vec<_>, Vec<_>) = clients.into_iter().partition(|(ip, _)| is_usual(*ip));
-    let counts = |list: Vec<(IpAddr, u32)>| -> Vec<api::Count> {
-        list.iter().map(|(ip, times)| api::Count { name: ip.to_string(), times: u64::from(*times) }).collect()
+    let (usual, new): (Vec<Client>, Vec<Client>) = used.clients.iter().partition(|client| is_usual(client.ip));
+    let rows = |list: &[Client]| -> Vec<api::Client> { list.iter().map(|client| client.row(used.day)).collect() };
+    let addresses: Vec<IpAddr> = new.iter().map(|client| client.ip).collect();
+    let is_wanted = |login: &str| Actor::Mailbox(login.into()).is_wanted(basis.settings);
+    let others = basis.clients.others(login, &addresses).into_iter().filter(|(other, _)| is_wanted(other));
+    let count = |(name, times): (&str, u32)| api::Count { name: name.to_owned(), times: u64::from(times) };
+    api::Case {
+        clients: rows(&new),
+        usual_clients: rows(&usual),
+        has_more_clients: used.has_more,
+        also_used: others.take(OTHERS_MAX).map(count).collect(),
+        tried_others: basis.attackers.tried_several(addresses.iter().copied()),
+        ..case
+    }
+}
+
+/// The hours of the day that come again, if the campaign from `began` to `last` is made of such.
+fn pattern(hours: &[Hour], began: u32, last: u32, log_ends: u32) -> Option<api::Pattern> {
+    let peak = hours.iter().filter(|hour| (began..=last).contains(&hour.hour)).map(Hour::peak).max()?;
+    let is_hot =
+        |hour: &&Hour| (began..=last).contains(&hour.hour) && hour.peak() * 100 >= peak.max(1) * HOUR_PERCENT_MIN;
+    let hot: Vec<u32> = hours.iter().filter(is_hot).map(|hour| hour.hour).collect();
+    let from = began % 24;
+    let days: Vec<&[u32]> = hot.chunk_by(|a, b| a / 24 == b / 24).collect();
+    let is_same = |day: &&&[u32]| {
+        let (first, last) = (day.first().copied().unwrap_or(0), day.last().copied().unwrap_or(0));
+        first % 24 == from && last - first < PATTERN_HOURS_MAX
     };
-    (counts(new), counts(usual), has_more)
+    let same: Vec<&[u32]> = days.iter().filter(is_same).copied().collect();
+    let of_days = usize::try_from(last / 24 - began / 24 + 1).ok()?;
+    if same.len() < PATTERN_DAYS_MIN || same.len() * 100 < of_days.max(days.len()) * PATTERN_PERCENT_MIN {
+        return None;
+    }
+    let until_hour = same.iter().filter_map(|day| day.last()).map(|hour| hour % 24 + 1).max()?;
+    let next = (last / 24 + 1) * 24 + from;
+    Some(api::Pattern {
+        from_hour: from,
+        until_hour,
+        days: u64::try_from(same.len()).ok()?,
+        of_days: u64::try_from(of_days).ok()?,
+        next: (next >= log_ends).then(|| super::flow::name(i64::from(next))),
+    })
 }
 
 /// First and last hour of the campaign.
@@ -121,8 +169,8 @@ fn inferred(actor: &Actor, basis: &Basis<'_>) -> Vec<String> {
     let mut list = Vec::new();
     match actor {
         Actor::Mailbox(login) if basis.attackers.guessed(login).is_some() => list.push(
-            "that this login was the intruder's: it came from a network from which this password had failed before; \
-             the log shows no passwords"
+            "that this login was the intruder's: it came from a network from which logins to this mailbox had failed shortly \
+             before; the log shows no passwords"
                 .to_owned(),
         ),
         Actor::Mailbox(_) => list.push(

@@ -1,5 +1,6 @@
 //! How much each actor sent, hour by hour. An actor is a mailbox, a script, a local user or a forwarding address.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -150,13 +151,20 @@ pub(super) fn distinct(bits: u32) -> u32 {
     count
 }
 
+/// How often an actor was answered something.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Heard {
+    refused: u32,
+    deferred: u32,
+}
+
 /// What is known of one actor.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ledger {
     history: History,
     pub(super) first: Option<Timestamp>,
     pub(super) last: Option<Timestamp>,
-    sayings: Vec<((Provider, Saying), u32)>,
+    sayings: Vec<((Provider, Saying), Heard)>,
     pub(super) doubtful: u32,
     pub(super) samples: Vec<api::Sample>,
     /// The hour of the samples, and its recipients when the last message of it came.
@@ -270,7 +278,7 @@ impl Ledgers {
             ledger.last = message.arrived;
         }
         if let Some(said) = tally.said {
-            count_saying(&mut ledger.sayings, said);
+            count_saying(&mut ledger.sayings, said, tally.outcome);
         }
         let slot = ledger.history.slot(hour, self.window);
         match tally.outcome {
@@ -440,23 +448,28 @@ impl Ledgers {
         list
     }
 
-    /// The three actors that heard this saying most.
-    pub(super) fn causes(&self, provider: Provider, saying: Saying, settings: &Settings) -> Vec<api::Cause> {
-        const CAUSES: usize = 3;
+    /// The actors that were given such an answer, each with how often; the most refused first.
+    pub(super) fn causes(&self, is_it: impl Fn(Provider, Saying) -> bool, settings: &Settings) -> Vec<api::Cause> {
         let mut list: Vec<api::Cause> = Vec::new();
         for (actor, ledger) in self.of_account(settings) {
-            let Some((_, times)) = ledger.sayings.iter().find(|(said, _)| *said == (provider, saying)) else {
-                continue;
-            };
-            list.push(api::Cause {
-                kind: actor.kind(),
-                name: actor.name().to_owned(),
-                account: actor.account(settings),
-                times: u64::from(*times),
-            });
+            let (mut refused, mut deferred) = (0_u64, 0_u64);
+            for (_, heard) in ledger.sayings.iter().filter(|((provider, saying), _)| is_it(*provider, *saying)) {
+                refused += u64::from(heard.refused);
+                deferred += u64::from(heard.deferred);
+            }
+            if refused + deferred > 0 {
+                list.push(api::Cause {
+                    kind: actor.kind(),
+                    name: actor.name().to_owned(),
+                    account: actor.account(settings),
+                    times: refused + deferred,
+                    refused,
+                    deferred,
+                });
+            }
         }
-        list.sort_by(|a, b| b.times.cmp(&a.times).then_with(|| a.name.cmp(&b.name)));
-        list.truncate(CAUSES);
+        let order = |cause: &api::Cause| (Reverse(cause.refused), Reverse(cause.deferred));
+        list.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.name.cmp(&b.name)));
         list
     }
 }
@@ -520,11 +533,12 @@ fn sample(ledger: &mut Ledger, (hour, volume): (u32, u32), message: &Message) {
     });
 }
 
-fn count_saying(sayings: &mut Vec<((Provider, Saying), u32)>, said: (Provider, Saying)) {
+fn count_saying(sayings: &mut Vec<((Provider, Saying), Heard)>, said: (Provider, Saying), outcome: Outcome) {
     let has_room = sayings.len() < SAYINGS_MAX;
-    match sayings.iter_mut().find(|(known, _)| *known == said) {
-        Some((_, times)) => *times += 1,
-        None if has_room => sayings.push((said, 1)),
-        None => {}
+    if has_room && !sayings.iter().any(|(known, _)| *known == said) {
+        sayings.push((said, Heard::default()));
     }
+    let Some((_, heard)) = sayings.iter_mut().find(|(known, _)| *known == said) else { return };
+    let count = if outcome == Outcome::Deferred { &mut heard.deferred } else { &mut heard.refused };
+    *count = count.saturating_add(1);
 }

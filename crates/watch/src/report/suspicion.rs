@@ -18,7 +18,7 @@ const WEIGHT_MIN: u32 = 4;
 /// Days that are looked back upon as an actor's own past.
 const PAST_DAYS: u32 = 35;
 /// Below so many days of log nobody is called new.
-const LOG_DAYS_MIN: u32 = 3;
+pub(super) const LOG_DAYS_MIN: u32 = 3;
 /// Hours of a timeline.
 const TIMELINE_MAX: usize = 48;
 
@@ -222,7 +222,7 @@ fn signals(actor: &Actor, day: &Day, past: &Past, attackers: &Attackers, log_beg
     .flatten()
     .collect();
     if is_mailbox {
-        found.extend(networks(day));
+        found.extend(networks(day, is_new_possible));
         found.extend(foreign_senders(day, past));
         found.extend(guessed(actor, day, attackers));
     }
@@ -258,7 +258,7 @@ fn spam_refusals(actor: &Actor, day: &Day) -> Option<Signal> {
         name: "refused_as_spam",
         weight: 2,
         evidence: format!(
-            "{spam} of {volume} recipients of the day were refused as spam or for bad reputation ({} %)",
+            "{spam} of {volume} recipients of the day were refused as spam, by a rule or for bad reputation ({} %)",
             self::percent(spam, volume)
         ),
     })
@@ -308,8 +308,8 @@ fn night(day: &Day, past: &Past) -> Option<Signal> {
     })
 }
 
-/// Used from many networks, or much from new ones.
-fn networks(day: &Day) -> Option<Signal> {
+/// Used from many networks, or much from new ones: on the first days of a log every network is new.
+fn networks(day: &Day, is_new_possible: bool) -> Option<Signal> {
     const RECIPIENTS_MIN: u32 = 50;
     let (networks, volume) = (distinct(day.sum.networks), day.sum.volume());
     if is_from_everywhere(day) {
@@ -317,7 +317,7 @@ fn networks(day: &Day) -> Option<Signal> {
         return Some(Signal { name: "many_networks", weight: 3, evidence });
     }
     let fresh = u32::from(day.sum.fresh);
-    (fresh >= RECIPIENTS_MIN && fresh * 2 >= volume).then(|| Signal {
+    (is_new_possible && fresh >= RECIPIENTS_MIN && fresh * 2 >= volume).then(|| Signal {
         name: "new_network",
         // A first campaign comes from a new place as well: with the volume alone it is no suspicion.
         weight: 1,
@@ -446,6 +446,13 @@ pub(super) fn day_of(time: Option<Timestamp>, settings: &Settings) -> u32 {
 /// `part` of `whole` in percent, rounded as everywhere in a report: halves go up.
 pub(super) fn percent(part: u32, whole: u32) -> u64 {
     (u64::from(part) * 200).checked_div(u64::from(whole)).map_or(0, |doubled| doubled.div_ceil(2))
+}
+
+/// The day, counted from 1970, of `2026-03-02` or of a time on it.
+pub(super) fn day_named(time: &str) -> Option<u32> {
+    let mut parts = time.get(..10)?.split('-');
+    let (year, month, day) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    u32::try_from(Timestamp::from_civil(year, month, day, 0, 0, 0).day()).ok()
 }
 
 /// `2026-03-02` of a day counted from 1970.

@@ -38,14 +38,14 @@ pub(super) fn addresses(addresses: u64) -> String {
     if addresses < ADDRESSES_COUNTED {
         counted(addresses, "address")
     } else {
-        format!("{ADDRESSES_COUNTED} addresses or more")
+        format!("{ADDRESSES_COUNTED} addresses shown, there were probably more")
     }
 }
 
 /// What somebody is who was looked at and is not suspected.
 pub(super) fn class(row: &ClearedRow) -> &'static str {
     match row.class {
-        "runs" => "newsletter or so",
+        "runs" => "newsletter or other mass mail",
         "month_end" => "month-end run",
         "forwarder" => "forwarder",
         "roaming" => "on the move",
@@ -115,34 +115,18 @@ pub(super) fn groups(report: &Report) -> Vec<Group<'_>> {
                 group
             }
         };
-        group.refused += row.refused;
-        group.deferred += row.deferred;
         group.rows.push(row);
     }
     for group in &mut groups {
-        group.causes = causes(group, report);
+        let kind = group.rows.first().map(|row| row.kind);
+        if let Some(all) = report.meanings.iter().find(|all| Some(all.kind) == kind) {
+            (group.refused, group.deferred) = (all.refused, all.deferred);
+            let marked = |cause: &Cause| (cause.clone(), is_suspect(report, cause.kind, &cause.name));
+            group.causes = all.caused_by.iter().map(marked).collect();
+        }
         group.advice = advice(group);
     }
     groups
-}
-
-/// Who causes a tenth of a group or more, and whether he is suspected.
-fn causes(group: &Group<'_>, report: &Report) -> Vec<(Cause, bool)> {
-    let mut sums: Vec<Cause> = Vec::new();
-    for cause in group.rows.iter().flat_map(|row| &row.caused_by) {
-        match sums.iter_mut().find(|sum| sum.kind == cause.kind && sum.name == cause.name) {
-            Some(sum) => sum.times += cause.times,
-            None => sums.push(cause.clone()),
-        }
-    }
-    sums.retain(|cause| cause.times * 10 >= group.refused + group.deferred);
-    sums.sort_by(|a, b| b.times.cmp(&a.times).then_with(|| a.name.cmp(&b.name)));
-    sums.into_iter()
-        .map(|cause| {
-            let is_suspect = is_suspect(report, cause.kind, &cause.name);
-            (cause, is_suspect)
-        })
-        .collect()
 }
 
 /// Whether this sender is among the suspects.
@@ -161,7 +145,7 @@ fn advice(group: &Group<'_>) -> Vec<String> {
     let Some(row) = group.rows.first() else { return Vec::new() };
     let mut list = Vec::new();
     if group.causes.iter().any(|(_, is_suspect)| *is_suspect) {
-        list.push("for who is named above: what stands there, nothing else".to_owned());
+        list.push("for the compromised senders among these: only the steps given for them above".to_owned());
     }
     let is_spam = matches!(row.kind, "spam" | "policy" | "malware");
     let has_forwarder = group.causes.iter().any(|(cause, is_suspect)| cause.kind == "forwarder" && !is_suspect);
@@ -177,11 +161,17 @@ fn advice(group: &Group<'_>) -> Vec<String> {
 
 /// A cause in words.
 pub(super) fn cause((cause, is_suspect): &(Cause, bool)) -> String {
-    let times = grouped(cause.times);
-    if *is_suspect {
-        return format!("{} {} ({times}, {})", cause.kind, cause.name, case::mark(cause.kind));
+    let mut parts = Vec::new();
+    if cause.refused > 0 {
+        parts.push(format!("{} refused", grouped(cause.refused)));
     }
-    format!("{} {} ({times})", cause.kind, cause.name)
+    if cause.deferred > 0 {
+        parts.push(format!("{} put off", grouped(cause.deferred)));
+    }
+    if *is_suspect {
+        parts.push(case::mark(cause.kind).to_owned());
+    }
+    format!("{} {} ({})", cause.kind, cause.name, parts.join(", "))
 }
 
 /// `Gmail 129 (2026-02-01 to 2026-02-26)`.
@@ -193,7 +183,7 @@ pub(super) fn by_provider(row: &RefusalRow, local: LocalTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_watch::api::report::Suspect;
+    use tidegate_watch::api::report::{MeaningRow, Suspect};
 
     use super::*;
 
@@ -208,6 +198,8 @@ mod tests {
             name: (*name).to_owned(),
             account: String::new(),
             times: *times,
+            refused: *times,
+            deferred: 0,
         };
         RefusalRow {
             provider,
@@ -225,21 +217,27 @@ mod tests {
 
     fn report(refusals: Vec<RefusalRow>) -> Report {
         let suspect = Suspect { kind: "mailbox", name: "info@site.example".to_owned(), ..Suspect::default() };
-        Report { suspects: vec![suspect], refusals, ..Report::default() }
+        let mut meanings: Vec<MeaningRow> = Vec::new();
+        for row in &refusals {
+            match meanings.iter_mut().find(|all| all.kind == row.kind) {
+                Some(all) => all.refused += row.refused,
+                None => meanings.push(MeaningRow {
+                    kind: row.kind,
+                    refused: row.refused,
+                    deferred: row.deferred,
+                    caused_by: row.caused_by.clone(),
+                }),
+            }
+        }
+        Report { suspects: vec![suspect], refusals, meanings, ..Report::default() }
     }
 
-    /// The same answer of two providers is one group; who is compromised is not told to clean a list, and whoever causes less than a
-    /// tenth of the whole is not named.
+    /// The same answer of two providers is one group; who is compromised is not told to clean a list.
     #[test]
     fn answers_are_grouped_and_no_advice_is_against_the_verdict() {
         let thief = ("mailbox", "info@site.example", 60);
         let report = report(vec![
-            refusal(
-                "Gmail",
-                "unknown_recipient",
-                "the recipient does not exist",
-                &[thief, ("mailbox", "few@site.example", 10)],
-            ),
+            refusal("Gmail", "unknown_recipient", "the recipient does not exist", &[thief]),
             refusal("Yahoo", "unknown_recipient", "the recipient does not exist", &[thief]),
             refusal("Microsoft", "reputation", "this server's address is blocked", &[thief]),
         ]);
@@ -247,7 +245,7 @@ mod tests {
         assert_eq!(groups.len(), 1, "what is held against the server's own address stands elsewhere");
         assert_eq!((groups[0].refused, groups[0].rows.len()), (200, 2));
         let named: Vec<String> = groups[0].causes.iter().map(cause).collect();
-        assert_eq!(named, ["mailbox info@site.example (120, compromised, see above)"]);
+        assert_eq!(named, ["mailbox info@site.example (60 refused, compromised, see above)"]);
         assert!(groups[0].advice.iter().all(|advice| !advice.contains("clean")), "{:?}", groups[0].advice);
         assert_eq!(by_provider(groups[0].rows[1], LocalTime::default()), "Yahoo 100 (2026-02-01 to 2026-02-26)");
     }

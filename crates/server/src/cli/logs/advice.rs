@@ -3,6 +3,7 @@
 
 use tidegate_watch::api::report::{Report, Suspect};
 
+use super::{case, from_where};
 use queue::Mta;
 
 mod queue;
@@ -11,6 +12,9 @@ mod queue;
 const NAME_OCTETS_MAX: usize = 120;
 /// Days before the first suspect day from which on files are looked at: they are put there before they send.
 const DAYS_BEFORE: i64 = 7;
+
+/// For whom a command on Exim's file of passwords is.
+const EXIM_PASSWORDS: &str = "Debian, passwords in /etc/exim4/passwd";
 
 /// One step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,27 +76,38 @@ fn mailbox(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
     const LOCK: &str = "Lock the login, so that nothing more goes out; where no command here fits, give it a password that nobody knows.";
     let mut lock = Step::new(LOCK)
         .cpanel(mta, "cPanel", &[name, domain], || format!("uapi --user={owner} Email suspend_login email={uri}"));
+    let pattern = queue::pattern(name);
     if mta == Mta::Exim {
-        lock = lock.run("Debian, passwords in /etc/exim4/passwd", &[name], || {
-            format!("sed -i 's|^{}:|&!|' /etc/exim4/passwd", queue::pattern(name))
+        lock = lock
+            .run(EXIM_PASSWORDS, &[name], || format!(r"sed -i '\|^{pattern}:!|!s|^{pattern}:|&!|' /etc/exim4/passwd"));
+    }
+    let mut steps = vec![
+        lock,
+        Step::new("End the sessions that are open. An SMTP connection that has logged in goes on sending until it ends: look for those from the addresses named here, and end their processes with `kill` and the number.")
+            .run("IMAP and POP3", &[name], || format!("doveadm kick {name}"))
+            .run("SMTP", &[name], || "ss -tnp '( sport = :25 or sport = :465 or sport = :587 )'".to_owned()),
+    ];
+    steps.extend(queue::steps(suspect, mta));
+    let mut password =
+        Step::new("Set a password that was never used before and that nobody guesses; the old one is known. Only then unlock the login.")
+            .cpanel(mta, "cPanel, makes one and shows it", &[local, domain], || {
+                format!(
+                    "p=$(openssl rand -hex 16); echo \"$p\"; uapi --user={owner} Email passwd_pop email={local} domain={domain} password=\"$p\""
+                )
+            })
+            .cpanel(mta, "cPanel, unlocks", &[name, domain], || {
+                format!("uapi --user={owner} Email unsuspend_login email={uri}")
+            });
+    if mta == Mta::Exim {
+        password = password.run("Debian, asks for the new one and unlocks", &[name], || {
+            format!("sed -i \"s|^{pattern}:.*|{name}:$(openssl passwd -6)|\" /etc/exim4/passwd")
         });
     }
-    let mut steps = vec![lock];
-    steps.extend(queue::steps(suspect, mta));
-    steps.push(
-        Step::new("End the IMAP and POP3 sessions that are open.").run("", &[name], || format!("doveadm kick {name}")),
-    );
-    steps.push(
-        Step::new("Set a password that was never used before; the old one is known. Only then unlock the login.")
-            .cpanel(mta, "cPanel", &[name, domain], || {
-                format!("uapi --user={owner} Email unsuspend_login email={uri}")
-            }),
-    );
-    steps.push(match &suspect.entered_from {
-        Some(ip) => Step::new("Keep the address out from which it was entered (where Tidegate guards this server; else in the firewall). The others stand in the list of addresses.")
-            .run("", &[ip], || format!("tidegate list add block client {ip} --until 30d")),
-        None => Step::new("Ask the owner where the password was used or typed in (phishing, the same one elsewhere), and have the computer scanned. The addresses that used it stand in the list of addresses."),
-    });
+    steps.push(password);
+    if suspect.entered_from.is_none() {
+        steps.push(Step::new("Ask the owner where the password was used or typed in (phishing, the same one elsewhere), and have the computer scanned."));
+    }
+    steps.extend(block(suspect));
     steps.push(
         Step::new("Look for filters and forwarders that the intruder left.")
             .cpanel(mta, "cPanel", &[local, domain], || {
@@ -104,6 +119,33 @@ fn mailbox(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
             .run("Dovecot with Sieve", &[name], || format!("doveadm sieve list -u {name}")),
     );
     steps
+}
+
+/// Keeping out from where it was used, without the owner's own addresses.
+fn block(suspect: &Suspect) -> Option<Step> {
+    const WHERE: &str = "(where Tidegate guards this server; else in the firewall)";
+    let addresses = from_where::to_block(suspect);
+    if addresses.is_empty() {
+        return None;
+    }
+    if !suspect.case.are_networks_known {
+        let text = format!(
+            "Keep out the addresses that are not the owner's {WHERE}; the log begins too late to tell them apart. They stand under “{}”; each with `tidegate list add block client ADDRESS --until 30d`.",
+            from_where::HEADING
+        );
+        return Some(Step::new(text));
+    }
+    let text = format!(
+        "Keep the addresses out that stand under “{}” {WHERE}. The owner's usual ones are not among them.",
+        from_where::HEADING
+    );
+    let step = Step::new(text);
+    Some(match addresses.as_slice() {
+        [ip] => step.run("", &[ip], || format!("tidegate list add block client {ip} --until 30d")),
+        many => step.run("", many, || {
+            format!("for ip in {}; do tidegate list add block client \"$ip\" --until 30d; done", many.join(" "))
+        }),
+    })
 }
 
 /// The panel's user: the account, or where only the domain is known, what the panel says of it.
@@ -126,23 +168,32 @@ fn script(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
     }
     let taken =
         if is_odd { "anywhere, takes the folder out of use" } else { "anywhere, takes the whole folder off the web" };
-    let stop = stop.run(taken, &[name], || format!("chmod 000 {name}"));
-    let mut steps = vec![
-        stop,
-        Step::new("See whether it still runs, and end it with `kill` and its number.")
-            .run("", &[user], || format!("ps -o pid,lstart,cmd -u {user}")),
-    ];
+    let stop = stop.run(taken, &[name], || format!("stat {name}; chmod 000 {name}"));
+    let mut steps = vec![stop];
+    let timed = timed_job(suspect, user, name);
+    let is_timed = suspect.case.pattern.is_some();
+    if is_timed {
+        steps.push(timed.clone());
+    }
+    steps.push(running(user));
     steps.extend(queue::steps(suspect, mta));
     let since = days_before(suspect.since.as_deref());
     let home = home(name);
     steps.push(
-        Step::new("Find the program: what lies in the folder, then every PHP file of the account whose content, owner or mode changed since a week before it began.")
+        Step::new("Find the program: what lies in the folder, then every PHP file, server setting and program of the account whose content, owner or mode changed since a week before it began.")
             .run("", &[name], || format!("ls -lac {name}"))
-            .run("", &[home, &since], || format!("find {home} -xdev -name '*.ph*' -newerct {since} -ls")),
+            .run("", &[home, &since], || {
+                format!(r"find {home} -xdev -type f \( -name '*.ph*' -o -name '.ht*' -o -perm /111 \) -newerct {since} -ls")
+            }),
     );
-    steps.push(
-        Step::new("Look at what the account runs by itself.").run("", &[user], || format!("crontab -l -u {user}")),
-    );
+    if !is_timed {
+        steps.push(timed);
+    }
+    steps.push(Step::new("Look for keys with which somebody logs in over SSH; take out those that nobody knows.").run(
+        "",
+        &[home],
+        || format!("ls -la {home}/.ssh; cat {home}/.ssh/authorized_keys"),
+    ));
     steps.push(calls(suspect, name, mta));
     let form =
         if is_odd { "" } else { " If it is a form that mails anybody: give it a fixed recipient and a captcha." };
@@ -150,19 +201,56 @@ fn script(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
         "Move what you found away and keep it; do not only delete it.{form} Update the site and its plugins, change the passwords of panel, FTP and database."
     )));
     if user == suspect.account {
-        steps.push(
-            Step::new("Let the account's mail go again.")
-                .cpanel(mta, "cPanel", &[user], || format!("whmapi1 release_outgoing_email user={user}")),
-        );
+        steps.push(Step::new("Look at the queue once more as above; then let the account's mail go again.").cpanel(
+            mta,
+            "cPanel",
+            &[user],
+            || format!("whmapi1 release_outgoing_email user={user}"),
+        ));
     }
     steps
+}
+
+/// What of the user runs now, kept before it is ended.
+fn running(user: &str) -> Step {
+    Step::new("See what of the user still runs (PHP, IMAP and the like are usual). Write down what a process is before you end it with `kill` and its number. That nothing runs now does not mean that nothing is there.")
+        .run("", &[user], || format!("ps -o pid,lstart,cmd -u {user}"))
+        .run("", &[user], || format!("for p in $(pgrep -u {user}); do ls -l /proc/$p/exe /proc/$p/cwd; done"))
+}
+
+/// What begins by itself: the user's entries, the system's, `at`, timers of systemd.
+fn timed_job(suspect: &Suspect, user: &str, place: &str) -> Step {
+    let text = match &suspect.case.pattern {
+        Some(pattern) => format!(
+            "It comes at {:02}:00 each day: find the timed job that starts it. Keep a copy of the entry, then take it out (of `at` with `atrm`, a timer with `systemctl disable --now`).",
+            pattern.from_hour
+        ),
+        None => "Look at what the account runs by itself.".to_owned(),
+    };
+    let step = Step::new(text)
+        .run("keeps a copy", &[user], || format!("crontab -l -u {user} | tee /root/crontab-{user}"))
+        .run("the system's", &[user, place], || {
+            format!(
+                "grep -rsE '{}|{}' /etc/crontab /etc/cron*/; atq; systemctl list-timers --all",
+                queue::pattern(user),
+                queue::pattern(place)
+            )
+        });
+    match suspect.case.pattern {
+        Some(_) => step.run("takes the entry out", &[user], || format!("crontab -e -u {user}")),
+        None => step,
+    }
 }
 
 /// Where the web server's log says who called the program.
 fn calls(suspect: &Suspect, name: &str, mta: Mta) -> Step {
     const TEXT: &str = "How it got there and who calls it only the web server's access log can tell: look for POST to this folder from the first hour on, and for the first call ever.";
+    const ELSEWHERE: &str = "No site serves this folder, so no access log names it: look into the logs of SSH, FTP and the panel for logins of the account before the first hour, and into the site's access log for whatever it called then.";
     let began = suspect.case.began.as_deref().and_then(|began| began.parse::<jiff::civil::DateTime>().ok());
-    let (Some(began), Some((_, page))) = (began, name.split_once("/public_html")) else { return Step::new(TEXT) };
+    let Some(page) = case::page_of(name) else {
+        return Step::new(ELSEWHERE).run("", &[&suspect.account], || format!("last -F {}", suspect.account));
+    };
+    let Some(began) = began else { return Step::new(TEXT) };
     let when = began.strftime("%d/%b/%Y:%H").to_string();
     let account = suspect.account.as_str();
     let search = |logs: &str| format!("zgrep -hE '{when}.*\"POST {}/' {logs}", queue::pattern(page));
@@ -194,10 +282,10 @@ fn forwarder(name: &str, mta: Mta) -> Vec<Step> {
 
 fn user(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
     let mut steps = vec![
-        Step::new("See what this user runs and what is to run by itself; end what sends with `kill` and its number.")
-            .run("", &[name], || format!("ps -o pid,lstart,cmd -u {name}; crontab -l -u {name}")),
         Step::new("Stop the sending of the whole account.")
             .cpanel(mta, "cPanel", &[name], || format!("whmapi1 hold_outgoing_email user={name}")),
+        timed_job(suspect, name, name),
+        running(name),
     ];
     steps.extend(queue::steps(suspect, mta));
     steps.push(Step::new(
@@ -230,6 +318,8 @@ fn days_before(date: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_watch::api::report::{Client, Pattern};
+
     use super::*;
 
     fn suspect(kind: &'static str, name: &str) -> Suspect {
@@ -270,7 +360,11 @@ mod tests {
         let found = commands(&mailbox, &report);
         let lock = "uapi --user=anna@site.example Email suspend_login email=anna%40site.example";
         assert_eq!(found[0], lock, "the account is known, so nobody asks for it");
-        assert!(found[2].starts_with("grep -rlE") && found[2].ends_with("xargs -r exim -Mf"), "{found:?}");
+        assert!(found[4].starts_with("grep -rlE") && found[4].ends_with("xargs -r exim -Mf"), "{found:?}");
+        // What is no spam goes on its way, and nothing is removed before it was looked at.
+        let at = |end: &str| found.iter().position(|command| command.ends_with(end)).expect("a command");
+        assert!(at("(From|To|Subject):'; done") < at("exim -Mrm") && at("exim -Mrm") < at("exim -Mt"), "{found:?}");
+        assert!(at("suspend_login email=anna%40site.example") < at("exim -Mf"), "{found:?}");
         report.programs.postfix = 99;
         let found = commands(&mailbox, &report);
         assert!(found.iter().all(|command| !command.contains("exi") && !command.contains("uapi")), "{found:?}");
@@ -285,14 +379,45 @@ mod tests {
         script.case.began = Some("2026-02-18T02:00:00".to_owned());
         let found = commands(&script, &Report::default());
         assert_eq!(found[0], "whmapi1 hold_outgoing_email user=shop");
-        let find = "find /home/shop -xdev -name '*.ph*' -newerct 2026-02-11 -ls";
-        assert!(found.iter().any(|command| command == find), "{found:?}");
+        let find = "find /home/shop -xdev -type f ";
+        let since = |command: &&String| command.starts_with(find) && command.ends_with("-newerct 2026-02-11 -ls");
+        assert!(found.iter().any(|command| since(&command)), "{found:?}");
         let calls = "zgrep -hE '18/Feb/2026:02.*\"POST /wp-content/uploads/2026/02/' /var/log/apache2/*access*.log*";
         assert!(found.iter().any(|command| command == calls), "{found:?}");
         script.local_user = Some("nobody".to_owned());
         assert!(
-            commands(&script, &Report::default())[0].starts_with("chmod 000 "),
+            commands(&script, &Report::default())[0].starts_with("stat /home/shop/public_html"),
             "nobody's mail is not the account's"
         );
+    }
+
+    /// What comes each day is looked for among the timed jobs before anything else, and a folder that no site serves in no access log.
+    #[test]
+    fn a_timed_job_is_looked_for_first() {
+        let mut script = suspect("script", "/home/shop/.cache/.x");
+        (script.account, script.local_user) = ("shop".to_owned(), Some("shop".to_owned()));
+        script.case.began = Some("2026-02-18T03:00:00".to_owned());
+        script.case.pattern = Some(Pattern { from_hour: 3, until_hour: 4, days: 9, of_days: 9, next: None });
+        let steps = against(&script, &Report::default());
+        assert!(steps[1].text.starts_with("It comes at 03:00 each day"), "{steps:?}");
+        assert_eq!(steps[1].commands[0].1, "crontab -l -u shop | tee /root/crontab-shop");
+        assert!(steps.iter().all(|step| !step.text.contains("POST")), "{steps:?}");
+        assert!(commands(&script, &Report::default()).iter().all(|command| !command.contains("POST")));
+    }
+
+    /// All at once and without the owner's addresses; none where the log cannot tell his from others.
+    #[test]
+    fn only_strangers_are_blocked() {
+        let client = |name: &str| Client { name: name.to_owned(), times: 9, ..Client::default() };
+        let mut mailbox = suspect("mailbox", "anna@site.example");
+        mailbox.entered_from = Some("203.0.113.9".to_owned());
+        mailbox.case.clients = vec![client("203.0.113.7"), client("203.0.113.9")];
+        mailbox.case.usual_clients = vec![client("198.51.100.2")];
+        let is_block = |command: &String| command.contains("list add");
+        assert!(!commands(&mailbox, &Report::default()).iter().any(is_block), "the log is too short");
+        mailbox.case.are_networks_known = true;
+        let found: Vec<String> = commands(&mailbox, &Report::default()).into_iter().filter(is_block).collect();
+        let all = "for ip in 203.0.113.7 203.0.113.9; do tidegate list add block client \"$ip\" --until 30d; done";
+        assert_eq!(found, [all]);
     }
 }

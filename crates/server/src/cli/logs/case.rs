@@ -23,18 +23,31 @@ pub(super) fn state(suspect: &Suspect, report: &Report, local: LocalTime) -> Vec
     let case = &suspect.case;
     let began = case.began.as_deref().map_or_else(|| "?".to_owned(), local_minute);
     let ended = case.ended.as_deref().map_or_else(|| "?".to_owned(), local_minute);
-    let mut lines = vec![
-        line("it sent", format!("from {began} to {ended} (by the hour)")),
-        line("recipients", recipients(suspect)),
-    ];
+    let mut lines = vec![line("it sent", sent(suspect, &began, &ended)), line("recipients", recipients(suspect))];
     // What passes through is not kept in the queue under its name.
     if !matches!(suspect.kind, "forwarder" | "relay") {
         lines.push(line("queue", queue(suspect)));
     }
     lines.push(going_on(suspect, report, local, &ended));
     lines.extend(guessing(suspect, local));
+    lines.extend(would_tell_more(suspect, report).map(|text| line("more", text.to_owned())));
     lines.push(open(suspect));
     lines
+}
+
+/// From when to when; where it came each day at the same time, that.
+fn sent(suspect: &Suspect, began: &str, ended: &str) -> String {
+    let Some(pattern) = &suspect.case.pattern else {
+        return format!("from {began} to {ended}, counted by the hour");
+    };
+    let (day, last) = (began.get(..10).unwrap_or(began), ended.get(..10).unwrap_or(ended));
+    format!(
+        "each day {:02}:00-{:02}:00, on {} of {} from {day} to {last}: a timed job",
+        pattern.from_hour,
+        pattern.until_hour,
+        grouped(pattern.days),
+        counted(pattern.of_days, "day")
+    )
 }
 
 fn recipients(suspect: &Suspect) -> String {
@@ -50,7 +63,7 @@ fn recipients(suspect: &Suspect) -> String {
         text.push_str(&format!(", {} here, still waiting or not told", grouped(rest)));
     }
     if case.usual_recipients > 0 {
-        text.push_str(&format!("; {} more on its usual days since", grouped(case.usual_recipients)));
+        text.push_str(&format!("; {} more since on days that are not suspect", grouped(case.usual_recipients)));
     }
     text
 }
@@ -71,7 +84,15 @@ fn going_on(suspect: &Suspect, report: &Report, local: LocalTime, ended: &str) -
         "active" => format!("YES: it still sent when the log ends ({end})"),
         "recurring" => {
             let days = suspect.until.as_deref().unwrap_or("?");
-            format!("EXPECT IT AGAIN: it came on several days, the last time on {days}; the log ends {end}")
+            let next = suspect.case.pattern.as_ref().and_then(|pattern| pattern.next.as_deref());
+            match next {
+                Some(next) => {
+                    format!("EXPECT IT AGAIN {}: the last time was on {days}; the log ends {end}", local_minute(next))
+                }
+                None => {
+                    format!("EXPECT IT AGAIN: it came on several days, the last time on {days}; the log ends {end}")
+                }
+            }
         }
         _ => format!(
             "NO: nothing like it after {ended}; the log goes on for {} until {end}",
@@ -88,15 +109,21 @@ fn guessing(suspect: &Suspect, local: LocalTime) -> Option<Line> {
     let failures = counted(guessing.failures, "failed login");
     let text = match &guessing.succeeded {
         None => format!("{failures} from {first} to {last}; none is followed by a login from the same network"),
-        Some(time) if guessing.failures_since == 0 => {
-            format!("{failures} from {first} to {last}; none after it succeeded {}", local.minute(time))
+        Some(time) => {
+            let (shortly, since) = (guessing.failures_shortly_before, guessing.failures_since);
+            let before = guessing.failures.saturating_sub(shortly).saturating_sub(since);
+            let after = match since {
+                0 => "none since".to_owned(),
+                _ if guessing.is_going_on => format!("{} since, the last {last}: STILL TRIED", grouped(since)),
+                _ => format!("{} since, the last {last}", grouped(since)),
+            };
+            format!(
+                "{failures} in all, the first {first}: {} before, {} in the two days before it succeeded ({}), {after}",
+                grouped(before),
+                grouped(shortly),
+                local.second(time)
+            )
         }
-        Some(time) => format!(
-            "{failures} from {first} on; it succeeded {}; {} more since, the last {last}{}",
-            local.minute(time),
-            grouped(guessing.failures_since),
-            if guessing.is_going_on { ": STILL TRIED" } else { "" }
-        ),
     };
     Some(line("guessing", text))
 }
@@ -116,10 +143,14 @@ fn open(suspect: &Suspect) -> Line {
 }
 
 /// What is said of somebody with such a case, at the beginning of a sentence.
-pub(super) fn verdict(kind: &str) -> &'static str {
-    match kind {
+pub(super) fn verdict(suspect: &Suspect) -> &'static str {
+    let is_very_sure = suspect.case.certainty == "very_sure";
+    match suspect.kind {
+        "forwarder" if is_very_sure => "Passes on spam",
         "forwarder" => "Probably passes on spam",
+        "relay" if is_very_sure => "Abused to relay",
         "relay" => "Probably abused to relay",
+        _ if is_very_sure => "Compromised",
         _ => "Probably compromised",
     }
 }
@@ -133,11 +164,17 @@ pub(super) fn mark(kind: &str) -> &'static str {
     }
 }
 
-/// Whose it is, with the domains of the account where they are known.
+/// Whose it is: an account with its domains where they are known, else a domain.
 pub(super) fn whose(suspect: &Suspect) -> String {
+    if matches!(suspect.kind, "mailbox" | "forwarder") && suspect.name.ends_with(&format!("@{}", suspect.account)) {
+        return format!("domain {}", suspect.account);
+    }
     let domains: Vec<&str> =
         suspect.domains.iter().map(String::as_str).filter(|domain| *domain != suspect.account).collect();
-    if domains.is_empty() { suspect.account.clone() } else { format!("{} ({})", suspect.account, domains.join(", ")) }
+    match domains.as_slice() {
+        [] => format!("account {}", suspect.account),
+        domains => format!("account {} ({})", suspect.account, domains.join(", ")),
+    }
 }
 
 /// Whether this date lies within the case.
@@ -174,17 +211,56 @@ pub(super) fn entry_heading(suspect: &Suspect) -> &'static str {
 /// What is to be known of a path in a log.
 pub(super) fn entry_note(suspect: &Suspect) -> Option<&'static str> {
     match suspect.kind {
-        "script" => Some(
+        "script" if is_served(&suspect.name) => Some(
             "The path is the working directory in which sendmail was called (`cwd=` in Exim's log): with PHP nearly always the folder of the script itself, but a program may change it. Which file it is and how it got there the mail log cannot show; the web server's access log can.",
+        ),
+        "script" => Some(
+            "The path is the working directory in which sendmail was called (`cwd=` in Exim's log); a program may change it. No site serves this folder, so no access log names it: what runs there was begun by a timed job, over SSH, or by a script that lies elsewhere.",
         ),
         "user" => Some("The log names the user only, no folder and no file."),
         _ => None,
     }
 }
 
+/// Names of folders whose content web servers serve.
+const ROOTS: [&str; 8] = ["public_html", "www", "htdocs", "httpdocs", "html", "web", "webroot", "public"];
+
+/// The part of a folder's path that a web address has behind the site's name; `None` if no site serves the folder.
+pub(super) fn page_of(path: &str) -> Option<&str> {
+    let (mut end, mut page) = (0, None);
+    for part in path.split('/') {
+        end += part.len() + 1;
+        if page.is_none() && ROOTS.contains(&part) {
+            // Behind the folder's name stands nothing, or a slash.
+            page = Some(path.get(end - 1..).unwrap_or(""));
+        } else if page.is_some() && part.starts_with('.') && part != ".well-known" {
+            return None;
+        }
+    }
+    page
+}
+
+/// Whether a site serves this folder.
+pub(super) fn is_served(path: &str) -> bool {
+    page_of(path).is_some()
+}
+
+/// What would tell more, where it is not known how somebody came in.
+pub(super) fn would_tell_more(suspect: &Suspect, report: &Report) -> Option<&'static str> {
+    let is_unknown = suspect.kind == "mailbox" && suspect.entered_from.is_none();
+    match (report.programs.dovecot, report.programs.webmail) {
+        _ if !is_unknown => None,
+        (0, _) => Some(
+            "Dovecot's log may tell how: run again with it beside the mail server's log, `tidegate logs /var/log/exim_mainlog* /var/log/maillog*` (cPanel) or `tidegate logs /var/log/exim4/mainlog* /var/log/mail.log*` (Debian)",
+        ),
+        (_, 0) => Some("the webmail's log may tell how: run again with it, on Debian `/var/log/roundcube/errors.log`"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use tidegate_watch::api::report::{Case, Guessing};
+    use tidegate_watch::api::report::{Case, Guessing, Pattern};
 
     use super::*;
 
@@ -216,7 +292,7 @@ mod tests {
             quiet.contains("594 on suspect days: 480 delivered, 91 given up, 23 here, still waiting or not told"),
             "{quiet}"
         );
-        assert!(quiet.contains("; 45 more on its usual days since"), "{quiet}");
+        assert!(quiet.contains("; 45 more since on days that are not suspect"), "{quiet}");
         assert!(quiet.contains("NO: nothing like it after 2026-02-20 00:00; the log goes on for 9 hours"), "{quiet}");
         assert!(quiet.contains("treat it as there until you have looked"), "{quiet}");
         assert!(said(&suspect("mailbox", "active")).contains("YES: it still sent"));
@@ -226,15 +302,46 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_each_day_is_said_with_its_next_time() {
+        let mut job = suspect("script", "recurring");
+        job.case.pattern = Some(Pattern {
+            from_hour: 3,
+            until_hour: 4,
+            days: 10,
+            of_days: 10,
+            next: Some("2026-02-27T03:00:00".to_owned()),
+        });
+        let said = said(&job);
+        assert!(said.contains("it sent: each day 03:00-04:00, on 10 of 10 days from 2026-02-17"), "{said}");
+        assert!(said.contains("EXPECT IT AGAIN 2026-02-27 03:00: "), "{said}");
+    }
+
+    #[test]
+    fn folders_that_a_site_serves() {
+        for (path, page) in [
+            ("/home/shop/public_html", Some("")),
+            ("/home/shop/public_html/wp-content/uploads", Some("/wp-content/uploads")),
+            ("/var/www/shop/images", Some("/shop/images")),
+            ("/home/user082/.cache/.x", None),
+            ("/home/shop/public_html/.x", None),
+            ("/tmp", None),
+        ] {
+            assert_eq!(page_of(path), page, "{path}");
+        }
+    }
+
+    #[test]
     fn guessing_that_goes_on_is_said_aloud() {
         let mut mailbox = suspect("mailbox", "quiet");
         let guessing = Guessing { failures: 272, first: None, last: None, is_going_on: true, ..Guessing::default() };
         mailbox.case.guessing = Some(Guessing {
             succeeded: Some("2026-02-18T06:00:00Z".to_owned()),
             failures_since: 3,
+            failures_shortly_before: 260,
             ..guessing.clone()
         });
-        assert!(said(&mailbox).contains("it succeeded 2026-02-18 06:00; 3 more since, the last -: STILL TRIED"));
+        let sum = "272 failed logins in all, the first -: 9 before, 260 in the two days before it succeeded (2026-02-18 06:00:00), 3 since, the last -: STILL TRIED";
+        assert!(said(&mailbox).contains(sum), "{}", said(&mailbox));
         mailbox.case.guessing = Some(guessing);
         assert!(said(&mailbox).contains("none is followed by a login from the same network"));
     }

@@ -11,12 +11,21 @@ const HOURLY_DAYS: u32 = 31;
 pub(super) fn sentences(forgotten: &Forgotten) -> Vec<String> {
     let mut list = Vec::new();
     for (count, what) in [
-        (forgotten.senders, "senders that sent least made room; who came back has sent at least what is shown"),
-        (forgotten.hosts, "hosts that sent here least made room; who came back has sent at least what is shown"),
-        (forgotten.addresses, "addresses with the fewest misdeeds made room; who came back did at least what is shown"),
+        (
+            forgotten.senders,
+            "senders that sent least were left out, since there are more than fit into memory; the figures of one who came back later are too low",
+        ),
+        (
+            forgotten.hosts,
+            "hosts that sent here least were left out, since there are more than fit into memory; the figures of one that came back later are too low",
+        ),
+        (
+            forgotten.addresses,
+            "addresses with the fewest misdeeds were left out, since there are more than fit into memory; the figures of one that came back later are too low",
+        ),
         (
             forgotten.logins,
-            "names that were tried least made room; those tried again were tried at least as often as is shown",
+            "names that were tried least were left out, since there are more than fit into memory; the figures of one that was tried again later are too low",
         ),
     ] {
         if count > 0 {

@@ -6,7 +6,7 @@
 use tidegate_watch::api::report::{ActorRow, HourRow, Report, Suspect};
 
 use super::shown::{self, LocalTime, counted, grouped, percent, short_path};
-use super::{ROWS_MIN, about, advice, case, forgotten, read, standing};
+use super::{ROWS_MIN, about, advice, case, forgotten, from_where, read, standing};
 use crate::logs::FileRow;
 use chart::{Bar, Colours};
 use markup::Html;
@@ -95,11 +95,11 @@ impl Page<'_> {
             self.html.raw("looks compromised.</b></div>\n");
         }
         for (at, suspect) in report.suspects.iter().enumerate() {
-            self.html.raw("<div class=\"banner bad\">").raw(case::verdict(suspect.kind)).raw(": <b>");
+            self.html.raw("<div class=\"banner bad\">").raw(case::verdict(suspect)).raw(": <b>");
             self.html.text(&suspect.name).raw("</b><div>");
             let kind = suspects::kind(suspect);
             let entered = self.local.sentence(&suspect.entered_by);
-            self.html.text(&format!("{kind} of account {}: {entered}", case::whose(suspect)));
+            self.html.text(&format!("{kind} of {}: {entered}", case::whose(suspect)));
             self.html.raw("</div>");
             if at < STATES_ON_TOP {
                 self.state(suspect);
@@ -114,7 +114,7 @@ impl Page<'_> {
         self.html.element("<tr><th>how sure</th><td>", &case::certainty(suspect), "</td></tr>");
         for line in case::state(suspect, self.report, self.local) {
             self.html.raw("<tr><th>").raw(line.label).raw("</th>");
-            self.html.raw(if line.is_urgent { "<td class=\"urgent\">" } else { "<td>" }).text(&line.text);
+            self.html.raw(if line.is_urgent { "<td class=\"urgent\">" } else { "<td>" }).prose(&line.text);
             self.html.raw("</td></tr>");
         }
         self.html.raw("</table>");
@@ -130,10 +130,13 @@ impl Page<'_> {
         for row in &report.blocks {
             self.html.raw("<li>").text(&standing::sentence(row, self.local)).raw("; ");
             self.html.element("<b>", &standing::at_end(row), "</b>");
+            if let Some(around) = standing::around_case(row) {
+                self.html.raw(". ").text(&shown::sentence_case(&around));
+            }
             let is_suspect = |kind: &str, name: &str| about::is_suspect(report, kind, name);
             let causes = standing::causes(row, is_suspect);
             if !causes.is_empty() {
-                self.html.raw(". A tenth or more each by ").text(&causes);
+                self.html.raw(". Who got a tenth or more of these answers: ").text(&causes);
             }
             self.html.raw(". What to do: ").text(&standing::advice(row, is_suspect));
             self.html.element(".<div class=\"quote\">“", &row.example, "”</div></li>");
@@ -151,6 +154,7 @@ impl Page<'_> {
             (!report.refusals.is_empty(), " · <a href=\"#refusals\">what other servers say</a>"),
             (!report.attackers.is_empty(), " · <a href=\"#attackers\">attackers</a>"),
             (true, " · <a href=\"#senders\">who sends</a>"),
+            (self.has_habits(), " · <a href=\"#habits\">what is unusual</a>"),
             (true, " · <a href=\"#queue\">queue</a>"),
             (true, " · <a href=\"#read\">what was read and what not</a>"),
             (true, " · <a href=\"#words\">words</a>"),

@@ -14,12 +14,21 @@ pub(in crate::cli) struct LocalTime {
 impl LocalTime {
     /// `2026-03-02 10:11` of a time in a report; the text itself if it is none.
     pub(in crate::cli) fn minute(self, time: &str) -> String {
+        self.written(time, "%Y-%m-%d %H:%M")
+    }
+
+    /// `2026-03-02 10:11:12` of a time in a report; the text itself if it is none.
+    pub(in crate::cli) fn second(self, time: &str) -> String {
+        self.written(time, "%Y-%m-%d %H:%M:%S")
+    }
+
+    fn written(self, time: &str, form: &str) -> String {
         let local = time.parse::<Timestamp>().ok().and_then(|time| {
             let ahead_ms = self.offsets.at(crate::logs::timestamp(time));
             time.checked_add(SignedDuration::from_millis(ahead_ms)).ok()
         });
         match local {
-            Some(local) => local.strftime("%Y-%m-%d %H:%M").to_string(),
+            Some(local) => local.strftime(form).to_string(),
             None => time.to_owned(),
         }
     }
@@ -58,7 +67,7 @@ impl LocalTime {
             let is_time = word.len() >= 20 && word.ends_with('Z') && word.as_bytes().get(10) == Some(&b'T');
             let is_figure = word.len() >= 4 && word.bytes().all(|b| b.is_ascii_digit());
             match word.parse() {
-                _ if is_time => self.minute(word),
+                _ if is_time => self.second(word),
                 Ok(figure) if is_figure => grouped(figure),
                 _ => word.to_owned(),
             }
@@ -119,6 +128,12 @@ pub(in crate::cli) fn block(value: u64, most: u64) -> char {
     const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let eighths = value.saturating_mul(8).div_ceil(most.max(1)).min(8);
     usize::try_from(eighths).ok().and_then(|at| BLOCKS.get(at)).copied().unwrap_or(' ')
+}
+
+/// The text as the beginning of a sentence.
+pub(in crate::cli) fn sentence_case(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 /// The name of a provider at the beginning of a sentence.
@@ -184,7 +199,7 @@ mod tests {
         let time = "2026-03-02T10:11:12Z".to_owned();
         assert_eq!((local.zone(Some(&time), Some(&time)), local.day_or_dash(None)), ("UTC+01:00".into(), "-".into()));
         assert_eq!(local.minute("2026-03-02T10:11:12Z"), "2026-03-02 11:11");
-        assert_eq!(local.sentence("got in at 2026-03-02T10:11:12Z"), "got in at 2026-03-02 11:11");
+        assert_eq!(local.sentence("got in at 2026-03-02T10:11:12Z"), "got in at 2026-03-02 11:11:12");
         assert_eq!(local.sentence("1800 of 2026-03-02"), "1 800 of 2026-03-02");
     }
 }

@@ -7,7 +7,7 @@ use tidegate_watch::api::report::{ActorRow, Report, Sample, Suspect};
 
 use super::ROWS_MIN;
 use super::shown::{self, LocalTime, counted, grouped, percent, short_path};
-use super::{about, advice, case, forgotten, read, standing};
+use super::{about, advice, case, forgotten, from_where, read, standing};
 use crate::cli::table::Table;
 use crate::logs::FileRow;
 
@@ -137,7 +137,7 @@ impl Page<'_> {
         }
         let red = if self.look.has_colour { ("\u{1b}[31m", "\u{1b}[39m") } else { ("", "") };
         // The gravest says for all what they are.
-        let verdict = report.suspects.first().map_or("", |suspect| case::verdict(suspect.kind)).to_uppercase();
+        let verdict = report.suspects.first().map_or("", case::verdict).to_uppercase();
         self.heading(&format!("{}{verdict}{}", red.0, red.1));
         for (number, suspect) in (1..).zip(&report.suspects) {
             self.suspect(number, suspect, report);
@@ -147,7 +147,7 @@ impl Page<'_> {
     fn suspect(&mut self, number: usize, suspect: &Suspect, report: &Report) {
         let name = Evidence::from(suspect.name.as_str());
         let account = Evidence::from(case::whose(suspect));
-        self.line(&format!("\n{number}. {} {name} (account {account})", suspect.kind));
+        self.line(&format!("\n{number}. {} {name} ({account})", suspect.kind));
         self.labelled("sure?", &case::certainty(suspect));
         let label = if suspect.kind == "script" || suspect.kind == "user" { "from" } else { "how" };
         self.labelled(label, &self.look.local.sentence(&suspect.entered_by));
@@ -187,13 +187,8 @@ impl Page<'_> {
     /// Addresses to block and to look for elsewhere.
     fn addresses(&mut self, suspect: &Suspect) {
         let case = &suspect.case;
-        let more = if case.has_more_clients { " and more" } else { "" };
-        if !case.clients.is_empty() {
-            let shown = case.clients.iter().take(ADDRESSES_SHOWN);
-            let list: Vec<String> = shown.map(|client| format!("{} ({})", client.name, client.times)).collect();
-            let all = case.clients.len();
-            let what = "of networks new to its domain";
-            self.labelled("used from", &format!("{}{more} {what}: {}", counted(all as u64, "address"), list.join(" ")));
+        for (i, sentence) in from_where::sentences(suspect).iter().enumerate() {
+            self.labelled(if i == 0 { "from where" } else { "" }, sentence);
         }
         if !case.usual_clients.is_empty() {
             let list: Vec<&str> = case.usual_clients.iter().map(|client| client.name.as_str()).collect();
@@ -214,6 +209,9 @@ impl Page<'_> {
         for row in &report.blocks {
             self.line(&format!("  {}", Evidence::from(standing::sentence(row, self.look.local))));
             self.line(&format!("     now    {}", standing::at_end(row)));
+            if let Some(around) = standing::around_case(row) {
+                self.line(&format!("     since  {around}"));
+            }
             let is_suspect = |kind: &str, name: &str| about::is_suspect(report, kind, name);
             let causes = standing::causes(row, is_suspect);
             if !causes.is_empty() {
@@ -349,8 +347,8 @@ impl Page<'_> {
         self.heading("What other servers say");
         let groups = about::groups(report);
         for group in groups.iter().take(self.look.top) {
-            let times = format!("{} refused, {} deferred", grouped(group.refused), grouped(group.deferred));
-            self.line(&format!("  {} ({times})", sentence_case(group.meaning)));
+            let times = format!("{} refused, {} put off", grouped(group.refused), grouped(group.deferred));
+            self.line(&format!("  {} ({times})", shown::sentence_case(group.meaning)));
             let rows: Vec<String> = group.rows.iter().map(|row| about::by_provider(row, self.look.local)).collect();
             self.line(&format!("     where  {}", rows.join(", ")));
             if !group.causes.is_empty() {
@@ -436,11 +434,6 @@ impl Page<'_> {
             self.line(&format!("  {forgotten}"));
         }
     }
-}
-
-fn sentence_case(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn sample_line(sample: &Sample, local: LocalTime) -> String {

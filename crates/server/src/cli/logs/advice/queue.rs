@@ -66,14 +66,35 @@ pub(super) fn steps_to(name: &str, mta: Mta) -> Vec<Step> {
 }
 
 fn hold_and_remove(text: &str, who: &str, list: &str, mta: Mta) -> Vec<Step> {
-    let (hold, look, remove) = match mta {
-        Mta::Exim => ("xargs -r exim -Mf", "`exim -Mvh ID` and `exim -Mvb ID`", "xargs -r exim -Mrm"),
-        Mta::Postfix => ("postsuper -h -", "`postcat -q ID`", "postsuper -d -"),
+    let (hold, show, look, remove, thaw) = match mta {
+        Mta::Exim => (
+            "xargs -r exim -Mf",
+            "exim -Mvh \"$id\" | grep -iE '^[0-9]+. (From|To|Subject):'",
+            "`exim -Mvb ID`",
+            ("`exim -Mrm ID`", "xargs -r exim -Mrm"),
+            "xargs -r exim -Mt",
+        ),
+        Mta::Postfix => (
+            "postsuper -h -",
+            "postcat -qh \"$id\" | grep -iE '^(From|To|Subject):'",
+            "`postcat -q ID`",
+            ("`postsuper -d ID`", "postsuper -d -"),
+            "postsuper -H -",
+        ),
     };
     vec![
         Step::new(text).run("", &[who], || format!("{list} | {hold}")),
-        Step::new(format!("Look at some of it ({look}); if all of it is spam, remove it."))
-            .run("", &[who], || format!("{list} | {remove}")),
+        Step::new(format!("Look at sender and subject of all that is held, at the text with {look}.")).run(
+            "",
+            &[who],
+            || format!("{list} | while read -r id; do echo \"$id\"; {show}; done"),
+        ),
+        Step::new(format!(
+            "Remove what is spam, each with {}; all at once only if you saw nothing else. Then let the rest go.",
+            remove.0
+        ))
+        .run("only if all of it is spam", &[who], || format!("{list} | {}", remove.1))
+        .run("lets go what is left", &[who], || format!("{list} | {thaw}")),
     ]
 }
 

@@ -23,10 +23,15 @@ impl Page<'_> {
         self.html.raw("</table></div>\n");
     }
 
+    pub(super) fn has_habits(&self) -> bool {
+        let report = self.report;
+        !(report.unusual.is_empty() && report.many_networks.is_empty() && report.bounces.is_empty())
+    }
+
     pub(super) fn habits(&mut self) {
         let report = self.report;
         let (unusual, many, bounces) = (&report.unusual, &report.many_networks, &report.bounces);
-        if unusual.is_empty() && many.is_empty() && bounces.is_empty() {
+        if !self.has_habits() {
             return;
         }
         self.fold("<details id=\"habits\">", "What is unusual", "far more than before, many networks, dead addresses");
@@ -114,7 +119,7 @@ impl Page<'_> {
         let gist = format!("{}, {} in no known form", counted(totals.lines, "line"), grouped(totals.unknown_lines));
         self.fold("<details id=\"read\" open>", "What was read and what not", &gist);
         self.html.raw("<div class=\"card scroll\"><table><tr><th>file</th><th>kind</th><th class=\"r\">lines</th>");
-        self.html.raw("<th class=\"r\">left out, since they stand elsewhere too</th><th></th></tr>");
+        self.html.raw("<th class=\"r\">of these also in another file, counted once</th><th></th></tr>");
         for file in files {
             self.html.element("<tr><td>", &file.file, "</td>");
             self.html.element("<td class=\"soft\">", &file.kind.to_string(), "</td>");

@@ -1,6 +1,6 @@
 //! The parts of the page about others: what other servers say, grouped by cause, and who attacks.
 
-use super::{Page, about, counted, grouped};
+use super::{Page, about, grouped};
 
 impl Page<'_> {
     pub(super) fn refusals(&mut self) {
@@ -18,13 +18,13 @@ impl Page<'_> {
         self.html.raw("<div class=\"card\">");
         for group in groups.iter().take(self.top) {
             self.html.raw("<div class=\"say\"><span class=\"m\">").raw(group.meaning).raw("</span>");
-            let times = format!(" · {} refused, {} deferred", grouped(group.refused), grouped(group.deferred));
+            let times = format!(" · {} refused, {} put off", grouped(group.refused), grouped(group.deferred));
             self.html.element("<span class=\"soft\">", &times, "</span>");
             let rows: Vec<String> = group.rows.iter().map(|row| about::by_provider(row, self.local)).collect();
             self.html.element("<div>", &rows.join(", "), "</div>");
             if !group.causes.is_empty() {
                 let causes: Vec<String> = group.causes.iter().map(about::cause).collect();
-                self.html.element("<div>a tenth or more each by ", &causes.join(", "), "</div>");
+                self.html.element("<div>who got a tenth or more of these answers: ", &causes.join(", "), "</div>");
             }
             if let Some(row) = group.rows.first() {
                 self.html.element("<div class=\"quote\">“", &row.example, "”</div>");
@@ -41,11 +41,11 @@ impl Page<'_> {
         }
         let succeeded = report.attackers.iter().filter(|row| row.is_suspect && row.succeeded.is_some()).count();
         let gist = match succeeded {
-            0 => "no success seen".to_owned(),
+            0 => "no guessed login seen".to_owned(),
             count => format!("{} succeeded", grouped(count as u64)),
         };
-        let all = counted(report.attackers.len() as u64, "row");
-        self.fold("<details id=\"attackers\">", "Attackers", &format!("{all}, {gist}"));
+        let all = grouped(report.attackers.len() as u64);
+        self.fold("<details id=\"attackers\">", "Attackers", &format!("{all} listed, {gist}"));
         let heads = [
             "who",
             "what it does",

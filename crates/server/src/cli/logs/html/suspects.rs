@@ -4,7 +4,7 @@ use tidegate_watch::api::report::Suspect;
 
 use super::chart::{self, Bar};
 use super::span::{Piece, Span};
-use super::{MAIL, Page, STATES_ON_TOP, about, advice, case, counted, grouped};
+use super::{MAIL, Page, STATES_ON_TOP, about, advice, case, counted, from_where, grouped};
 
 /// Hours from which on a timeline may go on beyond its end.
 const TIMELINE_IS_CUT: usize = 48;
@@ -35,7 +35,7 @@ impl Page<'_> {
     fn suspect(&mut self, suspect: &Suspect, has_state: bool) {
         self.html.raw("<section class=\"card suspect\"><div class=\"who\">").text(&suspect.name);
         self.html.raw("</div><div class=\"soft\">");
-        self.html.text(&format!("{} of account {}", kind(suspect), case::whose(suspect)));
+        self.html.text(&format!("{} of {}", kind(suspect), case::whose(suspect)));
         self.html.raw("</div>");
         if has_state {
             self.state(suspect);
@@ -162,20 +162,21 @@ impl Page<'_> {
     fn addresses(&mut self, suspect: &Suspect) {
         let case = &suspect.case;
         if !case.clients.is_empty() {
+            self.html.raw("<h3>").raw(from_where::HEADING).raw("</h3><ul class=\"why\">");
+            for sentence in from_where::sentences(suspect) {
+                self.html.element("<li>", &sentence, "</li>");
+            }
+            self.html.raw("</ul>");
             let busiest: Vec<String> = case
                 .clients
                 .iter()
                 .take(3)
                 .map(|client| format!("{} ({})", client.name, grouped(client.times)))
                 .collect();
-            let more = if case.has_more_clients { " and more" } else { "" };
+            let more = if case.has_more_clients { " shown, there were more" } else { "" };
             let count = case.clients.len();
-            let gist = format!("{}{more}, most recipients by {}", counted(count as u64, "address"), busiest.join(", "));
-            self.fold(
-                "<details class=\"within\">",
-                "Who used it on its busiest suspect day, of networks new to its domain:",
-                &gist,
-            );
+            let gist = format!("{}{more}; most recipients by {}", counted(count as u64, "address"), busiest.join(", "));
+            self.fold("<details class=\"within\">", "These addresses, to copy:", &gist);
             let list: Vec<&str> = case.clients.iter().map(|client| client.name.as_str()).collect();
             self.copyable(&list);
         }
