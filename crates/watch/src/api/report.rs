@@ -278,7 +278,7 @@ pub struct Guessing {
     pub failures_since: u64,
     /// Whether it was still tried on the last day of the log.
     pub is_going_on: bool,
-    /// Addresses that failed on the last day before it succeeded, up to 64.
+    /// Addresses that failed on the day of the last failure before it succeeded and on the day before that, up to 64.
     pub addresses: Vec<String>,
 }
 

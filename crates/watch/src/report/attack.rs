@@ -30,6 +30,8 @@ const SLOW_HOURS_MIN: u32 = 6;
 const SPRAY_NAMES_MIN: usize = 8;
 /// So many addresses against one name within a day are called distributed.
 const DISTRIBUTED_ADDRESSES_MIN: u32 = 10;
+/// The addresses of a day are kept for the next one if there are so many.
+const EVE_ADDRESSES_MIN: usize = 10;
 /// So many recipients that do not exist are called a dictionary.
 const DICTIONARY_MIN: u32 = 20;
 
@@ -62,12 +64,13 @@ struct Target {
     day_failures: u32,
     eve_failures: u32,
     day_addresses: Vec<IpAddr>,
+    eve_addresses: Vec<IpAddr>,
     worst_addresses: u32,
     worst_failures: u32,
     networks: Vec<(u64, Timestamp)>,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
-    /// A login after failures from the same network, who had failed on the last day before it, and failures after it.
+    /// A login after failures from the same network, who had failed on the last two days before it, and failures after it.
     guessed: Option<Guessed>,
     guessers: Vec<IpAddr>,
     failures_since: u32,
@@ -185,10 +188,14 @@ impl Attackers {
         }
         if target.day != time.day() {
             target.eve_failures = if target.day + 1 == time.day() { target.day_failures } else { 0 };
+            let is_next = target.day + 1 == time.day();
             target.day = time.day();
             target.day_failures = 0;
-            // Also its room: most days are not like the worst one.
-            target.day_addresses = Vec::new();
+            // Also its room: most days are not like the worst one, and of an ordinary one nobody asks for the addresses.
+            target.eve_addresses = std::mem::take(&mut target.day_addresses);
+            if !is_next || target.eve_addresses.len() < EVE_ADDRESSES_MIN {
+                target.eve_addresses = Vec::new();
+            }
         }
         target.day_failures = target.day_failures.saturating_add(offence.times);
         add_distinct(&mut target.day_addresses, offence.ip);
@@ -220,6 +227,9 @@ impl Attackers {
         if target.guessed.is_none() && from_there && failures >= FAILURES_MIN {
             target.guessed = Some(Guessed { time, ip, failures, addresses: target.worst_addresses });
             target.guessers = target.day_addresses.clone();
+            for ip in &target.eve_addresses {
+                add_distinct(&mut target.guessers, *ip);
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::clients::Client;
 use super::history::Hour;
 use super::ledger::{Actor, Ledger};
-use super::suspicion::{Basis, LOG_DAYS_MIN, Signal, weight};
+use super::suspicion::{Basis, NETWORKS_KNOWN_AFTER_DAYS, Signal, weight};
 use crate::api::report as api;
 
 /// An hour belongs to the campaign from this share of its busiest hour on, in percent …
@@ -74,7 +74,7 @@ pub(super) fn of(actor: &Actor, ledger: &Ledger, bad_days: &[u32], signals: &[Si
             Actor::Mailbox(login) => basis.attackers.guessing(login, basis.last),
             _ => None,
         },
-        are_networks_known: begin >= (basis.first_day() + LOG_DAYS_MIN) * 24,
+        are_networks_known: begin >= (basis.first_day() + NETWORKS_KNOWN_AFTER_DAYS) * 24,
         ..api::Case::default()
     };
     match actor {

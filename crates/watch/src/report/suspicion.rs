@@ -18,7 +18,9 @@ const WEIGHT_MIN: u32 = 4;
 /// Days that are looked back upon as an actor's own past.
 const PAST_DAYS: u32 = 35;
 /// Below so many days of log nobody is called new.
-pub(super) const LOG_DAYS_MIN: u32 = 3;
+const LOG_DAYS_MIN: u32 = 3;
+/// Below so many no network is called new: a weekend is none of the days on which most are used.
+pub(super) const NETWORKS_KNOWN_AFTER_DAYS: u32 = 5;
 /// Hours of a timeline.
 const TIMELINE_MAX: usize = 48;
 
@@ -222,7 +224,7 @@ fn signals(actor: &Actor, day: &Day, past: &Past, attackers: &Attackers, log_beg
     .flatten()
     .collect();
     if is_mailbox {
-        found.extend(networks(day, is_new_possible));
+        found.extend(networks(day, day.day >= log_begins + NETWORKS_KNOWN_AFTER_DAYS));
         found.extend(foreign_senders(day, past));
         found.extend(guessed(actor, day, attackers));
     }
@@ -309,15 +311,17 @@ fn night(day: &Day, past: &Past) -> Option<Signal> {
 }
 
 /// Used from many networks, or much from new ones: on the first days of a log every network is new.
-fn networks(day: &Day, is_new_possible: bool) -> Option<Signal> {
+fn networks(day: &Day, are_known: bool) -> Option<Signal> {
     const RECIPIENTS_MIN: u32 = 50;
     let (networks, volume) = (distinct(day.sum.networks), day.sum.volume());
     if is_from_everywhere(day) {
-        let evidence = format!("logged in from about {networks} networks in a day");
+        // The estimate ends where every bit is set.
+        let about = if day.sum.networks == u32::MAX { "100 or more".to_owned() } else { format!("about {networks}") };
+        let evidence = format!("logged in from {about} networks in a day");
         return Some(Signal { name: "many_networks", weight: 3, evidence });
     }
     let fresh = u32::from(day.sum.fresh);
-    (is_new_possible && fresh >= RECIPIENTS_MIN && fresh * 2 >= volume).then(|| Signal {
+    (are_known && fresh >= RECIPIENTS_MIN && fresh * 2 >= volume).then(|| Signal {
         name: "new_network",
         // A first campaign comes from a new place as well: with the volume alone it is no suspicion.
         weight: 1,

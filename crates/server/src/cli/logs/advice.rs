@@ -135,8 +135,9 @@ fn block(suspect: &Suspect) -> Option<Step> {
         );
         return Some(Step::new(text));
     }
+    let more = if suspect.case.has_more_clients { " There were more than a report keeps." } else { "" };
     let text = format!(
-        "Keep the addresses out that stand under “{}” {WHERE}. The owner's usual ones are not among them.",
+        "Keep the addresses out that stand under “{}” {WHERE}. The owner's usual ones are not among them.{more}",
         from_where::HEADING
     );
     let step = Step::new(text);

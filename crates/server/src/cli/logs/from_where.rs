@@ -31,7 +31,13 @@ pub(super) fn sentences(suspect: &Suspect) -> Vec<String> {
     }
     let networks = networks(&case.clients);
     let shown = counted(case.clients.len() as u64, "address");
-    let all = if case.has_more_clients { format!("{shown} shown, there were more") } else { shown };
+    let recipients: u64 = case.clients.iter().map(|client| client.times).sum();
+    let recipients = counted(recipients, "recipient");
+    let all = if case.has_more_clients {
+        format!("{shown} shown with {recipients}, there were more")
+    } else {
+        format!("{shown} with {recipients}")
+    };
     let day = case.clients.first().and_then(|client| client.first.get(..10)).unwrap_or("?");
     let new = if case.are_networks_known {
         "of networks new to its domain"

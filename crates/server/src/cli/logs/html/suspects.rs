@@ -190,7 +190,11 @@ impl Page<'_> {
         if let Some(guessing) = case.guessing.as_ref().filter(|guessing| !guessing.addresses.is_empty()) {
             let count = guessing.addresses.len();
             let gist = about::addresses(count as u64);
-            self.fold("<details class=\"within\">", "Who guessed the password on the day before it succeeded:", &gist);
+            self.fold(
+                "<details class=\"within\">",
+                "Who guessed the password in the two days before it succeeded:",
+                &gist,
+            );
             let list: Vec<&str> = guessing.addresses.iter().map(String::as_str).collect();
             self.copyable(&list);
         }
