@@ -67,9 +67,9 @@ impl Page<'_> {
             self.html.element("<li>", &self.local.sentence(&signal.evidence), "</li>");
         }
         self.html.raw("</ul></div></div>");
+        self.addresses(suspect);
         self.suspect_days(suspect);
         self.suspect_hours(suspect);
-        self.addresses(suspect);
         self.samples(suspect);
         self.html.raw("</section>\n");
     }
@@ -145,8 +145,12 @@ impl Page<'_> {
         if suspect.samples.is_empty() {
             return;
         }
-        let count = suspect.samples.len();
-        self.fold("<details class=\"within\">", "Examples from its busiest hour", &counted(count as u64, "message"));
+        let count = counted(suspect.samples.len() as u64, "message");
+        let gist = suspect
+            .samples
+            .first()
+            .map_or_else(String::new, |sample| format!("{count}, the first by {}: {}", sample.sender, sample.subject));
+        self.fold("<details class=\"within\">", "Examples from its busiest hour", &gist);
         self.html.raw("<div class=\"scroll\"><table><tr><th>time</th><th>id</th>");
         self.html.raw("<th>from</th><th>sender</th><th>subject</th></tr>");
         for sample in &suspect.samples {
