@@ -1,6 +1,7 @@
 //! From which addresses each mailbox was used, on the present day and on its busiest one: what an administrator blocks and
 //! looks for elsewhere. Counts nothing else; how many networks there were, the ledgers know.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::room;
@@ -114,6 +115,7 @@ impl Clients {
 
     /// Other logins that were used from these addresses on their busiest day or their last one, with the recipients from there.
     pub(super) fn others(&self, than: &str, addresses: &[IpAddr]) -> Vec<(&str, u32)> {
+        let addresses: HashSet<IpAddr> = addresses.iter().copied().collect();
         let from_there = |day: &Day| -> u32 {
             let there = day.clients.iter().filter(|client| addresses.contains(&client.ip));
             there.map(|client| client.recipients).fold(0, u32::saturating_add)

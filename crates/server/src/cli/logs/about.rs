@@ -161,24 +161,24 @@ fn advice(group: &Group<'_>) -> Vec<String> {
 
 /// A cause in words.
 pub(super) fn cause((cause, is_suspect): &(Cause, bool)) -> String {
-    let mut parts = Vec::new();
-    if cause.refused > 0 {
-        parts.push(format!("{} refused", grouped(cause.refused)));
-    }
-    if cause.deferred > 0 {
-        parts.push(format!("{} put off", grouped(cause.deferred)));
-    }
-    if *is_suspect {
-        parts.push(case::mark(cause.kind).to_owned());
-    }
-    format!("{} {} ({})", cause.kind, cause.name, parts.join(", "))
+    let mark = if *is_suspect { format!(", {}", case::mark(cause.kind)) } else { String::new() };
+    format!("{} {} ({}{mark})", cause.kind, cause.name, times(cause.refused, cause.deferred))
 }
 
-/// `Gmail 129 (2026-02-01 to 2026-02-26)`.
+/// `9 refused, 2 put off`, without what there was none of.
+fn times(refused: u64, deferred: u64) -> String {
+    match (refused, deferred) {
+        (refused, 0) => format!("{} refused", grouped(refused)),
+        (0, deferred) => format!("{} put off", grouped(deferred)),
+        _ => format!("{} refused, {} put off", grouped(refused), grouped(deferred)),
+    }
+}
+
+/// `Gmail 129 refused (2026-02-01 to 2026-02-26)`.
 pub(super) fn by_provider(row: &RefusalRow, local: LocalTime) -> String {
     let (first, last) = (local.day_or_dash(row.first.as_ref()), local.day_or_dash(row.last.as_ref()));
     let when = if first == last { first } else { format!("{first} to {last}") };
-    format!("{} {} ({when})", shown::provider(row.provider), grouped(row.refused + row.deferred))
+    format!("{} {} ({when})", shown::provider(row.provider), times(row.refused, row.deferred))
 }
 
 #[cfg(test)]
@@ -247,7 +247,10 @@ mod tests {
         let named: Vec<String> = groups[0].causes.iter().map(cause).collect();
         assert_eq!(named, ["mailbox info@site.example (60 refused, compromised, see above)"]);
         assert!(groups[0].advice.iter().all(|advice| !advice.contains("clean")), "{:?}", groups[0].advice);
-        assert_eq!(by_provider(groups[0].rows[1], LocalTime::default()), "Yahoo 100 (2026-02-01 to 2026-02-26)");
+        assert_eq!(
+            by_provider(groups[0].rows[1], LocalTime::default()),
+            "Yahoo 100 refused (2026-02-01 to 2026-02-26)"
+        );
     }
 
     #[test]
