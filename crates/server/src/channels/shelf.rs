@@ -5,8 +5,11 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use super::Error;
 
@@ -16,6 +19,12 @@ const PREVIOUS: &str = "previous";
 const REVERTED: &str = "reverted";
 /// Where an archive lies while it is checked.
 const INCOMING: &str = "incoming";
+
+/// How often the lock is tried. Whoever goes back a version holds it for a moment, and so does a program that is just being started
+/// elsewhere in this process, until it has closed the files that are not its own.
+const LOCK_TRIES: u32 = 40;
+/// How long is waited between two tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The folder of one channel.
 #[derive(Clone, Debug)]
@@ -63,9 +72,15 @@ impl Shelf {
     pub(super) fn lock(&self) -> Result<File, Error> {
         fs::create_dir_all(&self.folder).map_err(|error| self.trouble("cannot be made", &error))?;
         let file = File::create(self.folder.join("lock")).map_err(|error| self.trouble("cannot be locked", &error))?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| Error::Local(format!("{} is being updated by somebody else", self.folder.display())))?;
-        Ok(file)
+        for _ in 0..LOCK_TRIES {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(file),
+                Err(Errno::WOULDBLOCK) => thread::sleep(LOCK_PAUSE),
+                Err(error) => return Err(self.trouble("cannot be locked", &error.into())),
+            }
+        }
+        let held = "is being updated by somebody else; try again when that has ended";
+        Err(Error::Local(format!("{} {held}", self.folder.display())))
     }
 
     pub(super) fn is_reverted(&self, version: u64) -> Result<bool, Error> {
@@ -162,4 +177,25 @@ fn write_synced(path: &Path, content: &[u8]) -> std::io::Result<()> {
 
 fn sync_folder(folder: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_comes_while_another_is_at_it_waits_for_a_moment_and_then_says_so() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let shelf = Shelf::new(folder.path().to_owned());
+        let held = shelf.lock().expect("nobody else is there");
+        let other = shelf.clone();
+        let waiting = thread::spawn(move || other.lock().is_ok());
+        thread::sleep(LOCK_PAUSE * 2);
+        drop(held);
+        assert!(waiting.join().expect("no panic"), "the lock came free in time");
+
+        let _held = shelf.lock().expect("nobody else is there");
+        let refused = shelf.lock().expect_err("the lock is held").to_string();
+        assert!(refused.contains("is being updated by somebody else"), "{refused}");
+    }
 }

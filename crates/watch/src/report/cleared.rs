@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use super::ledger::{Actor, Ledger};
-use super::suspicion::{Basis, Day, Signal, date, days, is_suspect, percent, signals_by_day, weight};
+use super::suspicion::{Basis, Day, Signal, date, days, percent, signals_by_day, weight};
 use crate::api::report as api;
 use crate::time::{HOUR_MS, Timestamp};
 
@@ -68,7 +68,6 @@ impl<'l> Looked<'l> {
     fn at(actor: &'l Actor, ledger: &'l Ledger, basis: &Basis<'_>) -> Looked<'l> {
         let mut heaviest: Option<(u32, Signal, u32)> = None;
         for (day, signals) in signals_by_day(actor, ledger, basis) {
-            debug_assert!(!is_suspect(&signals), "suspects are left out");
             let weight = weight(&signals);
             let Some(sign) = signals.into_iter().max_by_key(|signal| signal.weight) else { continue };
             if heaviest.as_ref().is_none_or(|(most, ..)| weight > *most) {
