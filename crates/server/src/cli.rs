@@ -16,6 +16,9 @@ macro_rules! println {
     () => { print!("\n") };
     ($($what:tt)*) => { $crate::cli::output::write(format_args!("{}\n", format_args!($($what)*))) };
 }
+macro_rules! eprintln {
+    ($($what:tt)*) => { $crate::cli::output::tell(format_args!("{}\n", format_args!($($what)*))) };
+}
 
 mod check;
 mod config;

@@ -1,8 +1,9 @@
-//! What verbs print, where standard output may be closed or full. Whoever reads it may have seen enough (`| head`): that ends the verb and is no
-//! error. What cannot be written for another reason is told, with the exit code for bad input: a list that was cut must not look whole.
+//! What verbs print, where standard output or standard error may be closed or full. Whoever reads it may have seen enough (`| head`):
+//! that ends the verb and is no error. What cannot be written for another reason is told, with the exit code for bad input: a list
+//! that was cut must not look whole.
 
 use std::fmt::Arguments;
-use std::io::{Error, ErrorKind, Result, Write, stdout};
+use std::io::{Error, ErrorKind, Result, Write, stderr, stdout};
 use std::process::exit;
 
 use super::Ended;
@@ -15,6 +16,11 @@ pub(super) fn write(what: Arguments<'_>) {
 /// Writes what a line that has no end yet still keeps.
 pub(super) fn flush() {
     end_unless(stdout().lock().flush());
+}
+
+/// Writes to standard error. Whoever closed it does not want to hear; the exit code still tells.
+pub(super) fn tell(what: Arguments<'_>) {
+    let _nobody_listens = stderr().lock().write_fmt(what);
 }
 
 fn end_unless(written: Result<()>) {

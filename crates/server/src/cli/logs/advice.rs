@@ -60,7 +60,7 @@ pub(super) fn against(suspect: &Suspect, report: &Report) -> Vec<Step> {
         "forwarder" => forwarder(name, mta),
         "relay" => vec![
             Step::new("Keep it out until it is clear what it sends (where Tidegate guards this server; else in the firewall).")
-                .run("", &[name], || format!("tidegate list add block client {name} --until 30d")),
+                .run("", &[name], || format!("tidegate list add block {name} --until 30d")),
             Step::new(
                 "If this host is yours, find out what on it sends, and have it log in. If not, take it out of the hosts that may relay: `relay_from_hosts` or `dc_relay_nets` of Exim, `mynetworks` of Postfix.",
             ),
@@ -130,7 +130,7 @@ fn block(suspect: &Suspect) -> Option<Step> {
     }
     if !suspect.case.are_networks_known {
         let text = format!(
-            "Keep out the addresses that are not the owner's {WHERE}; the log begins too late to tell them apart. They stand under “{}”; each with `tidegate list add block client ADDRESS --until 30d`.",
+            "Keep out the addresses that are not the owner's {WHERE}; the log begins too late to tell them apart. They stand under “{}”; each with `tidegate list add block ADDRESS --until 30d`.",
             from_where::HEADING
         );
         return Some(Step::new(text));
@@ -142,9 +142,9 @@ fn block(suspect: &Suspect) -> Option<Step> {
     );
     let step = Step::new(text);
     Some(match addresses.as_slice() {
-        [ip] => step.run("", &[ip], || format!("tidegate list add block client {ip} --until 30d")),
+        [ip] => step.run("", &[ip], || format!("tidegate list add block {ip} --until 30d")),
         many => step.run("", many, || {
-            format!("for ip in {}; do tidegate list add block client \"$ip\" --until 30d; done", many.join(" "))
+            format!("for ip in {}; do tidegate list add block \"$ip\" --until 30d; done", many.join(" "))
         }),
     })
 }
@@ -418,7 +418,7 @@ mod tests {
         assert!(!commands(&mailbox, &Report::default()).iter().any(is_block), "the log is too short");
         mailbox.case.are_networks_known = true;
         let found: Vec<String> = commands(&mailbox, &Report::default()).into_iter().filter(is_block).collect();
-        let all = "for ip in 203.0.113.7 203.0.113.9; do tidegate list add block client \"$ip\" --until 30d; done";
+        let all = "for ip in 203.0.113.7 203.0.113.9; do tidegate list add block \"$ip\" --until 30d; done";
         assert_eq!(found, [all]);
     }
 }
