@@ -167,13 +167,16 @@ impl OnData for Check {
     }
 }
 
-/// Those of `defects` that are among `all`, with how often if more than once; `None` if none is.
+/// Those of `defects` that are among `all`, with how often if more than once; `None` if none is. Where there is but one it can
+/// be, the symbol says it already.
 fn seen(all: &Defects, defects: &[Defect]) -> Option<String> {
     let sightings = all.iter().filter(|sighting| defects.contains(&sighting.defect));
     let names: Vec<String> = sightings
-        .map(|sighting| match sighting.count {
-            1 => sighting.defect.to_string(),
-            count => format!("{} x{count}", sighting.defect),
+        .map(|sighting| match (defects, sighting.count) {
+            ([_], 1) => String::new(),
+            ([_], count) => format!("x{count}"),
+            (_, 1) => sighting.defect.to_string(),
+            (_, count) => format!("{} x{count}", sighting.defect),
         })
         .collect();
     (!names.is_empty()).then(|| names.join(", "))
