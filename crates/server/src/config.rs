@@ -40,10 +40,10 @@ pub struct Config {
     pub state: State,
     /// The front-end for Exim.
     #[serde(default)]
-    pub exim: frontends::exim::Config,
+    pub exim: frontends::exim::config::Config,
     /// The front-end for clients of SpamAssassin's spamd.
     #[serde(default)]
-    pub spamd: frontends::spamd::Config,
+    pub spamd: frontends::spamd::config::Config,
     /// Name resolution.
     #[serde(default)]
     pub dns: dns::Config,

@@ -170,7 +170,7 @@ pub fn alarm(socket: &Path, snapshots: &Path) -> Option<String> {
 
 /// Where `[exim]` in the configuration does not say what Exim itself says: then its asks are not answered, or its messages not
 /// found. Nothing when Exim does not tell.
-pub fn contradictions(config: &exim::Config) -> Vec<String> {
+pub fn contradictions(config: &exim::config::Config) -> Vec<String> {
     let spool = config.spool.to_string_lossy();
     let pairs = [("spool_directory", "spool", spool.as_ref()), ("exim_user", "user", config.user.as_str())];
     let differs = pairs.into_iter().filter_map(|(option, key, ours)| {

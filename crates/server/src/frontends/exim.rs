@@ -9,8 +9,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tidegate_filter::store::Write;
 use tidegate_wire::exim::{Action, Answer, Ask, REQUEST_OCTETS_MAX, Stage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,44 +18,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::daemon::Daemon;
 
+pub mod config;
 mod judge;
-mod slot;
-mod spool;
-mod waits;
-
-pub use slot::Slot;
-pub(crate) use spool::header_in_spool;
-pub use waits::Waits;
+pub mod slot;
+pub(crate) mod spool;
+pub mod waits;
 
 /// Requests that are read or answered at once; Exim has at most some hundreds of processes.
 const CONNECTIONS_MAX: usize = 2_000;
 /// How long a request may take to arrive; Exim writes it in one go.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// `[exim]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// The socket that Exim's ACLs ask on.
-    pub socket: PathBuf,
-    /// Exim's user: who may ask besides root.
-    pub user: String,
-    /// Exim's spool folder: no file outside of it is opened for a message.
-    pub spool: PathBuf,
-    /// Exim's program, for releasing mail from the quarantine.
-    pub program: PathBuf,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            socket: PathBuf::from("/run/tidegate/exim.sock"),
-            user: "Debian-exim".into(),
-            spool: PathBuf::from("/var/spool/exim4"),
-            program: PathBuf::from("/usr/sbin/exim4"),
-        }
-    }
-}
 
 /// Two files beside the socket that name the process which listens: its number, and a link to its folder in /proc, which leads nowhere
 /// once it is gone. Exim must not try to connect where nobody listens (see `tidegate_is_gone` in `packaging/exim/acls.conf`), and of a

@@ -10,7 +10,7 @@ use tidegate_mail::{Domain, Limits as MessageLimits, Message};
 use tidegate_watch::detectors::Limits;
 use tidegate_watch::{Event, Kind};
 
-use crate::frontends::exim::header_in_spool;
+use crate::frontends::exim::spool::header_in_spool;
 
 /// Octets of a script's name that are kept.
 const SCRIPT_OCTETS_MAX: usize = 200;

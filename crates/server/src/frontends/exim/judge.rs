@@ -15,7 +15,8 @@ use tidegate_wire::exim::{
 };
 use tokio::sync::Mutex;
 
-use super::{Answered, Slot, spool};
+use super::slot::Slot;
+use super::{Answered, spool};
 use crate::conclude::{Occasion, Submitted};
 use crate::daemon::Daemon;
 use crate::log_watch::{Told, script_named};

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tidegate_mail::HeaderField;
 use tidegate_wire::spamd::Points;
 
-use super::ReportSafe;
+use super::config::ReportSafe;
 use super::judge::Judged;
 use crate::sessions;
 
