@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use rusqlite::params;
 use serde::Serialize;
 
-use super::files::Claim;
-use super::index::{self, Place, number};
+use super::files::{Claim, Place};
+use super::index::{self, number};
 use super::{Item, Quarantine, QuarantineError, State, days, files};
 
 /// How long it stays known what became of a message; longer than any MTA asks again.

@@ -11,7 +11,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidegate_wire::exim::ExactAddress;
 
-use super::index::Place;
 use super::{Offer, QuarantineError, Reason};
 
 /// Version of the form of the `.json` files.
@@ -20,6 +19,15 @@ const VERSION: u32 = 1;
 const ID_OCTETS_MAX: usize = 64;
 /// Longest subject kept, in octets.
 const SUBJECT_OCTETS_MAX: usize = 500;
+
+/// Where a message lies.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) item: i64,
+    pub(super) mta_id: String,
+    pub(super) day: String,
+    pub(super) octets: u64,
+}
 
 /// What is written beside a message.
 #[derive(Debug, Serialize, Deserialize)]

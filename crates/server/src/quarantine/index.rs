@@ -8,6 +8,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavio
 use tidegate_mail::Score;
 use tidegate_wire::exim::ExactAddress;
 
+use super::files::Place;
 use super::{Config, Filter, Held, Item, Offer, QuarantineError, Reason, State, Stats, days, files};
 
 const NAME: &str = "index.db";
@@ -47,15 +48,6 @@ const SCHEMA: &str = "
     CREATE INDEX recipients_by_state ON recipients (state, item);
     CREATE UNIQUE INDEX recipients_by_token ON recipients (token) WHERE token IS NOT NULL;
 ";
-
-/// Where a message lies.
-#[derive(Debug)]
-pub(super) struct Place {
-    pub(super) item: i64,
-    pub(super) mta_id: String,
-    pub(super) day: String,
-    pub(super) octets: u64,
-}
 
 /// Each state as a number in the index; never to be changed.
 const STATES: [(State, i64); 6] = [

@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use tidegate_wire::exim::ExactAddress;
 
-use super::index::{self, Place, number};
+use super::files::Place;
+use super::index::{self, number};
 use super::{Quarantine, QuarantineError, State, files};
 
 /// Name of the header field that carries the token.
