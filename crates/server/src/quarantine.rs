@@ -379,7 +379,7 @@ impl Quarantine {
     }
 
     /// Removes the files of a message that nobody needs any more.
-    fn tidy(&self, index: &Connection, place: &index::Place) -> Result<(), QuarantineError> {
+    fn tidy(&self, index: &Connection, place: &files::Place) -> Result<(), QuarantineError> {
         if index::is_open(index, place)? {
             return Ok(());
         }
