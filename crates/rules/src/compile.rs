@@ -9,11 +9,11 @@ use crate::analysis::Analyses;
 use crate::evals::{self, Arg, EvalState, EvalTarget};
 use crate::field::FieldRequest;
 use crate::language::expression::Expr;
-use crate::language::rule::{self, PatternText, Test};
+use crate::language::rule::{self, LOCAL_TESTS_ONLY, PatternText, Test};
 use crate::language::source::{Diagnostic, Place, Severity};
 use crate::language::{Definition, Parsed};
 use crate::matching::scratch::Scratches;
-use crate::matching::tags::replace_all;
+use crate::matching::tags::{mark_of, replace_all};
 use crate::metas::Metas;
 use crate::needs::Needs;
 use crate::pattern::{Modifiers, Pattern};
@@ -22,7 +22,7 @@ use crate::prefilter::{formula, syntax};
 use crate::replace::replace_tags;
 use crate::ruleset::{Flags, Matcher, Rule, RuleId, RuleSet, Subtest, TagTemplate, Template};
 use crate::settings::{RblZone, Settings};
-use crate::shortcircuit::Shortcircuit;
+use crate::shortcircuit::{self, Shortcircuit, Stages};
 
 /// Which of the four scores of a rule counts, and which rules run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,8 +41,13 @@ pub fn compile(parsed: Parsed, options: CompileOptions) -> (RuleSet, Vec<Diagnos
 
 /// The same as [`compile()`], several times sooner for patterns whose analysis is known. Afterwards `analyses` holds those of this set.
 #[must_use]
-pub fn compile_with(parsed: Parsed, options: CompileOptions, analyses: &mut Analyses) -> (RuleSet, Vec<Diagnostic>) {
+pub fn compile_with(
+    mut parsed: Parsed,
+    options: CompileOptions,
+    analyses: &mut Analyses,
+) -> (RuleSet, Vec<Diagnostic>) {
     analyses.begin();
+    shortcircuit::name_settled_rule(&mut parsed);
     let names: Vec<Arc<str>> = parsed.rules.keys().map(|name| name.as_str().into()).collect();
     let by_name = (0..).zip(&names).map(|(index, name)| (name.clone(), RuleId(index))).collect();
     let mut compiler = Compiler {
@@ -63,6 +68,7 @@ pub fn compile_with(parsed: Parsed, options: CompileOptions, analyses: &mut Anal
         fields,
         order: Vec::new(),
         metas: Metas::default(),
+        stages: None,
         plan: Plan::default(),
         needs: Needs::default(),
         settings: Arc::new(with_rbl_sets(&parsed)),
@@ -72,6 +78,7 @@ pub fn compile_with(parsed: Parsed, options: CompileOptions, analyses: &mut Anal
     set.plan = Plan::new(&set.rules, &set.order, set.fields.len(), analyses);
     analyses.end();
     order_metas(&mut set, &mut remarks);
+    set.stages = Stages::of(&set, &parsed);
     set.needs = Needs::new(&set.rules, &set.plan, &set.metas);
     (set, remarks)
 }
@@ -138,7 +145,7 @@ impl Compiler<'_> {
 
     fn shortcircuit(&self, name: &str) -> Option<Shortcircuit> {
         let is_loaded = self.parsed.features.is_loaded("Shortcircuit");
-        self.parsed.shortcircuits.get(name).filter(|_| is_loaded).and_then(|text| Shortcircuit::read(text))
+        self.parsed.shortcircuits.get(name).copied().filter(|_| is_loaded)
     }
 
     /// A rule without a score has 1 point, -1 if it is nice, 0.01 if its name begins with `T_`.
@@ -264,6 +271,9 @@ impl Compiler<'_> {
                 ids.sort_unstable();
                 Expr::sum(ids)
             }
+            None if text == LOCAL_TESTS_ONLY => {
+                Expr::Number(if self.parsed.features.local_tests_only() { 1.0 } else { 0.0 })
+            }
             None => self.by_name.get(text.as_str()).map_or(Expr::Number(0.0), |id| Expr::Name(*id)),
         })
     }
@@ -338,13 +348,12 @@ fn find_tags(source: &[u8]) -> (Vec<u8>, Vec<String>) {
         let inner = after.get(2..).unwrap_or_default();
         let end = memchr::memchr(b'}', inner).unwrap_or(inner.len());
         let name = std::str::from_utf8(inner.get(..end).unwrap_or_default()).unwrap_or_default();
-        let plain = name.split('(').next().unwrap_or_default();
-        if before.last() == Some(&b'\\') || !is_tag_name(plain) || end == inner.len() {
+        if before.last() == Some(&b'\\') || !is_filled(name) || end == inner.len() {
             escaped.extend_from_slice(b"%{");
             rest = inner;
             continue;
         }
-        escaped.extend_from_slice(format!("%\\{{{name}\\}}").as_bytes());
+        escaped.extend_from_slice(&mark_of(name));
         if !names.iter().any(|known| known == name) {
             names.push(name.to_owned());
         }
@@ -354,11 +363,21 @@ fn find_tags(source: &[u8]) -> (Vec<u8>, Vec<String>) {
     (escaped, names)
 }
 
+/// `NAME` or `NAME(argument)`; anything else in braces is part of the pattern.
+fn is_filled(tag: &str) -> bool {
+    match tag.split_once('(') {
+        None => is_tag_name(tag),
+        Some((name, rest)) => {
+            is_tag_name(name) && rest.strip_suffix(')').is_some_and(|argument| !argument.contains(')'))
+        }
+    }
+}
+
 /// Whether each match of the pattern holds a value of the tag.
 fn is_required(name: &str, source: &[u8], modifiers: Modifiers) -> bool {
     // Octets that no rule asks for stand for the value.
     const VALUE: &[u8] = b"\x02\x02\x02";
-    let source = replace_all(source, format!("%\\{{{name}\\}}").as_bytes(), VALUE);
+    let source = replace_all(source, &mark_of(name), VALUE);
     syntax::parse(&source, modifiers).is_some_and(|tree| formula::needs(&formula::of(&tree), VALUE))
 }
 

@@ -378,7 +378,8 @@ static TABLE: &[EvalFn] = &[
     full("check_relays_unparseable", "RelayEval", &[], relay::check_relays_unparseable),
     full("check_replyto_in_list", "WLBLEval", &[], lists::check_replyto_in_list),
     no_service("check_senders_reputation", "TxRep"),
-    no_service("check_shortcircuit", "Shortcircuit"),
+    // The rule hits by itself, once another one has settled the matter.
+    full("check_shortcircuit", "Shortcircuit", &[], |_, _| EvalResult::Miss),
     full("check_spf_skipped_noenvfrom", "SPF", &[], identity::check_spf_skipped_noenvfrom),
     full("check_stock_info", "BodyEval", &[], body::check_stock_info),
     full("check_subject_in_blacklist", "WelcomeListSubject", &[], lists::check_subject_in_blocklist),

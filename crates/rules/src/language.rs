@@ -13,13 +13,14 @@ pub mod source;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use conditions::{Blocks, Features, LANGUAGE_VERSION_TEXT};
+use conditions::{Blocks, Claims, Features, LANGUAGE_VERSION_TEXT};
 use directives::Effect;
 use line::{Line, split_word, words};
 use rule::Test;
 use source::{Diagnostic, Place, Severity, SourceFile};
 
 use crate::settings::Settings;
+use crate::shortcircuit::{SETTLING_PRIORITY, Shortcircuit};
 
 /// How deep `include` may nest.
 const INCLUDE_DEPTH_MAX: usize = 10;
@@ -39,13 +40,15 @@ const LINE_OCTETS_MAX: usize = 1 << 20;
 pub struct ParseOptions {
     /// The language of `lang xx describe …` lines to take, as `de` or `en_US`.
     pub language: String,
-    /// What `local_tests_only` is in an `if` line: true where no DNS is asked.
+    /// What `local_tests_only` is in an `if` line and in metas: true where no DNS is asked.
     pub local_tests_only: bool,
+    /// Plugins and features that conditions find besides those that are built in.
+    pub claims: Claims,
 }
 
 impl Default for ParseOptions {
     fn default() -> ParseOptions {
-        ParseOptions { language: "en_US".to_owned(), local_tests_only: false }
+        ParseOptions { language: "en_US".to_owned(), local_tests_only: false, claims: Claims::default() }
     }
 }
 
@@ -111,7 +114,7 @@ pub struct Parsed {
     /// `priority`.
     pub priorities: BTreeMap<String, i32>,
     /// `shortcircuit`.
-    pub shortcircuits: BTreeMap<String, String>,
+    pub shortcircuits: BTreeMap<String, Shortcircuit>,
     /// Replacement tags.
     pub replacements: Replacements,
     /// All that is no rule.
@@ -139,7 +142,8 @@ pub fn no_includes(name: &str, _from: &str) -> Result<SourceFile, String> {
 /// Reads `files` in order.
 #[must_use]
 pub fn parse(files: &[SourceFile], options: &ParseOptions, include: &Include<'_>) -> Parsed {
-    let parsed = Parsed { features: Features::new(options.local_tests_only), ..Parsed::default() };
+    let parsed =
+        Parsed { features: Features::new(options.local_tests_only, options.claims.clone()), ..Parsed::default() };
     let mut reader = Reader {
         parsed,
         options,
@@ -289,7 +293,8 @@ impl Reader<'_> {
             }
             "score" => self.score_line(&line.value),
             "reuse" => self.reuse_line(&line.value, place),
-            "describe" | "tflags" | "priority" | "shortcircuit" => self.property_line(&line.key, &line.value),
+            "describe" | "tflags" | "priority" => self.property_line(&line.key, &line.value),
+            "shortcircuit" => self.shortcircuit_line(&line.value),
             "replace_tag" | "replace_pre" | "replace_inter" | "replace_post" | "replace_rules" => {
                 self.replace_line(&line.key, &line.value, place)
             }
@@ -382,13 +387,36 @@ impl Reader<'_> {
         match key {
             "describe" => self.parsed.descriptions.insert(name, value),
             "tflags" => self.parsed.flags.insert(name, value),
-            "shortcircuit" => self.parsed.shortcircuits.insert(name, value),
             _ => {
                 let priority = value.parse().map_err(|_| format!("`{value}` is no priority"))?;
                 self.parsed.priorities.insert(name, priority);
                 None
             }
         };
+        Ok(())
+    }
+
+    /// `spam` and `ham` say more than that the rule settles the matter: they replace a priority of 0, and add flags.
+    fn shortcircuit_line(&mut self, value: &[u8]) -> Result<(), String> {
+        let fields: Vec<String> = words(value).collect();
+        let [name, how] = fields.as_slice() else {
+            return Err("`shortcircuit` needs a rule name and one of on, off, spam and ham".to_owned());
+        };
+        let parsed = &mut self.parsed;
+        if how == "off" {
+            parsed.shortcircuits.remove(name);
+            return Ok(());
+        }
+        let how = Shortcircuit::read(how).ok_or_else(|| format!("`{how}` is none of on, off, spam and ham"))?;
+        parsed.shortcircuits.insert(name.clone(), how);
+        if let Some(flags) = how.flags().filter(|_| parsed.features.is_loaded("Shortcircuit")) {
+            let priority = parsed.priorities.entry(name.clone()).or_insert(0);
+            if *priority == 0 {
+                *priority = SETTLING_PRIORITY;
+            }
+            let text = parsed.flags.entry(name.clone()).or_default();
+            *text = format!("{text} {flags}").trim_start().to_owned();
+        }
         Ok(())
     }
 

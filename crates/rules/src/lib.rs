@@ -65,4 +65,4 @@ pub use matching::{Hit, Matches};
 pub use pattern::{Limit, Pattern, PatternError};
 pub use ruleset::{Flags, Rule, RuleId, RuleSet};
 pub use settings::Settings;
-pub use shortcircuit::{Settled, Shortcircuit};
+pub use shortcircuit::{SETTLED_RULE, Settled, Shortcircuit};

@@ -34,6 +34,8 @@ const START_OCTETS: usize = 64;
 const TEXT_OCTETS_MAX: usize = 4096;
 /// What a match counts as that was given up.
 const LIMIT_OCTETS: usize = 1 << 18;
+/// What an octet of a pattern counts as that is compiled for this message alone.
+const FILLED_OCTET_WORK: usize = 64;
 /// How much of a match is kept to be shown.
 const EVIDENCE_OCTETS_MAX: usize = 200;
 
@@ -133,6 +135,13 @@ impl Work {
         let has_enough = self.0 >= cost;
         self.0 = self.0.saturating_sub(cost);
         has_enough
+    }
+
+    /// Takes what it takes to compile a pattern of so many octets that is filled with the message's words.
+    fn take_filled(&mut self, octets: usize) -> bool {
+        let has_some = self.0 > 0;
+        self.0 = self.0.saturating_sub(octets.saturating_mul(FILLED_OCTET_WORK));
+        has_some
     }
 
     fn take_limit(&mut self) {

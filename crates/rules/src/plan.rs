@@ -2,7 +2,7 @@
 
 use crate::analysis::{Analyses, Analysis};
 use crate::language::rule::TextKind;
-use crate::matching::tags::replace_all;
+use crate::matching::tags::{mark_of, replace_all};
 use crate::pattern::Pattern;
 use crate::prefilter::network::{self, Network};
 use crate::prefilter::relaxed::Relaxed;
@@ -198,8 +198,7 @@ impl Plan {
         let group = text_group(*kind);
         let is_filtered = sizes.get(group).is_some_and(|size| *size >= TOGETHER_MIN);
         let Some(slot) = u32::try_from(self.slots.len()).ok().filter(|_| is_filtered) else { return };
-        let open =
-            |source: Vec<u8>, name: &String| replace_all(&source, format!("%\\{{{name}\\}}").as_bytes(), ANYTHING);
+        let open = |source: Vec<u8>, name: &String| replace_all(&source, &mark_of(name), ANYTHING);
         let source = tags.names.iter().fold(tags.source.clone(), open);
         let analysis = builders.analyses.of(&Pattern::known(&source, tags.modifiers));
         if !builders.add(group, slot, &analysis) {

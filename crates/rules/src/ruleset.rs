@@ -17,7 +17,7 @@ use crate::needs::Needs;
 use crate::pattern::Pattern;
 use crate::plan::Plan;
 use crate::settings::Settings;
-use crate::shortcircuit::Shortcircuit;
+use crate::shortcircuit::{Shortcircuit, Stages};
 
 /// A rule's place in its set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,7 +67,7 @@ pub struct Rule {
     pub place: Place,
     /// Its flags.
     pub flags: Flags,
-    /// When SpamAssassin would run it: lower numbers first.
+    /// When SpamAssassin would run it, as its own lines say: lower numbers first.
     pub priority: i32,
     /// Whether a hit settles the matter.
     pub shortcircuit: Option<Shortcircuit>,
@@ -153,6 +153,8 @@ pub struct RuleSet {
     /// Rules that are no metas, those that fill tags first.
     pub(crate) order: Vec<RuleId>,
     pub(crate) metas: Metas,
+    /// When each rule runs, if some rule may settle the matter.
+    pub(crate) stages: Option<Stages>,
     pub(crate) plan: Plan,
     pub(crate) needs: Needs,
     pub(crate) settings: Arc<Settings>,

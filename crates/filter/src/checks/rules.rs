@@ -44,19 +44,19 @@ static RULES_SETTLED: Symbol = Symbol::evidence(
     "RULES_SETTLED",
     0,
     Group::Rules,
-    "a rule with `shortcircuit` hit, so rules of later priorities were left out",
+    "a rule with `shortcircuit` hit, so rules that SpamAssassin would not have come to were left out",
 );
 static RULES_SETTLED_SPAM: Symbol = Symbol::evidence(
     "RULES_SETTLED_SPAM",
     100_000,
     Group::Rules,
-    "a rule with `shortcircuit … spam` hit, so rules of later priorities were left out",
+    "a rule with `shortcircuit … spam` hit, so rules that SpamAssassin would not have come to were left out",
 );
 static RULES_SETTLED_HAM: Symbol = Symbol::evidence(
     "RULES_SETTLED_HAM",
     -100_000,
     Group::Rules,
-    "a rule with `shortcircuit … ham` hit, so rules of later priorities were left out",
+    "a rule with `shortcircuit … ham` hit, so rules that SpamAssassin would not have come to were left out",
 );
 
 /// `[checks.rules]`

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::expression::{self, Expr, ExpressionError, Token};
+use super::rule::LOCAL_TESTS_ONLY;
 
 /// The version of SpamAssassin whose language this is: what `version` is in an `if` line.
 pub const LANGUAGE_VERSION: f64 = 4.000_001;
@@ -11,6 +12,7 @@ pub const LANGUAGE_VERSION_TEXT: &str = "4.000001";
 /// What `perl_version` is in an `if` line: the version that Debian 12 runs.
 const PERL_VERSION: f64 = 5.036_000;
 
+const LANGUAGE_MODULE: &str = "Mail::SpamAssassin::Conf";
 const PLUGIN_PREFIX: &str = "Mail::SpamAssassin::Plugin::";
 
 /// Plugins whose work is built in, as far as there is any. What their evals do is said in [`crate::evals`].
@@ -158,12 +160,25 @@ const PLUGIN_FEATURES: &[(&str, &[&str])] = &[
     ("URIDetail", &["has_host_key"]),
 ];
 
+/// What rule files are to find besides what is built in: a plugin whose work something else does, a feature of a later version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// Plugins, as `loadplugin` names them. Their eval tests are as unknown as before.
+    pub plugins: Vec<String>,
+    /// What `can()` finds, and `has()` as well, with its module in front: `Mail::SpamAssassin::Plugin::Own::has_it`. What belongs to a
+    /// plugin is found where that is loaded.
+    pub can: Vec<String>,
+    /// What only `has()` finds: functions that are there and say no.
+    pub has: Vec<String>,
+}
+
 /// What conditions ask about.
 #[derive(Clone, Debug, Default)]
 pub struct Features {
     plugins: HashSet<String>,
     compat: HashSet<String>,
     local_tests_only: bool,
+    claims: Claims,
 }
 
 /// The plugins whose work is built in, as `loadplugin` names them.
@@ -174,12 +189,22 @@ pub fn plugins() -> impl Iterator<Item = String> {
 impl Features {
     /// No plugin loaded; `local_tests_only` is what that word is in an `if` line.
     #[must_use]
-    pub fn new(local_tests_only: bool) -> Features {
-        Features { local_tests_only, ..Features::default() }
+    pub fn new(local_tests_only: bool, claims: Claims) -> Features {
+        Features { local_tests_only, claims, ..Features::default() }
+    }
+
+    /// What `local_tests_only` is in conditions and metas.
+    #[must_use]
+    pub fn local_tests_only(&self) -> bool {
+        self.local_tests_only
     }
 
     /// Notes a `loadplugin`; the answer is whether the plugin is known here.
     pub fn load(&mut self, class: &str) -> bool {
+        if self.claims.plugins.iter().any(|claimed| claimed == class) {
+            self.plugins.insert(class.strip_prefix(PLUGIN_PREFIX).unwrap_or(class).to_owned());
+            return true;
+        }
         let class = class.strip_prefix(PLUGIN_PREFIX).unwrap_or(class);
         let class = modern_name(class);
         let is_known = PLUGINS.contains(&class);
@@ -201,16 +226,33 @@ impl Features {
     }
 
     fn has_plugin(&self, class: &str) -> bool {
-        class
-            .strip_prefix(PLUGIN_PREFIX)
-            .is_some_and(|name| name == "RaciallyCharged" || self.is_loaded(modern_name(name)))
+        match class.strip_prefix(PLUGIN_PREFIX) {
+            Some(name) => name == "RaciallyCharged" || self.is_loaded(modern_name(name)),
+            // A plugin of somebody else's, under its whole name.
+            None => self.is_loaded(class) && self.claims.plugins.iter().any(|claimed| claimed == class),
+        }
+    }
+
+    /// Whether `can()` finds it.
+    fn can(&self, path: &str) -> bool {
+        self.has_feature(path) || self.is_claimed(&self.claims.can, path)
+    }
+
+    /// Whether `has()` finds it.
+    fn has(&self, path: &str) -> bool {
+        self.can(path) || self.is_claimed(&self.claims.has, path)
+    }
+
+    fn is_claimed(&self, list: &[String], path: &str) -> bool {
+        let module = path.rsplit_once("::").map_or("", |(module, _)| module);
+        list.iter().any(|claimed| claimed == path) && (module == LANGUAGE_MODULE || self.has_plugin(module))
     }
 
     fn has_feature(&self, path: &str) -> bool {
         let Some((module, feature)) = path.rsplit_once("::") else {
             return false;
         };
-        if module == "Mail::SpamAssassin::Conf" {
+        if module == LANGUAGE_MODULE {
             let compat = feature.strip_prefix("compat_").is_some_and(|name| self.compat.contains(name));
             return compat || LANGUAGE_FEATURES.contains(&feature);
         }
@@ -231,7 +273,7 @@ impl Features {
         let value = expression.eval(&mut |name| match name.as_str() {
             "version" => LANGUAGE_VERSION,
             "perl_version" => PERL_VERSION,
-            "local_tests_only" => f64::from(u8::from(self.local_tests_only)),
+            LOCAL_TESTS_ONLY => f64::from(u8::from(self.local_tests_only)),
             _ => {
                 unknown.get_or_insert_with(|| name.clone());
                 0.0
@@ -258,7 +300,8 @@ impl Features {
             {
                 let answer = match call.as_str() {
                     "plugin" => Some(self.has_plugin(name)),
-                    "has" | "can" => Some(self.has_feature(name)),
+                    "has" => Some(self.has(name)),
+                    "can" => Some(self.can(name)),
                     _ => None,
                 };
                 if let Some(answer) = answer {
@@ -338,7 +381,7 @@ mod tests {
 
     #[test]
     fn conditions_of_the_stock_rules() {
-        let mut features = Features::new(true);
+        let mut features = Features::new(true, Claims::default());
         assert!(features.load("Mail::SpamAssassin::Plugin::BodyEval"));
         assert!(!features.load("My::Own"));
         features.enable_compat("welcomelist_blocklist");
@@ -357,6 +400,39 @@ mod tests {
             assert_eq!(features.holds(condition.as_bytes()), Ok(expected), "{condition}");
         }
         assert!(features.holds(b"frobnicate").is_err());
+    }
+
+    #[test]
+    fn what_is_claimed_is_found_where_its_plugin_is_loaded() {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let mut features = Features::new(
+            false,
+            Claims {
+                plugins: list(&["Mail::SpamAssassin::Plugin::Own", "Our::Plugin"]),
+                can: list(&[
+                    "Mail::SpamAssassin::Plugin::Own::yes",
+                    "Mail::SpamAssassin::Plugin::DKIM::later",
+                    "Mail::SpamAssassin::Conf::feature_later",
+                ]),
+                has: list(&["Mail::SpamAssassin::Plugin::Own::no"]),
+            },
+        );
+        let holds = |features: &Features, text: &str| features.holds(text.as_bytes()).unwrap();
+        assert!(!holds(&features, "plugin(Mail::SpamAssassin::Plugin::Own)"), "claimed, not loaded");
+        assert!(!holds(&features, "can(Mail::SpamAssassin::Plugin::Own::yes)"));
+        assert!(features.load("Mail::SpamAssassin::Plugin::Own") && features.load("Our::Plugin"));
+        for (condition, expected) in [
+            ("plugin(Mail::SpamAssassin::Plugin::Own) && plugin(Our::Plugin)", true),
+            ("plugin(Own) || plugin(Plugin)", false),
+            ("has(Mail::SpamAssassin::Plugin::Own::yes) && can(Mail::SpamAssassin::Plugin::Own::yes)", true),
+            ("has(Mail::SpamAssassin::Plugin::Own::no) && !can(Mail::SpamAssassin::Plugin::Own::no)", true),
+            ("has(Mail::SpamAssassin::Plugin::Own::neither)", false),
+            ("can(Mail::SpamAssassin::Conf::feature_later)", true),
+            ("can(Mail::SpamAssassin::Plugin::DKIM::later)", false),
+            ("can(feature_later) || has(yes) || can()", false),
+        ] {
+            assert_eq!(features.holds(condition.as_bytes()).unwrap_or(false), expected, "{condition}");
+        }
     }
 
     #[test]

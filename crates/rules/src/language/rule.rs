@@ -316,6 +316,9 @@ fn quoted_argument(text: &str, quote: char) -> Option<(&str, &str)> {
     })
 }
 
+/// The name that in metas, as in conditions, is no rule: whether DNS is left alone.
+pub const LOCAL_TESTS_ONLY: &str = "local_tests_only";
+
 /// The name that stands for `rules_matching(GLOB)` in a meta expression before the rules are known.
 #[must_use]
 pub fn matching_glob(name: &str) -> Option<&str> {

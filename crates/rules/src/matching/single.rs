@@ -51,7 +51,7 @@ impl<'a> Run<'a> {
         unset: Option<&[u8]>,
         tally: &mut Tally,
     ) {
-        let Some(pattern) = self.filled(template) else {
+        let Some(pattern) = self.filled(template, tally) else {
             return;
         };
         let mut work = self.work;
@@ -90,7 +90,7 @@ impl<'a> Run<'a> {
         if self.lacks_tag(template, &texts) {
             return;
         }
-        let Some(pattern) = self.filled(template) else {
+        let Some(pattern) = self.filled(template, tally) else {
             return;
         };
         for text in texts {
@@ -108,7 +108,7 @@ impl<'a> Run<'a> {
         let Matcher::MimeHeader { field, is_raw, pattern: template, is_negated, unset } = &rule.matcher else {
             return;
         };
-        let Some(pattern) = self.filled(template) else {
+        let Some(pattern) = self.filled(template, tally) else {
             return;
         };
         let limit = hits_max(&rule.flags);

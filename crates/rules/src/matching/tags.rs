@@ -2,13 +2,18 @@
 
 use std::borrow::Cow;
 
-use super::Run;
 use super::wanted::template_tags;
-use crate::pattern::Pattern;
-use crate::ruleset::Template;
+use super::{Run, Tally};
+use crate::pattern::{Limit, Pattern};
+use crate::ruleset::{TagTemplate, Template};
 
 /// How many values one tag holds.
 const TAG_VALUES_MAX: usize = 100;
+/// How many octets values may add to a pattern: who writes a message chooses them. The engine takes patterns of some 32,000.
+const FILLED_OCTETS_MAX: usize = 16 << 10;
+/// What is looked for of a value, and in how many octets in all, before its pattern is compiled.
+const LOOKED_FOR_OCTETS_MAX: usize = 16;
+const LOOKED_THROUGH_OCTETS_MAX: usize = 4 << 20;
 
 impl Run<'_> {
     /// The names that a template with tags (`_dmarc._AUTHORDOMAIN_`) gives; none when a tag has no value.
@@ -37,23 +42,46 @@ impl Run<'_> {
         }
     }
 
-    /// The pattern to match with: tags filled with alternatives. `None` when a tag has no value; the rule does not run then.
-    pub(super) fn filled<'t>(&self, template: &'t Template) -> Option<Cow<'t, Pattern>> {
+    /// The pattern to match with: tags filled with alternatives. `None` when a tag has no value, and when the values are too long for
+    /// a pattern, which `tally` says; the rule does not run then.
+    pub(super) fn filled<'t>(&mut self, template: &'t Template, tally: &mut Tally) -> Option<Cow<'t, Pattern>> {
         let Some(tags) = &template.tags else {
             return Some(Cow::Borrowed(&template.pattern));
         };
+        let filled = self.filled_source(tags).and_then(|source| {
+            let Some(source) = source else { return Ok(None) };
+            if !self.work.take_filled(source.len()) {
+                return Err(Limit);
+            }
+            Pattern::compile(&source, tags.modifiers).map(Some).map_err(|_| Limit)
+        });
+        tally.is_limited |= filled.is_err();
+        filled.ok().flatten().map(Cow::Owned)
+    }
+
+    /// The source with values in the places of tags, quoted; `None` when a tag has no value.
+    fn filled_source(&self, tags: &TagTemplate) -> Result<Option<Vec<u8>>, Limit> {
         let mut source = tags.source.clone();
+        let octets_max = source.len() + FILLED_OCTETS_MAX;
         for name in &tags.names {
             let values: Vec<Vec<u8>> = self.tag_values(name).into_iter().filter(|value| !value.is_empty()).collect();
             if values.is_empty() {
-                return None;
+                return Ok(None);
+            }
+            let mark = mark_of(name);
+            let places = memchr::memmem::find_iter(&source, &mark).count();
+            let octets: usize = values.iter().map(Vec::len).sum();
+            if octets.saturating_mul(places) > FILLED_OCTETS_MAX {
+                return Err(Limit);
             }
             let quoted: Vec<Vec<u8>> = values.iter().map(|value| quote(value)).collect();
             let alternatives = [b"(?:".as_slice(), &quoted.join(&b'|'), b")"].concat();
-            let mark = format!("%\\{{{name}\\}}");
-            source = replace_all(&source, mark.as_bytes(), &alternatives);
+            if source.len().saturating_add(alternatives.len().saturating_mul(places)) > octets_max {
+                return Err(Limit);
+            }
+            source = replace_all(&source, &mark, &alternatives);
         }
-        Pattern::compile(&source, tags.modifiers).ok().map(Cow::Owned)
+        Ok(Some(source))
     }
 
     /// Whether a match needs a tag of which no value stands in any of the texts. To compile a pattern takes longer than to look.
@@ -61,7 +89,13 @@ impl Run<'_> {
         let Some(required) = template.tags.as_ref().and_then(|tags| tags.required.as_deref()) else {
             return false;
         };
+        let values = self.tag_values(required);
+        let octets: usize = texts.iter().map(|text| text.len()).sum();
+        if octets.saturating_mul(values.len()) > LOOKED_THROUGH_OCTETS_MAX {
+            return false;
+        }
         let is_there = |value: &Vec<u8>| {
+            let value = value.get(..LOOKED_FOR_OCTETS_MAX).unwrap_or(value);
             let Some(first) = value.first() else { return true };
             let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
             let is_at = |text: &[u8], at: usize| {
@@ -69,7 +103,7 @@ impl Run<'_> {
             };
             texts.iter().any(|text| memchr::memchr2_iter(lower, upper, text).any(|at| is_at(text, at)))
         };
-        !self.tag_values(required).iter().any(is_there)
+        !values.iter().any(is_there)
     }
 
     /// Keeps what named groups matched, for the tags of other rules.
@@ -84,6 +118,11 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// How a tag stands in a pattern that compiles.
+pub(crate) fn mark_of(name: &str) -> Vec<u8> {
+    format!("%\\{{{name}\\}}").into_bytes()
 }
 
 /// As Perl's `quotemeta` over octets.

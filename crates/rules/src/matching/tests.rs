@@ -90,6 +90,97 @@ fn headers_fill_tags() {
     assert_eq!(wanted::template_tags("_HEADER(List-Id)_.x.example"), ["HEADER(List-Id)"]);
 }
 
+/// Who writes a header must not write a pattern.
+#[test]
+fn values_of_tags_are_words_not_patterns() {
+    for (value, body, expected, why) in [
+        ("a.c", "xa.cx", 1, "itself"),
+        ("a.c", "xabcx", 0, "a dot is a dot"),
+        (".*", "anything", 0, "no star"),
+        ("a|b)|(?:", "a", 0, "no other branch, and no end of the group"),
+        ("a|b)|(?:", "xa|b)|(?:x", 1, "itself"),
+        ("\\E.*\\Q[", "\\E.*\\Q[", 1, "backslashes"),
+        ("%{HEADER(X-A)}", "x1x", 0, "what looks like a tag is none"),
+        ("%{HEADER(X-A)}", "x%{HEADER(X-A)}x", 1, "itself"),
+        ("\u{e9}t\u{e9} #1", "x\u{e9}t\u{e9} #1x", 1, "octets, white space and a comment sign under /x"),
+        ("(?<T>(?{die})", "(?<T>(?{die})", 1, "code"),
+    ] {
+        let set = set("body A /x?%{HEADER(X-Word)}x?$/x");
+        let field = Field {
+            name: Cow::Borrowed(b"X-Word".as_slice()),
+            raw: Cow::Owned(format!(" {value}\n").into_bytes()),
+            decoded: value.as_bytes().to_vec(),
+        };
+        let input = Input { headers: vec![field], body: vec![body.as_bytes().to_vec()], ..input() };
+        for matches in [set.matches(&input, &Answers::default()), set.hits(&input, &Answers::default())] {
+            assert_eq!((matches.hits.len(), matches.limits.len()), (expected, 0), "{value}: {why}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_tag_is_part_of_the_pattern() {
+    for (pattern, errors, why) in [
+        ("a%{HEADER(From", 1, "neither brace nor parenthesis"),
+        ("a%{HEADER(From}", 1, "no parenthesis"),
+        ("a%{HEADER(From)", 0, "no brace: the engine takes it as it stands"),
+        ("a%{HEADER(Fr)om)}", 1, "two of them"),
+        ("a%{HEADER()}", 0, "no name: there is no such header"),
+        ("a%{}", 0, "nothing"),
+        ("a\\%{HEADER(From)}", 0, "escaped"),
+        ("a%{header(From)}", 0, "small letters"),
+    ] {
+        let file = SourceFile { name: "t.cf".to_owned(), text: format!("body A /{pattern}/").into_bytes() };
+        let (set, remarks) = compile(parse(&[file], &ParseOptions::default(), &no_includes), CompileOptions::default());
+        assert_eq!(remarks.len(), errors, "{pattern}: {why}: {remarks:?}");
+        assert!(remarks.iter().all(|remark| remark.place.to_string() == "t.cf:1:6"), "{remarks:?}");
+        assert_eq!(set.matches(&input(), &Answers::default()).hits, [], "{pattern}: {why}");
+    }
+}
+
+/// Headers may be longer than patterns.
+#[test]
+fn values_that_are_too_long_for_a_pattern_are_a_limit() {
+    let many = |count: usize| (0..count).map(|number| format!("a{number}@example.org")).collect::<Vec<_>>().join(", ");
+    for (rule, values, limits, why) in [
+        ("header A Subject !~ /%{HEADER(ALL)}/", vec!["a".repeat(8000); 4], 1, "all headers"),
+        ("body A /%{HEADER(X-Word)}|q/", vec!["a".repeat(8000); 2], 0, "two headers that just fit"),
+        ("body A /%{HEADER(X-Word)}|q/", vec!["a".repeat(8000); 3], 1, "three that do not"),
+        ("body A /%{HEADER(X-Word)}|q/", vec![".".repeat(8000); 2], 1, "quoted they are twice as long"),
+        ("body A /%{HEADER(X-Word:addr)}|q/", vec![many(100)], 0, "a hundred addresses"),
+        ("body A /%{HEADER(X-Word:addr)}|q/", vec![many(400); 5], 1, "many"),
+        ("mimeheader A X-None =~ /%{HEADER(ALL)}/", vec!["a".repeat(8000); 4], 1, "over parts"),
+    ] {
+        let rule = format!("loadplugin Mail::SpamAssassin::Plugin::MIMEHeader\n{rule}");
+        check_long_values(&rule, &values, limits, why);
+    }
+    let places = format!("body A /{}q/", "%{HEADER(X-Word)}|".repeat(1000));
+    check_long_values(&places, &["c".repeat(100)], 1, "in many places");
+    // The engine counts the copies of what is repeated.
+    check_long_values("body A /q|(?:%{HEADER(X-Word)}b(?=c)){900}/", &["a".repeat(1000)], 1, "many times");
+}
+
+fn check_long_values(rule: &str, values: &[String], limits: usize, why: &str) {
+    let set = set(rule);
+    let headers: String = values.iter().map(|value| format!("X-Word: {value}\n")).collect();
+    let message = format!("{headers}Subject: a\n\nb\n");
+    let input = Input::from_octets(message.as_bytes(), &crate::Context::default(), set.settings());
+    for matches in [set.matches(&input, &Answers::default()), set.hits(&input, &Answers::default())] {
+        assert_eq!((matches.hits.len(), matches.limits.len()), (0, limits), "{why}");
+    }
+}
+
+/// A tag with many values, looked for in a long text that is made of nothing but their beginnings.
+#[test]
+fn to_look_for_values_takes_no_longer_than_to_match() {
+    let set = set("header __S Subject =~ /(?<W>a+)/\ntflags __S multiple\nfull B /%{W}b/");
+    let words: Vec<String> = (20..120).map(|length| "a".repeat(length)).collect();
+    let message = format!("Subject: {}\n\n{}\n", words.join(" "), "a".repeat(4 << 20));
+    let input = Input::from_octets(message.as_bytes(), &crate::Context::default(), set.settings());
+    let matches = set.matches(&input, &Answers::default());
+    assert_eq!((matches.hits.len(), matches.subtests.len()), (0, 1));
+}
+
 #[test]
 fn askdns_asks_then_hits() {
     let set = set("askdns A x.example TXT /^v=1/\ntflags A net");

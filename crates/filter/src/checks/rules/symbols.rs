@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tidegate_mail::Score;
-use tidegate_rules::{Basis, Hit, Matches, Rule, RuleId, RuleSet};
+use tidegate_rules::{Basis, Hit, Matches, Rule, RuleId, RuleSet, SETTLED_RULE};
 
 use crate::blocklists::{Catalogue, Kind};
 use crate::check::{Class, Finding, Group, Symbol, SymbolRef};
@@ -49,7 +49,8 @@ impl Known {
         let echoes = Echoes { set, lists, knows_identity, declared, of_metas: RefCell::default() };
         let refusals = refusals(set);
         let symbols = set.rules().iter().map(|rule| {
-            let is_own = !rule.is_subtest() && !taken.contains(&*rule.name);
+            // That a rule settled the matter is a symbol of ours.
+            let is_own = !rule.is_subtest() && !taken.contains(&*rule.name) && *rule.name != *SETTLED_RULE;
             let echo = || set.id(&rule.name).and_then(|id| echoes.of(id, DEPTH_MAX));
             is_own.then(|| Arc::new(symbol(rule, class(&set.basis(rule)), echo())))
         });

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tidegate_mail::Score;
 use tidegate_rules::evals;
 use tidegate_rules::language::Definition;
-use tidegate_rules::language::rule::{Test, TextKind, matching_glob};
+use tidegate_rules::language::rule::{LOCAL_TESTS_ONLY, Test, TextKind, matching_glob};
 
 use super::{Ended, Loaded, shown};
 
@@ -196,6 +196,7 @@ fn push_tree(loaded: &Loaded, name: &str, depth: usize, before: &mut BTreeSet<St
     for part in names(definition) {
         let indent = "  ".repeat(depth);
         let line = match loaded.parsed.rules.get(&part) {
+            None if part == LOCAL_TESTS_ONLY => format!("{part}: 1 where rules ask no DNS"),
             None => format!("{part}: no such rule"),
             Some(_) if !before.insert(part.clone()) => format!("{part}: see above"),
             Some(inner) => shown(loaded.line(&inner.place.file, inner.place.line).as_bytes()),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tidegate_rules::Guard;
 use tidegate_rules::language::expression::Expr;
-use tidegate_rules::language::rule::{Test, matching_glob};
+use tidegate_rules::language::rule::{LOCAL_TESTS_ONLY, Test, matching_glob};
 use tidegate_rules::language::source::{Diagnostic, Place, Severity};
 use tidegate_rules::language::{Parsed, Statement, StatementKind};
 
@@ -152,6 +152,7 @@ fn metas(parsed: &Parsed, remarks: &mut Vec<Remark>) {
                 asked.insert(part);
                 known += 1;
             }
+            None if part == LOCAL_TESTS_ONLY => known += 1,
             None => {
                 unknown.insert(part.as_str());
             }
@@ -238,6 +239,7 @@ mod tests {
             ("body A /aaa/\nbody A /bbb/", "2:6 warning duplicate"),
             ("score MISSING 2", "1:7 warning no-rule"),
             ("meta A MISSING && 1", "1:6 warning unknown-name; 1:6 warning unreachable"),
+            ("meta A local_tests_only && __B\nbody __B /bbb/", ""),
             ("meta A !MISSING", "1:6 warning unknown-name; 1:6 warning unreachable"),
             ("body __A /aaa/\nmeta B __A && 0", "2:6 warning unreachable"),
             ("meta A B\nmeta B A", "1:6 warning rule; 2:6 warning rule"),
