@@ -54,7 +54,7 @@ fn cpu_seconds() -> f64 {
 
 fn sample() -> Vec<u8> {
     let mut log = Vec::with_capacity(SAMPLE_OCTETS + 4096);
-    let plan = Plan { seed: 1, accounts: 500, days: 60, volume: 1.0, compromise: None };
+    let plan = Plan { seed: 1, accounts: 500, days: 60, volume: 1.0, compromise: None, ..Plan::default() };
     generator::write(&plan, |line| {
         if log.len() < SAMPLE_OCTETS {
             log.extend_from_slice(line.as_bytes());

@@ -8,6 +8,8 @@ mod case;
 mod cleared;
 mod clients;
 mod flow;
+mod guess;
+mod habits;
 mod history;
 mod ledger;
 mod limits;
@@ -15,6 +17,7 @@ mod provider;
 mod room;
 mod standing;
 mod suspicion;
+mod target;
 mod who;
 
 use std::collections::HashMap;
@@ -32,6 +35,8 @@ use crate::transaction::{Joiner, Message, Origin, Place, Step};
 use attack::Attackers;
 use clients::Clients;
 use flow::Flow;
+use guess::Guesses;
+use habits::Habits;
 use ledger::{Ledgers, Tally};
 use standing::Standing;
 use suspicion::Basis;
@@ -135,7 +140,7 @@ impl Collector {
             }
             _ => {}
         }
-        self.attackers.feed(event);
+        self.attackers.feed(event, &self.ledgers, &self.settings);
         let day = local.and_then(|time| u32::try_from(time.day()).ok());
         let Collector { joiner, ledgers, totals, flow, standing, settings, attackers, clients, .. } = self;
         joiner.feed(event, place, |step| match step {
@@ -175,7 +180,7 @@ impl Collector {
         let basis = self.basis();
         let suspects = suspicion::suspects(&basis, rows);
         let mut many_networks = ledgers.many_networks(settings, rows);
-        suspicion::mark_networks(&mut many_networks, ledgers);
+        habits::mark_networks(&mut many_networks, ledgers);
         api::Report {
             version: api::VERSION,
             from: self.first.map(|time| time.to_string()),
@@ -197,7 +202,7 @@ impl Collector {
             bounces: ledgers.bounces(settings, rows),
             refusals: self.standing.rows(ledgers, settings, rows),
             meanings: self.standing.meanings(ledgers, settings),
-            attackers: self.attackers.rows(settings, rows, &suspects),
+            attackers: self.attackers.rows(&basis.guesses, settings, rows, &suspects),
             suspects,
             frozen: self.frozen(rows),
             days,
@@ -227,7 +232,7 @@ impl Collector {
     /// Use by hour and day of every actor and every account, and a limit that fits.
     #[must_use]
     pub fn limits(&self) -> Vec<api::LimitRow> {
-        limits::suggest(&self.ledgers, &self.attackers, &self.settings, self.first)
+        limits::suggest(&self.basis())
     }
 
     fn local(&self, time: Timestamp) -> Timestamp {
@@ -238,6 +243,8 @@ impl Collector {
         Basis {
             ledgers: &self.ledgers,
             attackers: &self.attackers,
+            guesses: Guesses::among(&self.attackers),
+            habits: Habits::of(&self.ledgers),
             clients: &self.clients,
             joiner: &self.joiner,
             settings: &self.settings,
@@ -275,7 +282,7 @@ fn arrived(
     if let Origin::Login(user) = &message.origin
         && let Some(ip) = message.ip
     {
-        attackers.logged_in(user, ip, message.arrived);
+        attackers.logged_in(user, ip, message.arrived, ledgers, settings);
     }
     match Actor::of(message) {
         Some(actor) => {

@@ -175,7 +175,14 @@ fn echoes_are_not_reacted_to() {
 
 #[test]
 fn a_restart_changes_nothing() {
-    let plan = Plan { seed: 5, accounts: 12, days: 9, volume: 0.3, compromise: Some(Compromise::StolenBurst) };
+    let plan = Plan {
+        seed: 5,
+        accounts: 12,
+        days: 9,
+        volume: 0.3,
+        compromise: Some(Compromise::StolenBurst),
+        ..Plan::default()
+    };
     let (mut steady, mut restarted) = (Watch::new(), Watch::new());
     let mut lines = 0;
     generator::write(&plan, |line| {
@@ -220,7 +227,7 @@ fn caught(plan: &Plan) -> BTreeMap<Subject, BTreeSet<AlertKind>> {
 fn two_signals_catch_the_compromised_and_nobody_else() {
     let mut missed = Vec::new();
     for (kind, seed) in Compromise::ALL.into_iter().zip(300..) {
-        let plan = Plan { seed, accounts: 16, days: 9, volume: 0.15, compromise: Some(kind) };
+        let plan = Plan { seed, accounts: 16, days: 9, volume: 0.15, compromise: Some(kind), ..Plan::default() };
         let culprit = generator::culprit(&plan);
         let caught = caught(&plan);
         let name = |subject: &Subject| match subject {
@@ -237,7 +244,7 @@ fn two_signals_catch_the_compromised_and_nobody_else() {
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
     for seed in 400..402 {
-        let caught = caught(&Plan { seed, accounts: 20, days: 12, volume: 0.15, compromise: None });
+        let caught = caught(&Plan { seed, accounts: 20, days: 12, volume: 0.15, compromise: None, ..Plan::default() });
         assert!(caught.is_empty(), "seed {seed}: {caught:?}");
     }
 }

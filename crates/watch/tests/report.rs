@@ -2,7 +2,7 @@
 
 mod generator;
 
-use generator::{Compromise, Plan};
+use generator::{Compromise, Innocent, Plan};
 use tidegate_watch::report::{Collector, Settings};
 use tidegate_watch::{Place, Reader};
 
@@ -33,7 +33,7 @@ fn report(plan: &Plan) -> tidegate_watch::api::report::Report {
 
 /// Small enough for a test, large enough that newsletters, shops and journeys occur.
 fn plan(seed: u64, compromise: Option<Compromise>) -> Plan {
-    Plan { seed, accounts: 20, days: 10, volume: 0.15, compromise }
+    Plan { seed, accounts: 20, days: 10, volume: 0.15, compromise, ..Plan::default() }
 }
 
 #[test]
@@ -61,6 +61,35 @@ fn clean_months_accuse_nobody() {
         assert!(report.suspects.is_empty(), "seed {seed}: {:#?}", report.suspects);
         assert!(report.totals.messages > 500, "{:?}", report.totals);
         assert_eq!(report.totals.unknown_lines, 0);
+    }
+}
+
+/// Where everybody's password is guessed at day and night, so that twenty failures in two days are nothing, with somebody who travels,
+/// has an old password in a telephone, or mistypes it.
+#[test]
+fn guessing_at_everybody_accuses_nobody() {
+    for (innocent, seed) in Innocent::ALL.into_iter().zip(700..) {
+        let plan = Plan { guessing: Some(20.0), innocent: Some(innocent), ..plan(seed, None) };
+        let report = report(&plan);
+        assert!(report.suspects.is_empty(), "{innocent:?}: {:#?}", report.suspects);
+        let singled_out = report.attackers.iter().filter(|row| row.kind == "distributed");
+        assert_eq!(singled_out.count(), 0, "{innocent:?}: everybody is guessed at alike: {:#?}", report.attackers);
+    }
+}
+
+/// The same server, with a mailbox in it that fell; the report says how.
+#[test]
+fn who_is_guessed_among_all_is_found() {
+    for (kind, seed) in [(Compromise::DistributedGuess, 710), (Compromise::GuessedPassword, 711)] {
+        let plan = Plan { guessing: Some(20.0), innocent: Some(Innocent::OldTelephone), ..plan(seed, Some(kind)) };
+        let report = report(&plan);
+        let named: Vec<&str> = report.suspects.iter().map(|suspect| suspect.name.as_str()).collect();
+        assert_eq!(named, [generator::culprit(&plan)], "{kind:?}");
+        let suspect = report.suspects.first().expect("a suspect");
+        assert!(suspect.signals.iter().any(|signal| signal.name == "guessed_password"), "{:#?}", suspect.signals);
+        let guessing = suspect.case.guessing.as_ref().expect("failed logins");
+        let usual = guessing.failures_usual.expect("others are attacked");
+        assert!(usual >= 10 && guessing.failures_shortly_before >= 3 * usual, "{guessing:?}");
     }
 }
 

@@ -60,7 +60,7 @@ account = "siteuser"
 
 /// A small server, for ten days.
 pub(super) fn plan(compromise: Option<Compromise>) -> Plan {
-    Plan { seed: 109, accounts: 20, days: 10, volume: 0.15, compromise }
+    Plan { seed: 109, accounts: 20, days: 10, volume: 0.15, compromise, ..Plan::default() }
 }
 
 /// The whole log of a plan.

@@ -274,6 +274,9 @@ pub struct Guessing {
     pub succeeded: Option<String>,
     /// Failures on the day of the last one before that and on the day before it; 0 if none succeeded.
     pub failures_shortly_before: u64,
+    /// What nine in ten other mailboxes under attack do not exceed in two days; nothing where too few are attacked to tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failures_usual: Option<u64>,
     /// Failures after that.
     pub failures_since: u64,
     /// Whether it was still tried on the last day of the log.

@@ -71,7 +71,7 @@ pub(super) fn of(actor: &Actor, ledger: &Ledger, bad_days: &[u32], signals: &[Si
         quiet_hours: u64::from(quiet.saturating_sub(1)),
         inferred: inferred(actor, basis),
         guessing: match actor {
-            Actor::Mailbox(login) => basis.attackers.guessing(login, basis.last),
+            Actor::Mailbox(login) => basis.attackers.guessing(login, &basis.guesses, basis.last),
             _ => None,
         },
         are_networks_known: begin >= (basis.first_day() + NETWORKS_KNOWN_AFTER_DAYS) * 24,
@@ -168,7 +168,7 @@ fn certainty(signals: &[Signal]) -> &'static str {
 fn inferred(actor: &Actor, basis: &Basis<'_>) -> Vec<String> {
     let mut list = Vec::new();
     match actor {
-        Actor::Mailbox(login) if basis.attackers.guessed(login).is_some() => list.push(
+        Actor::Mailbox(login) if basis.guesses.of(login).is_some() => list.push(
             "that this login was the intruder's: it came from a network from which logins to this mailbox had failed shortly \
              before; the log shows no passwords"
                 .to_owned(),

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 
+use super::habits::MANY_NETWORKS;
 use super::ledger::{Actor, Ledger};
 use super::suspicion::{Basis, Day, Signal, date, days, percent, signals_by_day, weight};
 use crate::api::report as api;
@@ -16,8 +17,6 @@ const LARGE_RECIPIENTS_MIN: u32 = 50;
 const RUN_RECIPIENTS_MIN: u32 = 50;
 /// Logs of fewer days clear nobody.
 const DAYS_MIN: u32 = 4;
-/// A login is used from many networks from here on.
-pub(super) const MANY_NETWORKS: u32 = 8;
 
 /// Those who stand out, by what speaks against them, then by size.
 pub(super) fn rows(basis: &Basis<'_>, suspects: &[api::Suspect], rows: usize) -> Vec<api::ClearedRow> {

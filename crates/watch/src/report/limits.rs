@@ -2,13 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Settings;
-use super::attack::Attackers;
 use super::history::Hour;
-use super::ledger::Ledgers;
-use super::suspicion;
+use super::suspicion::{self, Basis};
 use crate::api::report as api;
-use crate::time::Timestamp;
 
 /// Headroom over the most that was seen, in percent.
 const HEADROOM_PERCENT: u64 = 50;
@@ -17,17 +13,12 @@ const HOURLY_MIN: u64 = 30;
 const DAILY_MIN: u64 = 100;
 
 /// One row for each actor and one for each account, the busiest first.
-pub(super) fn suggest(
-    ledgers: &Ledgers,
-    attackers: &Attackers,
-    settings: &Settings,
-    first: Option<Timestamp>,
-) -> Vec<api::LimitRow> {
-    let log_begins = suspicion::day_of(first, settings);
+pub(super) fn suggest(basis: &Basis<'_>) -> Vec<api::LimitRow> {
+    let settings = basis.settings;
     let mut list = Vec::new();
     let mut accounts: BTreeMap<String, BTreeMap<u32, Hour>> = BTreeMap::new();
-    for (actor, ledger) in ledgers.of_account(settings) {
-        let bad = suspicion::bad_days(actor, ledger, attackers, log_begins);
+    for (actor, ledger) in basis.ledgers.of_account(settings) {
+        let bad = suspicion::bad_days(actor, ledger, basis);
         let good: Vec<Hour> = ledger.hours().into_iter().filter(|hour| !bad.contains(&hour.day())).collect();
         let account = actor.account(settings);
         let sums = accounts.entry(account.clone()).or_default();

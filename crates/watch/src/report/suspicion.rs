@@ -1,9 +1,10 @@
 //! Who is probably compromised, and why. A suspicion needs two signals that do not depend on each other, within one day;
 //! a large newsletter, an invoice run or a journey gives one at most.
 
-use super::attack::{Attackers, Guessed};
-use super::cleared::MANY_NETWORKS;
+use super::attack::Attackers;
 use super::clients::Clients;
+use super::guess::{Guessed, Guesses};
+use super::habits::{self, Habits};
 use super::history::Hour;
 use super::ledger::{Actor, Ledger, Ledgers, distinct};
 use super::{Settings, case};
@@ -28,6 +29,8 @@ const TIMELINE_MAX: usize = 48;
 pub(super) struct Basis<'c> {
     pub(super) ledgers: &'c Ledgers,
     pub(super) attackers: &'c Attackers,
+    pub(super) guesses: Guesses<'c>,
+    pub(super) habits: Habits,
     pub(super) clients: &'c Clients,
     pub(super) joiner: &'c Joiner,
     pub(super) settings: &'c Settings,
@@ -78,6 +81,8 @@ struct Past {
     foreign: u32,
     recipients: u32,
     night: u32,
+    /// Days with many networks and much mail.
+    roaming_days: u32,
 }
 
 /// Suspects, the gravest first.
@@ -92,11 +97,7 @@ pub(super) fn suspects(basis: &Basis<'_>, rows: usize) -> Vec<api::Suspect> {
 /// The signals of each day of an actor on which there are any.
 pub(super) fn signals_by_day(actor: &Actor, ledger: &Ledger, basis: &Basis<'_>) -> Vec<(u32, Vec<Signal>)> {
     let days = days(ledger);
-    let log_begins = basis.first_day();
-    let judged = days
-        .iter()
-        .enumerate()
-        .map(|(at, day)| (day.day, signals(actor, day, &past(&days, at), basis.attackers, log_begins)));
+    let judged = days.iter().enumerate().map(|(at, day)| (day.day, signals(actor, day, &past(&days, at), basis)));
     judged.filter(|(_, signals)| !signals.is_empty()).collect()
 }
 
@@ -125,13 +126,9 @@ pub(super) fn unusual(ledgers: &Ledgers, settings: &Settings, rows: usize) -> Ve
 }
 
 /// Days (since 1970, local time) on which an actor is suspect.
-pub(super) fn bad_days(actor: &Actor, ledger: &Ledger, attackers: &Attackers, log_begins: u32) -> Vec<u32> {
-    let days = days(ledger);
-    let judged = days
-        .iter()
-        .enumerate()
-        .map(|(at, day)| (day.day, signals(actor, day, &past(&days, at), attackers, log_begins)));
-    judged.filter(|(_, signals)| is_suspect(signals)).map(|(day, _)| day).collect()
+pub(super) fn bad_days(actor: &Actor, ledger: &Ledger, basis: &Basis<'_>) -> Vec<u32> {
+    let judged = signals_by_day(actor, ledger, basis);
+    judged.iter().filter(|(_, signals)| is_suspect(signals)).map(|(day, _)| *day).collect()
 }
 
 fn suspect(actor: &Actor, ledger: &Ledger, basis: &Basis<'_>) -> Option<api::Suspect> {
@@ -157,9 +154,9 @@ fn suspect(actor: &Actor, ledger: &Ledger, basis: &Basis<'_>) -> Option<api::Sus
         since: since.map(date),
         until: bad_days.last().copied().map(date),
         recipients,
-        entered_by: entered_by(actor, basis.attackers),
+        entered_by: entered_by(actor, &basis.guesses),
         entered_from: match actor {
-            Actor::Mailbox(user) => basis.attackers.guessed(user).map(|guessed| guessed.ip.to_string()),
+            Actor::Mailbox(user) => basis.guesses.of(user).map(|guessed| guessed.ip.to_string()),
             _ => None,
         },
         case: case::of(actor, ledger, &bad_days, signals, basis),
@@ -189,9 +186,9 @@ pub(super) fn weight(signals: &[Signal]) -> u32 {
 }
 
 /// How the intruder came in, as far as the log tells.
-fn entered_by(actor: &Actor, attackers: &Attackers) -> String {
+fn entered_by(actor: &Actor, guesses: &Guesses<'_>) -> String {
     match actor {
-        Actor::Mailbox(user) => match attackers.guessed(user) {
+        Actor::Mailbox(user) => match guesses.of(user) {
             Some(guessed) => {
                 let Guessed { time, ip, .. } = guessed;
                 format!(
@@ -210,7 +207,8 @@ fn entered_by(actor: &Actor, attackers: &Attackers) -> String {
     }
 }
 
-fn signals(actor: &Actor, day: &Day, past: &Past, attackers: &Attackers, log_begins: u32) -> Vec<Signal> {
+fn signals(actor: &Actor, day: &Day, past: &Past, basis: &Basis<'_>) -> Vec<Signal> {
+    let log_begins = basis.first_day();
     let is_new_possible = day.day >= log_begins + LOG_DAYS_MIN;
     let is_mailbox = matches!(actor, Actor::Mailbox(_));
     let mut found: Vec<Signal> = [
@@ -224,9 +222,14 @@ fn signals(actor: &Actor, day: &Day, past: &Past, attackers: &Attackers, log_beg
     .flatten()
     .collect();
     if is_mailbox {
-        found.extend(networks(day, day.day >= log_begins + NETWORKS_KNOWN_AFTER_DAYS));
+        let are_known = day.day >= log_begins + NETWORKS_KNOWN_AFTER_DAYS;
+        if habits::is_from_everywhere(day) {
+            found.push(from_everywhere(actor, day, past, basis, are_known));
+        } else {
+            found.extend(new_network(day, are_known));
+        }
         found.extend(foreign_senders(day, past));
-        found.extend(guessed(actor, day, attackers));
+        found.extend(guessed(actor, day, &basis.guesses));
     }
     found.extend(odd_place(actor, day));
     found
@@ -310,37 +313,41 @@ fn night(day: &Day, past: &Past) -> Option<Signal> {
     })
 }
 
-/// Used from many networks, or much from new ones: on the first days of a log every network is new.
-fn networks(day: &Day, are_known: bool) -> Option<Signal> {
+/// Used from many networks. Who travels does that as well: it weighs little where most of the mail goes on coming from where it
+/// always does, where the mailbox has the habit, or where many here have it.
+fn from_everywhere(actor: &Actor, day: &Day, past: &Past, basis: &Basis<'_>, are_known: bool) -> Signal {
+    /// Less than this share of the mail from new networks is what a journey adds, in percent.
+    const FRESH_PERCENT_MIN: u32 = 25;
+    const WEIGHT: u32 = 3;
+    const WEIGHT_OF_JOURNEYS: u32 = 1;
+    // The estimate ends where every bit is set.
+    let about = match day.sum.networks {
+        u32::MAX => "100 or more".to_owned(),
+        bits => format!("about {}", distinct(bits)),
+    };
+    let (volume, fresh) = (day.sum.volume(), u32::from(day.sum.fresh));
+    let usual = if are_known && fresh.saturating_mul(100) < volume.saturating_mul(FRESH_PERCENT_MIN) {
+        Some(format!("but only {fresh} of {volume} recipients from networks that are new"))
+    } else if past.roaming_days >= habits::HABIT_DAYS_MIN && past.roaming_days * 3 >= past.days {
+        Some(format!("as on {} of its {} days before", past.roaming_days, past.days))
+    } else {
+        basis.habits.roaming_of_others(actor).map(|share| format!("as others here do: {share}"))
+    };
+    let weight = if usual.is_some() { WEIGHT_OF_JOURNEYS } else { WEIGHT };
+    let usual = usual.map_or_else(String::new, |usual| format!(", {usual}"));
+    Signal { name: "many_networks", weight, evidence: format!("logged in from {about} networks in a day{usual}") }
+}
+
+/// Much from new networks: on the first days of a log every network is new.
+fn new_network(day: &Day, are_known: bool) -> Option<Signal> {
     const RECIPIENTS_MIN: u32 = 50;
-    let (networks, volume) = (distinct(day.sum.networks), day.sum.volume());
-    if is_from_everywhere(day) {
-        // The estimate ends where every bit is set.
-        let about = if day.sum.networks == u32::MAX { "100 or more".to_owned() } else { format!("about {networks}") };
-        let evidence = format!("logged in from {about} networks in a day");
-        return Some(Signal { name: "many_networks", weight: 3, evidence });
-    }
-    let fresh = u32::from(day.sum.fresh);
+    let (fresh, volume) = (u32::from(day.sum.fresh), day.sum.volume());
     (are_known && fresh >= RECIPIENTS_MIN && fresh * 2 >= volume).then(|| Signal {
         name: "new_network",
         // A first campaign comes from a new place as well: with the volume alone it is no suspicion.
         weight: 1,
         evidence: format!("{fresh} of {volume} recipients were sent from networks not used before"),
     })
-}
-
-/// Many networks and much mail on one day.
-fn is_from_everywhere(day: &Day) -> bool {
-    const RECIPIENTS_MIN: u32 = 50;
-    distinct(day.sum.networks) >= MANY_NETWORKS && day.sum.volume() >= RECIPIENTS_MIN
-}
-
-/// Says of each login with many networks whether that counts against it.
-pub(super) fn mark_networks(rows: &mut [api::NetworksRow], ledgers: &Ledgers) {
-    for row in rows {
-        let ledger = ledgers.by_actor.get(&Actor::Mailbox(row.login.as_str().into()));
-        row.is_sign = ledger.is_some_and(|ledger| days(ledger).iter().any(is_from_everywhere));
-    }
 }
 
 fn foreign_senders(day: &Day, past: &Past) -> Option<Signal> {
@@ -354,16 +361,16 @@ fn foreign_senders(day: &Day, past: &Past) -> Option<Signal> {
     })
 }
 
-/// The login followed on many failures from the same network.
-fn guessed(actor: &Actor, day: &Day, attackers: &Attackers) -> Option<Signal> {
+/// The login followed on many failures, some from the same network.
+fn guessed(actor: &Actor, day: &Day, guesses: &Guesses<'_>) -> Option<Signal> {
     const RECIPIENTS_MIN: u32 = 50;
-    let guessed = attackers.guessed(actor.name())?;
+    let guessed = guesses.of(actor.name())?;
     let Guessed { time, ip, .. } = guessed;
     let on = u32::try_from(time.day()).ok()?;
     (day.day.abs_diff(on) <= 1 && day.sum.volume() >= RECIPIENTS_MIN).then(|| Signal {
         name: "guessed_password",
         weight: 3,
-        evidence: format!("logged in from {ip} after {}", guessed.failures_in_words()),
+        evidence: format!("logged in from {ip} after {}{}", guessed.failures_in_words(), guessed.usual_in_words()),
     })
 }
 
@@ -424,6 +431,7 @@ fn past(days: &[Day], at: usize) -> Past {
         past.foreign += u32::from(day.sum.foreign);
         past.recipients = past.recipients.saturating_add(day.sum.volume());
         past.night += day.night;
+        past.roaming_days += u32::from(habits::is_from_everywhere(day));
     }
     past
 }

@@ -5,13 +5,15 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "made-up numbers are small")]
 
 mod compromise;
+mod innocent;
 mod people;
 
 pub(crate) use compromise::Compromise;
+pub(crate) use innocent::Innocent;
 use std::fmt::Write as _;
 
 /// What to make.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) accounts: usize,
@@ -19,6 +21,11 @@ pub(crate) struct Plan {
     /// How much mail there is; 1.0 is some 25 messages a mailbox and working day.
     pub(crate) volume: f64,
     pub(crate) compromise: Option<Compromise>,
+    /// How many passwords are guessed at, as many as fit the mail if nothing is said; at 10.0 each of the usual names of each
+    /// account gets six failed logins a day.
+    pub(crate) guessing: Option<f64>,
+    /// Somebody who looks guilty and is not.
+    pub(crate) innocent: Option<Innocent>,
 }
 
 /// Milliseconds since 1970 of the first day: 2026-01-28, so that a month ends within the first week.
@@ -180,15 +187,20 @@ pub(crate) fn write(plan: &Plan, mut sink: impl FnMut(&str)) {
     let accounts = people::accounts(&mut dice, plan.accounts);
     let mut scribe = Scribe { lines: Vec::new(), messages: 0, now_ms: START_MS };
     let mut hidden = plan.compromise.map(|kind| compromise::Hidden::new(kind, &accounts, plan.days, plan.seed));
+    let innocent = plan.innocent.map(|kind| innocent::Unlucky::new(kind, &accounts, plan.days, plan.seed));
+    let guessing = plan.guessing.unwrap_or(plan.volume);
     for day in 0..plan.days {
         for hour in 0..24 {
             scribe.now_ms = START_MS + (i64::from(day) * 24 + i64::from(hour)) * HOUR_MS;
             for account in &accounts {
                 people::hour(account, &mut scribe, &mut dice, day, hour, plan.volume);
             }
-            people::noise(&accounts, &mut scribe, &mut dice, plan.volume);
+            people::noise(&accounts, &mut scribe, &mut dice, plan.volume, guessing);
             if let Some(hidden) = &mut hidden {
                 hidden.hour(&mut scribe, &mut dice, day, hour);
+            }
+            if let Some(innocent) = &innocent {
+                innocent.hour(&mut scribe, &mut dice, day, hour);
             }
             flush(&mut scribe, &mut sink);
         }

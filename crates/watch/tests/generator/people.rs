@@ -24,8 +24,8 @@ pub(super) struct Mailbox {
     /// Messages on a working day.
     rate: f64,
     /// The office has one address; the telephone gets one of a provider's network.
-    office_ip: String,
-    mobile_net: String,
+    pub(super) office_ip: String,
+    pub(super) mobile_net: String,
     contacts: Vec<String>,
 }
 
@@ -230,9 +230,9 @@ pub(super) fn auth_failure(scribe: &mut Scribe, at_ms: i64, ip: &str, user: &str
 }
 
 /// What every server sees every hour: guessers, dictionaries, strangers who ask to relay.
-pub(super) fn noise(accounts: &[Account], scribe: &mut Scribe, dice: &mut Dice, volume: f64) {
+pub(super) fn noise(accounts: &[Account], scribe: &mut Scribe, dice: &mut Dice, volume: f64, guessing: f64) {
     let scale = accounts.len() as f64 * volume / 100.0;
-    for _ in 0..dice.count(12.0 * scale) {
+    for _ in 0..dice.count(12.0 * accounts.len() as f64 * guessing / 100.0) {
         let account = dice.pick(accounts);
         let ip = format!("45.{}.{}.{}", dice.below(60), dice.below(250), dice.below(250));
         let at = moment(scribe, dice);

@@ -10,7 +10,7 @@ use super::shown::{self, LocalTime, counted, grouped};
 const ADDRESSES_COUNTED: u64 = 64;
 
 /// Under the logins with many networks.
-pub(super) const MANY_NETWORKS: &str = "telephones, offices and journeys make several, and that alone is no suspicion; about 8 or more together with 50 recipients on one day are one sign, and a suspicion needs two";
+pub(super) const MANY_NETWORKS: &str = "telephones, offices and journeys make several, and that alone is no suspicion; about 8 or more together with 50 recipients on one day are one sign (a weak one where most of the mail comes from where it always does, or where it is usual), and a suspicion needs two";
 /// Under the recipients that do not exist.
 pub(super) const UNKNOWN_RECIPIENTS: &str =
     "a list that is looked after has 1 or 2 %; 8 % or more (of 25 or more on a day) are one sign";

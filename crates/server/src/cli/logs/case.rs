@@ -108,7 +108,7 @@ fn guessing(suspect: &Suspect, local: LocalTime) -> Option<Line> {
     let last = local.minute_or_dash(guessing.last.as_ref());
     let failures = counted(guessing.failures, "failed login");
     let text = match &guessing.succeeded {
-        None => format!("{failures} from {first} to {last}; none is followed by a login from the same network"),
+        None => format!("{failures} from {first} to {last}; no login looks as if they had guessed it"),
         Some(time) => {
             let (shortly, since) = (guessing.failures_shortly_before, guessing.failures_since);
             let before = guessing.failures.saturating_sub(shortly).saturating_sub(since);
@@ -343,7 +343,7 @@ mod tests {
         let sum = "272 failed logins in all, the first -: 9 before, 260 in the two days before it succeeded (2026-02-18 06:00:00), 3 since, the last -: STILL TRIED";
         assert!(said(&mailbox).contains(sum), "{}", said(&mailbox));
         mailbox.case.guessing = Some(guessing);
-        assert!(said(&mailbox).contains("none is followed by a login from the same network"));
+        assert!(said(&mailbox).contains("no login looks as if they had guessed it"));
     }
 
     /// From the evening before to the midnight at its end, whatever single days are suspect by themselves.
