@@ -27,6 +27,10 @@ const INCLUDE_DEPTH_MAX: usize = 10;
 /// Files that may be included in all, and their octets: each of them may include many.
 const INCLUDES_MAX: usize = 1000;
 const INCLUDED_OCTETS_MAX: usize = 64 << 20;
+/// Rules of one set, and octets of their definitions: lists of 100,000 addresses that a program wrote as a rule each are within both, and
+/// take 400 MB.
+const RULES_MAX: usize = 200_000;
+const DEFINITIONS_OCTETS_MAX: usize = 16 << 20;
 /// Remarks of each severity that are kept: what is no rule file has more mistakes than anybody reads.
 const REMARKS_MAX: usize = 1000;
 /// How a text begins that Windows wrote: as UTF-8, which is taken, and as UTF-16, which is not.
@@ -150,6 +154,7 @@ pub fn parse(files: &[SourceFile], options: &ParseOptions, include: &Include<'_>
         include,
         reading: Vec::new(),
         included: (0, 0),
+        defined: 0,
         remarks: [0; 3],
         noted: BTreeSet::new(),
     };
@@ -167,6 +172,8 @@ struct Reader<'a> {
     reading: Vec<Arc<str>>,
     /// Files and octets that were included so far.
     included: (usize, usize),
+    /// Octets of definitions so far.
+    defined: usize,
     /// Remarks of each severity so far.
     remarks: [usize; 3],
     /// Directives and plugins that were remarked on: once is enough.
@@ -332,6 +339,9 @@ impl Reader<'_> {
     fn rule_line(&mut self, line: &Line, place: &Place) -> Result<(), String> {
         let (name, definition) = split_word(&line.value);
         let name = rule_name(name)?;
+        if !self.has_room(&name, definition.len(), place) {
+            return Ok(());
+        }
         let mut test = Test::read(&line.key, definition).map_err(|error| format!("rule {name}: {error}"))?;
         if let (Test::UriDetail(clauses), Some(former)) = (&mut test, self.parsed.rules.get(&name)) {
             // Clauses of a rule that stands on several lines add up.
@@ -343,6 +353,25 @@ impl Reader<'_> {
         }
         self.parsed.rules.insert(name, Definition { test, place: place.clone() });
         Ok(())
+    }
+
+    /// Whether one more definition is within the limits. The first that is not is an error; so would be each one that follows.
+    fn has_room(&mut self, name: &str, octets: usize, place: &Place) -> bool {
+        let is_new = !self.parsed.rules.contains_key(name);
+        let limit = if is_new && self.parsed.rules.len() >= RULES_MAX {
+            format!("{RULES_MAX} rules")
+        } else if self.defined.saturating_add(octets) > DEFINITIONS_OCTETS_MAX {
+            format!("rules of {} MB", DEFINITIONS_OCTETS_MAX >> 20)
+        } else {
+            self.defined += octets;
+            return true;
+        };
+        if self.noted.insert(limit.clone()) {
+            let message =
+                format!("{limit} were read before, which is the limit; {name} and those that follow are left out");
+            self.error(place.clone(), message);
+        }
+        false
     }
 
     fn score_line(&mut self, value: &[u8]) -> Result<(), String> {
@@ -372,6 +401,9 @@ impl Reader<'_> {
 
     fn reuse_line(&mut self, value: &[u8], place: &Place) -> Result<(), String> {
         let name = rule_name(split_word(value).0)?;
+        if !self.has_room(&name, 0, place) {
+            return Ok(());
+        }
         let definition = || Definition { test: Test::Empty, place: place.clone() };
         self.parsed.rules.entry(name).or_insert_with(definition);
         Ok(())
@@ -589,6 +621,28 @@ mod tests {
         let parsed = read(&[("a", &long)]);
         assert_eq!(said(&parsed), ["a:1:1: error: the line is longer than 1048576 octets and was left out"]);
         assert!(parsed.rules.contains_key("B"));
+    }
+
+    /// A list that a program wrote as rules.
+    #[test]
+    fn rules_without_end_are_told_once() {
+        let mut text: String = (0..RULES_MAX).map(|number| format!("reuse R{number}\n")).collect();
+        text.push_str("meta MORE 1\nmeta R7 2\nreuse ALSO\nbody MORE /a/\nscore R7 2\n");
+        let parsed = read(&[("a", text.as_bytes())]);
+        let place = "a:200001:6: error: 200000 rules were read before";
+        assert_eq!(said(&parsed), [format!("{place}, which is the limit; MORE and those that follow are left out")]);
+        assert_eq!(parsed.rules.len(), RULES_MAX);
+        assert_eq!(parsed.rules["R7"].place.line, 200_002, "a known rule is still replaced");
+    }
+
+    #[test]
+    fn long_rules_without_end_are_told_once() {
+        let pattern = "a".repeat(LINE_OCTETS_MAX / 2);
+        let text: String = (0..40).map(|number| format!("body R{number} /{pattern}/\n")).collect();
+        let parsed = read(&[("a", format!("{text}body SHORT /b/").as_bytes())]);
+        let place = "a:32:6: error: rules of 16 MB were read before";
+        assert_eq!(said(&parsed), [format!("{place}, which is the limit; R31 and those that follow are left out")]);
+        assert_eq!(parsed.rules.len(), 32, "a short one still fits");
     }
 
     /// A program or picture instead of a rule file.
