@@ -18,6 +18,7 @@ use tidegate_watch::detectors::{Limits, Thresholds};
 
 use crate::stores::embedded::Embedded;
 
+mod counts;
 mod followed;
 mod once;
 mod outside;

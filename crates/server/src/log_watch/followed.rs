@@ -4,30 +4,15 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
 use tidegate_watch::{Event, Kind, Reader, Source};
 
+use super::counts::Counts;
 use super::rows::FileRow;
 use super::status::FileStatus;
 use crate::follower::{Follower, POLL_OCTETS_MAX, Polled};
 
 /// A line of which the own time is older than this is old, even if it was written just now: somebody put an old log back.
 const FRESH_MS: i64 = 15 * 60 * 1000;
-
-/// What was counted in one log since it is followed, over all restarts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// Lines.
-    pub lines: u64,
-    /// Lines in no known form.
-    pub unknown_lines: u64,
-    /// Lines that were longer than is read.
-    pub cut_lines: u64,
-    /// Lines that were there before somebody looked.
-    pub old_lines: u64,
-    /// Lines of Exim that another log has as well.
-    pub repeated_lines: u64,
-}
 
 /// A log that is followed.
 pub(super) struct Followed {

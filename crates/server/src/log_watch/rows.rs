@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_filter::store::Write;
 use tidegate_filter::tables;
 
-use super::followed::Counts;
+use super::counts::Counts;
 use super::picture::{Noted, Picture};
 use crate::follower::State;
 

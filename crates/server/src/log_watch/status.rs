@@ -3,6 +3,7 @@
 use serde::Serialize;
 use tidegate_watch::Losses;
 
+use super::counts::Counts;
 use super::picture::{Noted, Outcomes};
 
 /// Alerts that are shown.
@@ -78,5 +79,5 @@ pub struct FileStatus {
     pub lost_files: u64,
     /// What was counted since the log is followed.
     #[serde(flatten)]
-    pub counts: super::followed::Counts,
+    pub counts: Counts,
 }
