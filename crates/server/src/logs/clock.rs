@@ -4,6 +4,8 @@
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use tidegate_watch::{Kind, Reader, Timestamp};
 
+/// Before all times, for files that tell none.
+pub(super) const LONG_AGO: Timestamp = Timestamp::from_millis(i64::MIN);
 /// Lines of a log stand in the order of time, but for some seconds.
 const DISORDER_MS: i64 = 10 * 60 * 1000;
 /// A busy server's log is not silent for longer.

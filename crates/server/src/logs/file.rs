@@ -156,7 +156,7 @@ impl LogFile {
         let beginning = source.fill_buf().map_err(|error| Trouble::CutOff(0, error))?;
         let local = look_at(beginning, &self.reader(0));
         // Seen as UTC, the first time is some hours off at most; that tells its offset, and the offset the time itself.
-        let offset = local.first.map_or(0, |first| clock::offset_behind(zone, first, super::merge::LONG_AGO, None));
+        let offset = local.first.map_or(0, |first| clock::offset_behind(zone, first, clock::LONG_AGO, None));
         let look = look_at(beginning, &self.reader(offset));
         (self.kind, self.first) = (look.kind, look.first);
         self.doubt(zone, beginning, offset);

@@ -16,9 +16,6 @@ const RECENT_MAX: usize = 65_536;
 /// Which line comes next: the older one; within a second the main log's before those that repeat it.
 type Turn = (Timestamp, LogKind, usize);
 
-/// Before all times, for files that tell none.
-pub(super) const LONG_AGO: Timestamp = Timestamp::from_millis(i64::MIN);
-
 /// All files of a run.
 pub(super) struct Merge {
     /// Not yet opened; the next one last.
@@ -137,7 +134,7 @@ impl Merge {
 
     fn open_next(&mut self) {
         let Some((number, mut file)) = self.waiting.pop() else { return };
-        let first = file.first.unwrap_or(LONG_AGO);
+        let first = file.first.unwrap_or(clock::LONG_AGO);
         let offset = file.first.map_or(0, |first| clock::offset_seconds(&self.wanted.zone, first));
         let opened = file.lines(&self.progress).and_then(|mut lines| Ok(lines.advance()?.then_some(lines)));
         match opened {
@@ -233,7 +230,7 @@ impl Merge {
 }
 
 fn begins(waiting: &(usize, LogFile)) -> Turn {
-    (waiting.1.first.unwrap_or(LONG_AGO), waiting.1.kind, waiting.0)
+    (waiting.1.first.unwrap_or(clock::LONG_AGO), waiting.1.kind, waiting.0)
 }
 
 fn row(file: &LogFile) -> FileRow {
