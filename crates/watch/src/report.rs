@@ -4,9 +4,11 @@
 //! decides: a suspicion is a sentence with evidence for an administrator.
 
 mod attack;
+mod basis;
 mod case;
 mod cleared;
 mod clients;
+mod day;
 mod flow;
 mod guess;
 mod habits;
@@ -15,6 +17,8 @@ mod ledger;
 mod limits;
 mod provider;
 mod room;
+mod signs;
+mod spread;
 mod standing;
 mod suspicion;
 mod target;
@@ -33,13 +37,13 @@ use crate::event::{Delivery, Event, Failing, Kind, Outcome, Queue, Source};
 use crate::time::{Offsets, Timestamp};
 use crate::transaction::{Joiner, Message, Origin, Place, Step};
 use attack::Attackers;
+use basis::Basis;
 use clients::Clients;
 use flow::Flow;
 use guess::Guesses;
 use habits::Habits;
 use ledger::{Ledgers, Tally};
 use standing::Standing;
-use suspicion::Basis;
 
 /// What a report needs to know of the server.
 #[derive(Clone, Debug)]
@@ -211,9 +215,9 @@ impl Collector {
 
     /// The days of the log, and on which the first case began.
     fn span(&self, suspects: &[api::Suspect]) -> standing::Span {
-        let day = |time| suspicion::day_of(time, &self.settings);
+        let day = |time| day::day_of(time, &self.settings);
         let began = suspects.iter().filter_map(|suspect| suspect.case.began.as_ref()).min();
-        let case = began.and_then(|began| suspicion::day_named(began));
+        let case = began.and_then(|began| day::day_named(began));
         standing::Span { first: day(self.first), last: day(self.last), case }
     }
 
@@ -243,7 +247,7 @@ impl Collector {
         Basis {
             ledgers: &self.ledgers,
             attackers: &self.attackers,
-            guesses: Guesses::among(&self.attackers),
+            guesses: Guesses::among(self.attackers.targets()),
             habits: Habits::of(&self.ledgers),
             clients: &self.clients,
             joiner: &self.joiner,

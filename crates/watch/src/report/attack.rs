@@ -144,7 +144,7 @@ impl Attackers {
     }
 
     /// All names at which a login failed.
-    pub(super) fn targets(&self) -> impl Iterator<Item = (&str, &Target)> {
+    pub(super) fn targets(&self) -> impl Iterator<Item = (&str, &Target)> + Clone {
         self.targets.iter().map(|(name, target)| (&**name, target))
     }
 

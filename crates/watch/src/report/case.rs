@@ -3,10 +3,11 @@
 
 use std::net::IpAddr;
 
+use super::basis::Basis;
 use super::clients::Client;
 use super::history::Hour;
 use super::ledger::{Actor, Ledger};
-use super::suspicion::{Basis, NETWORKS_KNOWN_AFTER_DAYS, Signal, weight};
+use super::signs::{NETWORKS_KNOWN_AFTER_DAYS, Signal, weight};
 use crate::api::report as api;
 
 /// An hour belongs to the campaign from this share of its busiest hour on, in percent …

@@ -3,9 +3,10 @@
 
 use std::cmp::Reverse;
 
-use super::habits::MANY_NETWORKS;
+use super::basis::Basis;
+use super::day::{Day, MANY_NETWORKS, date, days};
 use super::ledger::{Actor, Ledger};
-use super::suspicion::{Basis, Day, Signal, date, days, percent, signals_by_day, weight};
+use super::signs::{Signal, percent, signals_by_day, weight};
 use crate::api::report as api;
 use crate::time::{HOUR_MS, Timestamp};
 

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::attack::Attackers;
+use super::spread::{Counts, quantile};
 use super::target::{DISTINCT_MAX, FAILURES_MIN, Guess, Target};
 use crate::map::Map;
 use crate::time::Timestamp;
@@ -16,55 +16,6 @@ const OTHERS_PERCENT: u64 = 90;
 const OTHERS_DAYS_MIN: u64 = 20;
 /// Its own days are weighed by their middle, if there are so many.
 const OWN_DAYS_MIN: u64 = 5;
-/// Sizes that are told apart: up to 8,191.
-const SIZES: usize = 26;
-
-/// How often each number of failures occurred: numbers between a power of two and the next are told apart by half.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Spread([u8; SIZES]);
-
-impl Spread {
-    /// Counts a number; none does not count.
-    pub(super) fn add(&mut self, number: u32) {
-        if number > 0
-            && let Some(count) = self.0.get_mut(size_of(number))
-        {
-            *count = count.saturating_add(1);
-        }
-    }
-
-    fn counts(self) -> [u32; SIZES] {
-        self.0.map(u32::from)
-    }
-}
-
-fn size_of(number: u32) -> usize {
-    let Some(octave) = number.checked_ilog2() else { return 0 };
-    let half = if octave == 0 { 0 } else { number >> (octave - 1) & 1 };
-    usize::try_from(octave * 2 + half).unwrap_or(SIZES).min(SIZES - 1)
-}
-
-/// The largest number of a size.
-fn largest_of(size: usize) -> u32 {
-    let octave = u32::try_from(size / 2).unwrap_or(0);
-    let half = 1_u32.checked_shl(octave).unwrap_or(u32::MAX) / 2;
-    let steps = if size.is_multiple_of(2) { 3 } else { 4 };
-    half.saturating_mul(steps).saturating_sub(1).max(1)
-}
-
-/// The number that so many percent do not exceed, if there are `days_min` at least.
-fn quantile(counts: &[u32; SIZES], percent: u64, days_min: u64) -> Option<u32> {
-    let days: u64 = counts.iter().map(|count| u64::from(*count)).sum();
-    if days < days_min {
-        return None;
-    }
-    let mut sum = 0;
-    let size = counts.iter().position(|count| {
-        sum += u64::from(*count);
-        sum * 100 >= days * percent
-    });
-    size.map(largest_of)
-}
 
 /// A login that succeeded from where it had failed before, more often than others fail.
 #[derive(Clone, Copy, Debug)]
@@ -104,20 +55,20 @@ impl Guessed<'_> {
 #[derive(Debug)]
 pub(super) struct Guesses<'a> {
     by_name: Map<&'a str, Guessed<'a>>,
-    background: [u32; SIZES],
+    background: Counts,
 }
 
 impl<'a> Guesses<'a> {
     /// Judges what is known so far.
-    pub(super) fn among(attackers: &'a Attackers) -> Guesses<'a> {
-        let mut guesses = Guesses { by_name: Map::default(), background: [0; SIZES] };
+    pub(super) fn among(targets: impl Iterator<Item = (&'a str, &'a Target)> + Clone) -> Guesses<'a> {
+        let mut guesses = Guesses { by_name: Map::default(), background: Counts::default() };
         // Names that nobody has are tried once and never again, or all day; they tell nothing of a mailbox.
-        for (_, target) in attackers.targets().filter(|(_, target)| target.is_used()) {
+        for (_, target) in targets.clone().filter(|(_, target)| target.is_used()) {
             for (sum, count) in guesses.background.iter_mut().zip(target.spread().counts()) {
                 *sum = sum.saturating_add(count);
             }
         }
-        for (name, target) in attackers.targets().filter(|(_, target)| !target.guesses.is_empty()) {
+        for (name, target) in targets.filter(|(_, target)| !target.guesses.is_empty()) {
             let usual = guesses.usual(target);
             let bar = bar(target, usual);
             let is_guessed = |guess: &&Guess| guess.is_plain || guess.failures >= bar;
@@ -163,31 +114,4 @@ fn bar(target: &Target, usual: Option<u32>) -> u32 {
     let own = quantile(&target.spread().counts(), 50, OWN_DAYS_MIN);
     let most = usual.unwrap_or(0).max(own.unwrap_or(0));
     most.saturating_mul(TIMES_USUAL).max(FAILURES_MIN)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_follow_on_each_other() {
-        for number in 1..5000 {
-            let size = size_of(number);
-            assert!(number <= largest_of(size), "{number} {size}");
-            let is_same = size_of(number + 1) == size;
-            assert_eq!(number + 1 > largest_of(size), !is_same, "{number} {size}");
-        }
-        assert_eq!(size_of(u32::MAX), SIZES - 1);
-        assert_eq!(largest_of(SIZES - 1), 8191);
-    }
-
-    #[test]
-    fn the_few_loud_do_not_move_the_usual() {
-        let mut spread = Spread::default();
-        (0..95).for_each(|_| spread.add(10));
-        (0..5).for_each(|_| spread.add(4000));
-        spread.add(0);
-        assert_eq!(quantile(&spread.counts(), 90, 100), Some(11));
-        assert_eq!(quantile(&spread.counts(), 90, 101), None);
-    }
 }

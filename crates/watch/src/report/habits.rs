@@ -1,36 +1,23 @@
 //! What is usual on a server: how often its mailboxes are used from many networks in a day. Where people travel a lot that says little
 //! of one of them.
 
-use super::ledger::{Actor, Ledgers, distinct};
-use super::suspicion::{Day, days};
+use super::day::{Day, days};
+use super::ledger::{Actor, Ledgers};
 use crate::api::report as api;
 use crate::map::Map;
 
-/// A login is used from many networks from here on.
-pub(super) const MANY_NETWORKS: u32 = 8;
 /// Days on which a mailbox roamed before it is a habit.
 pub(super) const HABIT_DAYS_MIN: u32 = 3;
-/// A day with fewer recipients is not looked at.
-const BUSY_RECIPIENTS_MIN: u32 = 50;
 /// Roaming is usual if so many other mailboxes do it …
 const ROAMERS_MIN: usize = 3;
 /// … on one in so many of the days on which others are busy.
 const ONE_DAY_IN: u64 = 200;
 
-/// Many networks and much mail on one day.
-pub(super) fn is_from_everywhere(day: &Day) -> bool {
-    is_busy(day) && distinct(day.sum.networks) >= MANY_NETWORKS
-}
-
-fn is_busy(day: &Day) -> bool {
-    day.sum.volume() >= BUSY_RECIPIENTS_MIN
-}
-
 /// Says of each login with many networks whether that counts against it.
 pub(super) fn mark_networks(rows: &mut [api::NetworksRow], ledgers: &Ledgers) {
     for row in rows {
         let ledger = ledgers.by_actor.get(&Actor::Mailbox(row.login.as_str().into()));
-        row.is_sign = ledger.is_some_and(|ledger| days(ledger).iter().any(is_from_everywhere));
+        row.is_sign = ledger.is_some_and(|ledger| days(ledger).iter().any(Day::is_from_everywhere));
     }
 }
 
@@ -51,8 +38,8 @@ impl Habits {
             let Actor::Mailbox(login) = actor else { continue };
             let (mut busy, mut roaming) = (0, 0);
             for day in days(ledger) {
-                busy += u64::from(is_busy(&day));
-                roaming += u64::from(is_from_everywhere(&day));
+                busy += u64::from(day.is_busy());
+                roaming += u64::from(day.is_from_everywhere());
             }
             habits.busy_days += busy;
             habits.roaming_days += roaming;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::basis::Basis;
 use super::history::Hour;
-use super::suspicion::{self, Basis};
+use super::signs::bad_days;
 use crate::api::report as api;
 
 /// Headroom over the most that was seen, in percent.
@@ -18,7 +19,7 @@ pub(super) fn suggest(basis: &Basis<'_>) -> Vec<api::LimitRow> {
     let mut list = Vec::new();
     let mut accounts: BTreeMap<String, BTreeMap<u32, Hour>> = BTreeMap::new();
     for (actor, ledger) in basis.ledgers.of_account(settings) {
-        let bad = suspicion::bad_days(actor, ledger, basis);
+        let bad = bad_days(actor, ledger, basis);
         let good: Vec<Hour> = ledger.hours().into_iter().filter(|hour| !bad.contains(&hour.day())).collect();
         let account = actor.account(settings);
         let sums = accounts.entry(account.clone()).or_default();

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::ledger::Ledgers;
 use super::provider::{self, Provider, Saying};
-use super::{Settings, is_remote, suspicion};
+use super::{Settings, day, is_remote};
 use crate::api::report as api;
 use crate::event::{Delivery, Outcome};
 use crate::time::{DAY_MS, Timestamp};
@@ -217,7 +217,7 @@ impl Standing {
             // Many servers are in that group, and one taking mail says nothing of another.
             let known = served.filter(|_| *provider != Provider::Other);
             let end = span.last + 1;
-            let first_day = said.first.map(|_| suspicion::day_of(said.first, settings));
+            let first_day = said.first.map(|_| day::day_of(said.first, settings));
             list.push(api::BlockRow {
                 provider: provider.name(),
                 addresses: said.addresses.iter().map(IpAddr::to_string).collect(),
@@ -226,7 +226,7 @@ impl Standing {
                 delivered: served.map_or(0, |served| served.all),
                 delivered_since: known.map(|served| served.since),
                 around_case: known.zip(span.case).map(|(served, day)| api::AroundCase {
-                    day: suspicion::date(day),
+                    day: day::date(day),
                     before: served.part(span.first..day.max(span.first)),
                     since: served.part(day..end),
                 }),

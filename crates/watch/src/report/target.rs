@@ -3,8 +3,8 @@
 
 use std::net::IpAddr;
 
-use super::guess::Spread;
 use super::ledger::network_of;
+use super::spread::Spread;
 use crate::time::{HOUR_MS, Timestamp};
 
 /// Names and addresses that are counted exactly for one foe or target.
