@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tidegate_rules::language::conditions::Claims;
 
 mod files;
 mod load;
@@ -33,11 +34,45 @@ pub struct Config {
     pub files: Vec<String>,
     /// Whether rules may ask DNS; without it, SpamAssassin's scores for local tests apply.
     pub dns: bool,
+    /// What `if` and `ifplugin` lines find besides what is built in: plugins (`Mail::SpamAssassin::Plugin::Own`), and functions for
+    /// `has()` and `can()` (`Mail::SpamAssassin::Plugin::Own::has_it`).
+    pub claims: Vec<String>,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { enabled: true, shipped: true, files: vec!["/etc/tidegate/rules/*.cf".to_owned()], dns: true }
+        let files = vec!["/etc/tidegate/rules/*.cf".to_owned()];
+        Config { enabled: true, shipped: true, files, dns: true, claims: Vec::new() }
+    }
+}
+
+impl Config {
+    /// What is claimed, and which entries are no names of plugins or functions.
+    pub(crate) fn claimed(&self) -> (Claims, Vec<String>) {
+        let mut claims = Claims::default();
+        let mut errors = Vec::new();
+        for entry in &self.claims {
+            let is_word = |word: &str| {
+                word.starts_with(|c: char| c.is_ascii_alphabetic())
+                    && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            };
+            match entry.rsplit_once("::") {
+                // Perl's modules begin with capitals, its functions with small letters.
+                Some((module, name)) if module.split("::").all(is_word) && is_word(name) => {
+                    let list = if name.starts_with(|c: char| c.is_ascii_uppercase()) {
+                        &mut claims.plugins
+                    } else {
+                        &mut claims.can
+                    };
+                    list.push(entry.clone());
+                }
+                _ => errors.push(format!(
+                    "[rules] claims: `{entry}` is no plugin or function; write it as Mail::SpamAssassin::Plugin::Own or \
+                     Mail::SpamAssassin::Plugin::Own::has_it"
+                )),
+            }
+        }
+        (claims, errors)
     }
 }
 
@@ -159,6 +194,36 @@ mod tests {
         put("rules.cache", "damaged");
         assert_eq!(load(&config).hash, whole.hash, "a file that cannot be used is as good as none, and is replaced");
         assert_ne!(std::fs::read(folder.path().join("rules.cache")).unwrap(), b"damaged");
+    }
+
+    #[test]
+    fn what_is_claimed_is_found_by_conditions() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "loadplugin Mail::SpamAssassin::Plugin::Own\nifplugin Mail::SpamAssassin::Plugin::Own\nbody A /aaa/\nendif\n\
+                    if can(Mail::SpamAssassin::Plugin::Own::has_it)\nbody B /bbb/\nendif\n";
+        std::fs::write(folder.path().join("a.cf"), text).unwrap();
+        let load = |claims: &[&str]| {
+            let files = vec![folder.path().display().to_string()];
+            let claims = claims.iter().map(|name| (*name).to_owned()).collect();
+            let config = Config { files, claims, ..Config::default() };
+            load(&config, &[], Cache::Read(Path::new("/nonexistent")))
+        };
+        let has = |loaded: &Loaded, name: &str| loaded.set.rule(name).is_some();
+        let without = load(&[]);
+        assert!(
+            !has(&without, "A") && !has(&without, "B") && without.warnings().len() == 1,
+            "{:?}",
+            without.warnings()
+        );
+        let own = "Mail::SpamAssassin::Plugin::Own";
+        let plugin = load(&[own]);
+        assert!(has(&plugin, "A") && !has(&plugin, "B") && plugin.warnings().is_empty());
+        let all = load(&[own, "Mail::SpamAssassin::Plugin::Own::has_it"]);
+        assert!(has(&all, "A") && has(&all, "B") && all.hash != plugin.hash);
+        for wrong in ["Own", "", "::", "Mail::SpamAssassin::Plugin::", "Mail::Spam Assassin::x", "Mail::*"] {
+            let errors = load(&[wrong]).errors();
+            assert!(errors.len() == 1 && errors[0].contains(wrong), "{wrong}: {errors:?}");
+        }
     }
 
     #[test]

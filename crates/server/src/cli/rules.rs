@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use tidegate_filter::check::Evidence;
+use tidegate_rules::language::conditions::Claims;
 use tidegate_rules::language::source::{Diagnostic, Severity, SourceFile};
 use tidegate_rules::language::{ParseOptions, Parsed, parse};
 use tidegate_rules::{Analyses, CompileOptions, RuleSet, compile_with};
@@ -65,15 +66,17 @@ struct Loaded {
 impl Loaded {
     /// Reads files and folders; if none is named, what the daemon reads.
     fn read(config: &Path, paths: &[PathBuf]) -> anyhow::Result<Loaded> {
-        Ok(Loaded::of(sources(config, paths)?))
+        Ok(Loaded::with(sources(config, paths)?, claims(config), &mut Analyses::default()))
     }
 
+    /// What the texts say by themselves.
+    #[cfg(test)]
     fn of(sources: Vec<SourceFile>) -> Loaded {
-        Loaded::with(sources, &mut Analyses::default())
+        Loaded::with(sources, Claims::default(), &mut Analyses::default())
     }
 
-    /// The same sooner, if `analyses` holds what was found out about the patterns before.
-    fn with(mut sources: Vec<SourceFile>, analyses: &mut Analyses) -> Loaded {
+    /// Sooner if `analyses` holds what was found out about the patterns before.
+    fn with(mut sources: Vec<SourceFile>, claims: Claims, analyses: &mut Analyses) -> Loaded {
         if !sources.iter().any(|source| source.name.ends_with(".pre")) {
             sources.insert(0, rules::every_plugin());
         }
@@ -83,7 +86,7 @@ impl Loaded {
             included.borrow_mut().extend(file.clone());
             file
         };
-        let parsed = parse(&sources, &ParseOptions::default(), &include);
+        let parsed = parse(&sources, &ParseOptions { claims, ..ParseOptions::default() }, &include);
         sources.append(&mut included.into_inner());
         let (set, remarks) = compile_with(parsed.clone(), CompileOptions::default(), analyses);
         Loaded { sources, parsed, set, remarks }
@@ -114,6 +117,11 @@ fn sources(config: &Path, paths: &[PathBuf]) -> anyhow::Result<Vec<SourceFile>> 
         Some(error) => anyhow::bail!("{error}; name the files, or mend `[rules] files`"),
         None => Ok(sources),
     }
+}
+
+/// What the configuration claims for conditions; files may be checked where there is none.
+fn claims(config: &Path) -> Claims {
+    check_mail::config(config).map(|config| config.rules.claimed().0).unwrap_or_default()
 }
 
 /// Octets of a message as one line that no terminal obeys.

@@ -1,7 +1,7 @@
 //! From files to a compiled set, with all that was remarked on the way.
 
 use std::cell::RefCell;
-use std::hash::Hasher;
+use std::hash::{Hash, Hasher};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub struct Loaded {
     pub included: Vec<PathBuf>,
     /// The files as they were just before they were read.
     pub stamps: Stamps,
-    /// Files that are named but cannot be read.
+    /// Files that are named but cannot be read, and claims that are none.
     pub unreadable: Vec<String>,
     /// Remarks of parser and compiler.
     pub remarks: Vec<Diagnostic>,
@@ -90,7 +90,9 @@ pub fn load(config: &Config, trusted: &[IpNet], cache: Cache<'_>) -> Loaded {
     let began = Instant::now();
     // Before the texts are read: a file that changes meanwhile is then seen to have changed.
     let stamps = Stamps::of(config, &[]);
-    let (mut sources, unreadable) = read(config);
+    let (mut sources, mut unreadable) = read(config);
+    let (claims, wrong) = config.claimed();
+    unreadable.extend(wrong);
     let names = sources.iter().map(|source| source.name.clone()).collect();
     if !sources.iter().any(|source| source.name.ends_with(".pre")) {
         sources.insert(0, every_plugin());
@@ -102,7 +104,7 @@ pub fn load(config: &Config, trusted: &[IpNet], cache: Cache<'_>) -> Loaded {
         included.borrow_mut().push((path, text));
         source
     };
-    let options = ParseOptions { local_tests_only: !config.dns, ..ParseOptions::default() };
+    let options = ParseOptions { local_tests_only: !config.dns, claims, ..ParseOptions::default() };
     let mut parsed = parse(&sources, &options, &include);
     if parsed.settings.networks.trusted.is_empty() && parsed.settings.networks.internal.is_empty() {
         parsed.settings.networks.trusted =
@@ -218,6 +220,7 @@ pub(crate) fn every_plugin() -> SourceFile {
 fn hash<'t>(config: &Config, trusted: &[IpNet], texts: impl Iterator<Item = &'t [u8]>) -> u64 {
     let mut hasher = SipHasher13::new();
     hasher.write_u8(u8::from(config.dns));
+    config.claims.iter().for_each(|claim| claim.hash(&mut hasher));
     trusted.iter().for_each(|net| hasher.write(net.to_string().as_bytes()));
     for text in texts {
         hasher.write_usize(text.len());

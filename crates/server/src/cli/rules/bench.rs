@@ -9,11 +9,12 @@ use clap::Args;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use tidegate_mail::Score;
+use tidegate_rules::language::conditions::Claims;
 use tidegate_rules::language::source::SourceFile;
 use tidegate_rules::{Analyses, Answers, Context, Cost, Input, RuleSet, Trial};
 
 use super::messages::Unread;
-use super::{Ended, Loaded, messages, sources};
+use super::{Ended, Loaded, claims, messages, sources};
 use crate::cli::check::progress;
 use crate::cli::table::Table;
 
@@ -42,7 +43,7 @@ pub(in crate::cli) struct Arguments {
 /// Runs without DNS and without a classifier: rules that need them do not hit.
 pub(super) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<Ended> {
     let files = messages::named(&arguments.paths)?;
-    let (loaded, load) = load(sources(config, &arguments.rules)?);
+    let (loaded, load) = load(sources(config, &arguments.rules)?, &claims(config));
     let errors = loaded.errors();
     for error in &errors {
         eprintln!("tidegate: {error}; not measured, see `tidegate rules check`");
@@ -199,11 +200,11 @@ impl Least {
 }
 
 /// Reads and compiles all anew, then again with what was found out the first time, as the daemon keeps it in `rules.cache`.
-fn load(sources: Vec<SourceFile>) -> (Loaded, Load) {
+fn load(sources: Vec<SourceFile>, claims: &Claims) -> (Loaded, Load) {
     let mut analyses = Analyses::default();
     let mut once = |sources| {
         let begin = cpu();
-        let loaded = Loaded::with(sources, &mut analyses);
+        let loaded = Loaded::with(sources, claims.clone(), &mut analyses);
         (loaded, micros(cpu().saturating_sub(begin)) / 1000.0)
     };
     let (_, cold_ms) = once(sources.clone());
@@ -334,7 +335,7 @@ mod tests {
             words.iter().map(|word| format!("body R_{} /{word} (?:is|are) ripe/\n", word.to_uppercase())).collect();
         let path = folder.path().join("own.cf");
         std::fs::write(&path, rules.concat()).unwrap();
-        let (loaded, load) = load(sources(Path::new(DEFAULT_PATH), &[path]).unwrap());
+        let (loaded, load) = load(sources(Path::new(DEFAULT_PATH), &[path]).unwrap(), &Claims::default());
         let mut bench = Bench::new(&loaded, load);
         bench.add(b"Subject: t\n\nfigs are ripe, says the grape\n", 2);
         bench.add(b"Subject: t\n\nnothing\n", 2);

@@ -8,10 +8,10 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use serde::Serialize;
 use tidegate_mail::Score;
-use tidegate_rules::{Answers, Context as MessageContext, Input};
+use tidegate_rules::{Analyses, Answers, Context as MessageContext, Input};
 
 use super::messages::{self, Seen, seen};
-use super::{Ended, Loaded, shown, sources};
+use super::{Ended, Loaded, claims, shown, sources};
 use crate::cli::check::files;
 use crate::cli::check::labels::Labels;
 use crate::rules;
@@ -87,7 +87,7 @@ fn load(config: &Path, arguments: &Arguments) -> anyhow::Result<Loaded> {
     let new = rules::read_named(std::slice::from_ref(&arguments.file))?;
     sources.retain(|source| new.iter().all(|new| new.name != source.name));
     sources.extend(new);
-    let loaded = Loaded::of(sources);
+    let loaded = Loaded::with(sources, claims(config), &mut Analyses::default());
     let file = arguments.file.display().to_string();
     if let Some(error) = loaded.errors().into_iter().find(|error| *error.place.file == *file) {
         anyhow::bail!("{error}; see `tidegate rules check`");
