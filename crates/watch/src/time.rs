@@ -11,7 +11,8 @@ pub struct Timestamp(i64);
 /// Milliseconds of one second.
 pub(crate) const SECOND_MS: i64 = 1000;
 /// Milliseconds of one hour.
-pub(crate) const HOUR_MS: i64 = 3600 * SECOND_MS;
+pub(crate) const MINUTE_MS: i64 = 60 * SECOND_MS;
+pub(crate) const HOUR_MS: i64 = 60 * MINUTE_MS;
 /// Milliseconds of one day.
 pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
 
@@ -120,7 +121,7 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month, day) = self.civil();
         let in_day = self.0.rem_euclid(DAY_MS);
-        let (hour, minute) = (in_day / HOUR_MS, in_day / 60_000 % 60);
+        let (hour, minute) = (in_day / HOUR_MS, in_day / MINUTE_MS % 60);
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}", in_day / SECOND_MS % 60)?;
         if in_day % SECOND_MS != 0 {
             write!(f, ".{:03}", in_day % SECOND_MS)?;

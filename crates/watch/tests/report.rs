@@ -159,6 +159,33 @@ fn a_case_says_whether_it_goes_on() {
     assert!(stolen.entered_by.contains("do not show how"), "{}", stolen.entered_by);
 }
 
+/// An administrator compares with other logs: the minutes of the first and the last message are those of the log, not those of an hour,
+/// nor those of the mailbox's owner.
+#[test]
+fn a_case_begins_with_its_first_message() {
+    for (kind, seed) in [
+        (Compromise::StolenBurst, 100),
+        (Compromise::UploadedMailer, 102),
+        (Compromise::NightCron, 104),
+        (Compromise::GuessedPassword, 109),
+    ] {
+        let plan = plan(seed, Some(kind));
+        let (mut first, mut last) = (None, None);
+        generator::write(&plan, |line| {
+            if line.contains(" <= ") && line.contains("You have won") {
+                let minute = line.get(..16).map(|minute| format!("{}:00", minute.replace(' ', "T")));
+                first = first.take().or(minute.clone());
+                last = minute;
+            }
+        });
+        let report = report(&plan);
+        let case = &report.suspects.first().expect("a suspect").case;
+        assert!(first.is_some(), "{kind:?} sends");
+        assert_eq!((&case.first_message, &case.last_message), (&first, &last), "{kind:?}");
+        assert!(case.began <= case.first_message && case.last_message < case.ended, "{case:?}");
+    }
+}
+
 /// A log that ends in the middle of it.
 #[test]
 fn a_case_that_goes_on() {

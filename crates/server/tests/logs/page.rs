@@ -72,7 +72,7 @@ fn the_page_begins_with_the_state_of_the_case() {
             "Probably compromised: <b>{culprit}</b><div>Mailbox of domain site000.example: its password was guessed"
         ),
         "<th>how sure</th><td>sure: 3 signs".to_owned(),
-        "<th>it sent</th><td>from 2026-02-03 05:00 to 2026-02-03 12:00, counted by the hour</td>".to_owned(),
+        "<th>it sent</th><td>from 2026-02-03 05:02 (first message) to 2026-02-03 11:58 (last message)</td>".to_owned(),
         "<td>420 on suspect days: 388 delivered, 32 given up; 1 more since on days that are not suspect</td>".to_owned(),
         "<th>going on?</th><td>NO: nothing like it after 2026-02-03 12:00".to_owned(),
         "161 failed logins in all, the first 2026-02-03 01:03: 0 before, 160 in the two days before it succeeded (2026-02-03 05:02:08), 1 since, the last 2026-02-05 21:07".to_owned(),

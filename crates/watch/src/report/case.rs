@@ -9,6 +9,7 @@ use super::history::Hour;
 use super::ledger::{Actor, Ledger};
 use super::signs::{NETWORKS_KNOWN_AFTER_DAYS, Signal, weight};
 use crate::api::report as api;
+use crate::time::{HOUR_MS, MINUTE_MS, Timestamp};
 
 /// An hour belongs to the campaign from this share of its busiest hour on, in percent …
 const HOUR_PERCENT_MIN: u32 = 10;
@@ -61,6 +62,8 @@ pub(super) fn of(actor: &Actor, ledger: &Ledger, bad_days: &[u32], signals: &[Si
         certainty: certainty(signals),
         began: Some(name(began)),
         ended: Some(name(last + 1)),
+        first_message: minutes_of(&hours, began).map(|(first, _)| minute_name(began, first)),
+        last_message: minutes_of(&hours, last).map(|(_, minute)| minute_name(last, minute)),
         recipients: u64::from(part.volume()),
         delivered: u64::from(part.remote).saturating_sub(failed),
         failed,
@@ -79,18 +82,37 @@ pub(super) fn of(actor: &Actor, ledger: &Ledger, bad_days: &[u32], signals: &[Si
         ..api::Case::default()
     };
     match actor {
-        Actor::Mailbox(login) => with_clients(case, login, bad_days, begin, basis),
+        Actor::Mailbox(login) => with_clients(case, login, bad_days, begin, (began, last), basis),
         _ => case,
     }
 }
 
 /// Adds the addresses of a mailbox on its busiest suspect day: of networks that are new since the hour `begin`, and the others. The
 /// owner goes on writing from where he always does; nobody is to block him.
-fn with_clients(case: api::Case, login: &str, bad_days: &[u32], begin: u32, basis: &Basis<'_>) -> api::Case {
+///
+/// Where they are known, the case lasts from the first message of theirs to the last one, within the hours `span`.
+fn with_clients(
+    mut case: api::Case,
+    login: &str,
+    bad_days: &[u32],
+    begin: u32,
+    span: (u32, u32),
+    basis: &Basis<'_>,
+) -> api::Case {
     let used = basis.clients.of(login, |day| bad_days.contains(&day));
     let is_usual = |ip: IpAddr| basis.ledgers.network_since(login, ip).is_some_and(|since| since < begin);
     let (usual, new): (Vec<Client>, Vec<Client>) = used.clients.iter().partition(|client| is_usual(client.ip));
     let rows = |list: &[Client]| -> Vec<api::Client> { list.iter().map(|client| client.row(used.day)).collect() };
+    if case.are_networks_known {
+        let day = used.day;
+        let minutes = new.iter().map(|client| client.minutes());
+        let minutes = minutes.filter(|(first, last)| day * 24 + first / 60 >= span.0 && day * 24 + last / 60 <= span.1);
+        let first = minutes.clone().map(|(first, _)| first).min().filter(|first| day * 24 + first / 60 == span.0);
+        let last = minutes.map(|(_, last)| last).max().filter(|last| day * 24 + last / 60 == span.1);
+        let name = |minute: u32| minute_name(day * 24 + minute / 60, u8::try_from(minute % 60).unwrap_or(0));
+        case.first_message = first.map(name).or(case.first_message);
+        case.last_message = last.filter(|_| !used.has_more).map(name).or(case.last_message);
+    }
     let addresses: Vec<IpAddr> = new.iter().map(|client| client.ip).collect();
     let is_wanted = |login: &str| Actor::Mailbox(login.into()).is_wanted(basis.settings);
     let others = basis.clients.others(login, &addresses).into_iter().filter(|(other, _)| is_wanted(other));
@@ -103,6 +125,16 @@ fn with_clients(case: api::Case, login: &str, bad_days: &[u32], begin: u32, basi
         tried_others: basis.attackers.tried_several(addresses.iter().copied()),
         ..case
     }
+}
+
+/// The minutes of the first and the last message of an hour.
+fn minutes_of(hours: &[Hour], at: u32) -> Option<(u8, u8)> {
+    hours.iter().find(|hour| hour.hour == at).and_then(Hour::minutes)
+}
+
+fn minute_name(hour: u32, minute: u8) -> String {
+    let at = Timestamp::from_millis(i64::from(hour) * HOUR_MS + i64::from(minute) * MINUTE_MS);
+    at.to_string().trim_end_matches('Z').to_owned()
 }
 
 /// The hours of the day that come again, if the campaign from `began` to `last` is made of such.

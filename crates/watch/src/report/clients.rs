@@ -7,13 +7,12 @@ use std::net::IpAddr;
 use super::room;
 use crate::api::report as api;
 use crate::map::Map;
-use crate::time::{DAY_MS, Timestamp};
+use crate::time::{DAY_MS, MINUTE_MS, Timestamp};
 
 /// Mailboxes that are kept; beyond, those that sent least make room.
 const LOGINS_MAX: usize = 5_000;
 /// Addresses that are kept of one day.
 const CLIENTS_MAX: usize = 64;
-const MINUTE_MS: i64 = 60_000;
 
 /// One day of a mailbox.
 #[derive(Debug, Default)]
@@ -35,6 +34,11 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// The first and the last minute of the day in which it sent.
+    pub(super) fn minutes(&self) -> (u32, u32) {
+        (u32::from(self.first), u32::from(self.last))
+    }
+
     /// With names of the times, on `day`.
     pub(super) fn row(&self, day: u32) -> api::Client {
         let name = |minute: u16| {

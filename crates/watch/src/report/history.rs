@@ -66,6 +66,9 @@ pub(super) struct Hour {
     pub(super) widest: u16,
     /// Bits of networks.
     pub(super) networks: u32,
+    /// The minutes of the first and the last message, each plus one; 0 if there was none, or if this stands for several hours.
+    first: u8,
+    last: u8,
     /// Where this stands for several hours, the recipients of the busiest; else 0.
     busiest: u32,
 }
@@ -89,7 +92,26 @@ impl Hour {
         self.fresh = self.fresh.saturating_add(other.fresh);
         self.widest = self.widest.max(other.widest);
         self.networks |= other.networks;
+        // Of two halves of one hour; of several hours together these mean nothing.
+        self.first =
+            if self.first == 0 || other.first == 0 { self.first.max(other.first) } else { self.first.min(other.first) };
+        self.last = self.last.max(other.last);
         self.busiest = self.busiest.max(other.busiest);
+    }
+
+    /// Notes that a message came in this minute of the hour.
+    pub(super) fn at(&mut self, minute: u8) {
+        let minute = minute.saturating_add(1);
+        self.first = if self.first == 0 { minute } else { self.first.min(minute) };
+        self.last = self.last.max(minute);
+    }
+
+    /// The minutes of the first and the last message in it, where they are known.
+    pub(super) fn minutes(&self) -> Option<(u8, u8)> {
+        if self.is_several() {
+            return None;
+        }
+        Some((self.first.checked_sub(1)?, self.last.checked_sub(1)?))
     }
 
     /// Recipients, by arrival or, where the log does not name them, by what became of them.
@@ -116,7 +138,7 @@ impl Hour {
     }
 
     /// The figures behind the hour, in the order in which they are packed.
-    fn figures(&self) -> [u32; 12] {
+    fn figures(&self) -> [u32; FIGURES] {
         [
             self.messages,
             self.recipients,
@@ -130,13 +152,30 @@ impl Hour {
             u32::from(self.spam),
             u32::from(self.foreign),
             self.busiest,
+            u32::from(self.first),
+            u32::from(self.last),
         ]
     }
 
-    fn of_figures(hour: u32, figures: &[u32; 12]) -> Hour {
+    fn of_figures(hour: u32, figures: &[u32; FIGURES]) -> Hour {
         let small = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
-        let [messages, recipients, remote, widest, networks, failed, deferred, fresh, unknown, spam, foreign, busiest] =
-            *figures;
+        let minute = |n: u32| u8::try_from(n).unwrap_or(0);
+        let [
+            messages,
+            recipients,
+            remote,
+            widest,
+            networks,
+            failed,
+            deferred,
+            fresh,
+            unknown,
+            spam,
+            foreign,
+            busiest,
+            first,
+            last,
+        ] = *figures;
         Hour {
             hour,
             messages,
@@ -150,6 +189,8 @@ impl Hour {
             fresh: small(fresh),
             widest: small(widest),
             networks,
+            first: minute(first),
+            last: minute(last),
             busiest,
         }
     }
@@ -269,6 +310,7 @@ fn together<'h>(hours: impl Iterator<Item = &'h Hour>) -> Option<Hour> {
             (peak, sum.hour) = (hour.peak(), hour.hour);
         }
         sum.busiest = peak;
+        (sum.first, sum.last) = (0, 0);
     }
     sum
 }
@@ -281,8 +323,10 @@ struct Packed {
     last: u32,
 }
 
+/// Figures of an hour, each with a bit that says whether it is there.
+const FIGURES: usize = 14;
 /// Octets of one hour at most: five for the distance, two for the bits, five for each figure.
-const PACKED_MAX: usize = 5 + 2 + 12 * 5;
+const PACKED_MAX: usize = 5 + 2 + FIGURES * 5;
 
 impl Packed {
     fn push(&mut self, hour: &Hour) {
@@ -312,7 +356,7 @@ impl Packed {
             let Some((bits, rest)) = octets.split_first_chunk() else { return };
             (octets, last) = (rest, last.wrapping_add(distance));
             let mut bits = u16::from_le_bytes(*bits);
-            let mut figures = [0; 12];
+            let mut figures = [0; FIGURES];
             for figure in &mut figures {
                 if bits & 1 == 1 {
                     *figure = take(&mut octets).unwrap_or(0);
@@ -423,12 +467,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn packing_loses_nothing(figures in prop::collection::vec((any::<u32>(), any::<[u16; 7]>(), any::<[u32; 5]>()), 0..40)) {
+        fn packing_loses_nothing(figures in prop::collection::vec((any::<u32>(), any::<[u16; 7]>(), any::<[u32; 5]>(), any::<[u8; 2]>()), 0..40)) {
             let hours: Vec<Hour> = figures
                 .into_iter()
-                .map(|(hour, [failed, unknown, spam, deferred, foreign, fresh, widest], [messages, recipients, remote, networks, busiest])| {
+                .map(|(hour, [failed, unknown, spam, deferred, foreign, fresh, widest], [messages, recipients, remote, networks, busiest], [first, last])| {
                     Hour {
-                        hour, messages, recipients, remote, failed, unknown, spam, deferred, foreign, fresh, widest, networks, busiest,
+                        hour, messages, recipients, remote, failed, unknown, spam, deferred, foreign, fresh, widest, networks, busiest, first, last,
                     }
                 })
                 .collect();

@@ -10,7 +10,7 @@ use super::{Settings, room};
 use crate::api::report as api;
 use crate::event::{Delivery, Outcome};
 use crate::map::Map;
-use crate::time::{HOUR_MS, Timestamp};
+use crate::time::{HOUR_MS, MINUTE_MS, Timestamp};
 use crate::transaction::{Message, Origin};
 
 /// Actors that are kept; beyond, those with the fewest recipients make room.
@@ -253,6 +253,7 @@ impl Ledgers {
         let network = message.ip.map_or(0, |ip| bit_of(network_of(ip)));
         let recipients = message.recipients;
         let slot = ledger.history.slot(hour, self.window);
+        slot.at(minute_of(message, settings));
         slot.messages += 1;
         slot.recipients = slot.recipients.saturating_add(recipients);
         slot.widest = slot.widest.max(u16::try_from(recipients).unwrap_or(u16::MAX));
@@ -289,6 +290,9 @@ impl Ledgers {
         if tally.is_remote && tally.outcome != Outcome::Deferred {
             slot.remote = slot.remote.saturating_add(1);
             slot.messages += u32::from(passes);
+            if passes {
+                slot.at(minute_of(message, settings));
+            }
         }
         slot.unknown = slot.unknown.saturating_add(u16::from(tally.is_unknown));
         if tally.outcome == Outcome::Failed && tally.said.is_some_and(|(_, saying)| saying.is_spam()) {
@@ -498,6 +502,12 @@ pub(super) fn row(actor: &Actor, ledger: &Ledger, settings: &Settings) -> api::A
 fn hour_of(message: &Message, settings: &Settings) -> Option<u32> {
     let time = settings.offsets.local(message.arrived?);
     u32::try_from(time.as_millis().div_euclid(HOUR_MS)).ok()
+}
+
+/// The minute of its hour in which a message came.
+fn minute_of(message: &Message, settings: &Settings) -> u8 {
+    let local = settings.offsets.local(message.arrived.unwrap_or_default());
+    u8::try_from(local.as_millis().rem_euclid(HOUR_MS) / MINUTE_MS).unwrap_or(0)
 }
 
 /// Whether a mailbox sends under a domain that is not its own.

@@ -35,14 +35,24 @@ pub(super) fn state(suspect: &Suspect, report: &Report, local: LocalTime) -> Vec
     lines
 }
 
-/// From when to when; where it came each day at the same time, that.
+/// From when to when, as exactly as it is known; where it came each day at the same time, that.
 fn sent(suspect: &Suspect, began: &str, ended: &str) -> String {
     let Some(pattern) = &suspect.case.pattern else {
-        return format!("from {began} to {ended}, counted by the hour");
+        let case = &suspect.case;
+        return match (case.first_message.as_deref(), case.last_message.as_deref()) {
+            (Some(first), Some(last)) => {
+                let (first, last) = (local_minute(first), local_minute(last));
+                format!("from {first} (first message) to {last} (last message)")
+            }
+            (Some(first), None) => format!("from {} (first message) to {ended}, by the hour", local_minute(first)),
+            _ => format!("from {began} to {ended}, counted by the hour"),
+        };
     };
     let (day, last) = (began.get(..10).unwrap_or(began), ended.get(..10).unwrap_or(ended));
+    let first = suspect.case.first_message.as_deref();
+    let first = first.map_or_else(String::new, |first| format!("; the first message came at {}", local_minute(first)));
     format!(
-        "each day {:02}:00-{:02}:00, on {} of {} from {day} to {last}: a timed job",
+        "each day {:02}:00-{:02}:00, on {} of {} from {day} to {last}: a timed job{first}",
         pattern.from_hour,
         pattern.until_hour,
         grouped(pattern.days),

@@ -54,6 +54,13 @@ pub struct Case {
     pub began: Option<String>,
     /// The end of its last hour, in local time.
     pub ended: Option<String>,
+    /// The minute of the first message in its first hour, in local time, where it is known; of a mailbox the first from a network that is
+    /// new to its domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_message: Option<String>,
+    /// The minute of the last message in its last hour, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_message: Option<String>,
     /// Recipients on suspect days.
     pub recipients: u64,
     /// Recipients elsewhere that got it.
