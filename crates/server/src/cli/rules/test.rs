@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use tidegate_mail::Score;
-use tidegate_rules::{Answers, Context, Hit, Input, RuleId};
+use tidegate_rules::{Answers, Context, Hit, Input, RuleId, SETTLED_RULE};
 
 use super::messages::{self, Seen, seen};
 use super::{Ended, Loaded};
@@ -56,7 +56,7 @@ struct Report {
     subtests: BTreeMap<String, u32>,
     #[serde(rename = "where")]
     seen: BTreeMap<String, Place>,
-    /// Rules whose pattern reached its limit of steps: whether they match is unknown.
+    /// Rules whose pattern reached a limit: whether they match is unknown.
     limits: Vec<String>,
 }
 
@@ -74,9 +74,12 @@ fn report(loaded: &Loaded, file: &Path, octets: &[u8]) -> Report {
     let both = || matches.hits.iter().chain(&matches.subtests);
     let hit: BTreeSet<String> = both().map(|hit| name(hit.rule)).collect();
     let place = |hit_: &Hit| {
-        let name = name(hit_.rule);
-        let Seen { at, text } = seen(&name, hit_, &loaded.parsed, &input, &|part| hit.contains(part));
-        (name, Place { at, text })
+        let rule = name(hit_.rule);
+        if let Some(settled) = matches.settled.filter(|_| rule == SETTLED_RULE) {
+            return (rule, Place { at: format!("settled by {}", name(settled.rule)), text: String::new() });
+        }
+        let Seen { at, text } = seen(&rule, hit_, &loaded.parsed, &input, &|part| hit.contains(part));
+        (rule, Place { at, text })
     };
     Report {
         file: file.display().to_string(),
@@ -106,7 +109,7 @@ impl Report {
             self.subtests.iter().for_each(|(name, count)| push(format!("{count} x"), name));
         }
         for name in &self.limits {
-            text.push_str(&format!("       ?  {name}  its pattern reached the limit of steps\n"));
+            text.push_str(&format!("       ?  {name}  its pattern reached a limit\n"));
         }
         text
     }
@@ -139,6 +142,15 @@ mod tests {
         std::fs::write(&rules, "body GOOD /x/\n").unwrap();
         arguments.json = true;
         assert_eq!(run(&config, &arguments).unwrap(), Ended::Done);
+    }
+
+    #[test]
+    fn what_settled_the_matter_is_told() {
+        let text = "loadplugin Mail::SpamAssassin::Plugin::Shortcircuit\nbody PILLS /cheap/\nshortcircuit PILLS spam\nbody LATE /now/\n";
+        let loaded = Loaded::of(vec![SourceFile { name: "t.cf".to_owned(), text: text.as_bytes().to_vec() }]);
+        let shown = report(&loaded, Path::new("m"), MESSAGE.as_bytes()).shown(false);
+        let expected = "m: score 101.0\n     1.0  PILLS  body, paragraph 1: Buy our «cheap» \\u{1b}pills, cheap pills http://shop.example\n   100.0  SHORTCIRCUIT  settled by PILLS\n";
+        assert_eq!(shown, expected);
     }
 
     #[test]
