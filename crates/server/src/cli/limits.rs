@@ -13,6 +13,9 @@ use super::logs::source;
 use super::table::Table;
 use super::{Ended, printed};
 
+/// Shorter logs may lack what comes once a month.
+const MONTH_DAYS: i64 = 28;
+
 #[derive(Subcommand)]
 pub(super) enum Verb {
     /// Reads weeks of logs and suggests limits with headroom over what was used; days on which somebody is suspect do not count.
@@ -50,6 +53,15 @@ pub(super) fn suggest(config_path: &Path, arguments: &Suggest) -> anyhow::Result
     })?;
     let rows = collector.limits();
     let days = collector.report().days;
+    if rows.is_empty() {
+        let whose = arguments.account.as_ref().map_or("nobody here", |_| "nobody of this account");
+        eprintln!("tidegate: {whose} sent anything in these logs: no limit to suggest");
+    } else if days < MONTH_DAYS {
+        eprintln!(
+            "tidegate: these logs are of {}: read a month at least, since newsletters and invoices come once",
+            in_days(days)
+        );
+    }
     let text = if arguments.json {
         let lines: Result<Vec<String>, _> = rows.iter().map(serde_json::to_string).collect();
         lines?.into_iter().map(|line| line + "\n").collect()
@@ -58,14 +70,20 @@ pub(super) fn suggest(config_path: &Path, arguments: &Suggest) -> anyhow::Result
     } else {
         as_table(&rows, days, arguments.top)
     };
+    // An empty table tells less than the line above.
+    let text = if rows.is_empty() { String::new() } else { text };
     printed(io::stdout().lock().write_all(text.as_bytes()))?;
     Ok(if source::tell_troubles(&files) { Ended::BadInput } else { Ended::Done })
+}
+
+fn in_days(days: i64) -> String {
+    counted(u64::try_from(days).unwrap_or(0), "day")
 }
 
 fn as_table(rows: &[LimitRow], days: i64, top: usize) -> String {
     let mut text = format!(
         "Recipients within {}: usual (half of the active hours and days had no more), 95 of 100, and the most.\n\n",
-        counted(u64::try_from(days).unwrap_or(0), "day")
+        in_days(days)
     );
     let heads = [
         "kind",
@@ -108,10 +126,8 @@ fn as_table(rows: &[LimitRow], days: i64, top: usize) -> String {
 
 /// A table for each kind, with names quoted as TOML wants it: they come from a log.
 fn as_toml(rows: &[LimitRow], days: i64) -> String {
-    let mut text = format!(
-        "# Suggested from {} of logs: recipients. To be named by `file` in [limits].\n",
-        counted(u64::try_from(days).unwrap_or(0), "day")
-    );
+    let mut text =
+        format!("# Suggested from {} of logs: recipients. To be named by `file` in [limits].\n", in_days(days));
     for row in rows {
         let _infallible = write!(
             text,

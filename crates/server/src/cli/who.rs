@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
 use tidegate_filter::check::Evidence;
@@ -29,8 +30,11 @@ pub(super) struct Arguments {
     #[arg(value_name = "USER|IP|SCRIPT|MESSAGE-ID")]
     what: String,
     /// Logs, as for `logs`. None: the usual places.
-    #[arg(long = "log", value_name = "FILE", num_args = 1..)]
+    #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// The same: logs.
+    #[arg(long = "log", value_name = "FILE", num_args = 1..)]
+    logs: Vec<PathBuf>,
     #[command(flatten)]
     span: source::Span,
     /// One JSON object.
@@ -49,9 +53,13 @@ struct Whole<'a> {
 }
 
 pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<Ended> {
+    if arguments.what.trim().is_empty() {
+        bail!("whom or what to look for is empty: name a login, an address, a script, an account or an id");
+    }
     let records = records(config_path, arguments)?;
+    let named: Vec<PathBuf> = arguments.files.iter().chain(&arguments.logs).cloned().collect();
     // Without any log the journal may still know.
-    let opened = match arguments.span.open(&arguments.files) {
+    let opened = match arguments.span.open(&named) {
         Ok(opened) => Some(opened),
         Err(error) if records.is_empty() => return Err(error),
         Err(error) => {

@@ -42,8 +42,13 @@ impl Span {
     /// Looks at `files`, or at the usual places if there are none.
     ///
     /// # Errors
-    /// No log is there.
+    /// No log is there, or no time lies between `--since` and `--until`.
     pub(in crate::cli) fn open(&self, files: &[PathBuf]) -> anyhow::Result<Opened> {
+        if let (Some(since), Some(until)) = (self.since, self.until)
+            && since > until
+        {
+            bail!("--since ({since}) is later than --until ({until})");
+        }
         let zone = TimeZone::system();
         let logs = if files.is_empty() { Logs::usual(&self.root, &zone) } else { Logs::named(files, &zone) };
         if logs.is_empty() {
