@@ -233,10 +233,27 @@ pub(crate) fn cut(text: &str, octets: usize) -> &str {
 
 /// What looks like a URL, host name or address in `text`, as written. Each word is looked at by itself.
 fn candidates(text: &str) -> impl Iterator<Item = (&str, UrlForm)> {
-    let is_edge =
-        |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"' | '\u{201c}' | '\u{201d}');
-    let words = text.split(is_edge).filter(|word| word.contains(['.', ':', '@']));
-    words.flat_map(|word| Word { word: cut(word, WORD_OCTETS_MAX), from: 0, is_in_url: false })
+    marked_words(text).flat_map(|word| Word { word: cut(word, WORD_OCTETS_MAX), from: 0, is_in_url: false })
+}
+
+/// The words that hold a dot, a colon or an at sign. Most words do not, so marks are looked for first, and then the word around each.
+fn marked_words(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let mark = memchr::memchr3(b'.', b':', b'@', rest.as_bytes())?;
+        let (before, after) = rest.split_at_checked(mark)?;
+        let edge = before.char_indices().rev().find(|(_, c)| is_edge(*c));
+        let start = edge.map_or(0, |(at, c)| at + c.len_utf8());
+        let end = mark + after.find(is_edge).unwrap_or(after.len());
+        let word = rest.get(start..end)?;
+        rest = rest.get(end..)?;
+        Some(word)
+    })
+}
+
+/// Whether a word ends here.
+fn is_edge(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"' | '\u{201c}' | '\u{201d}')
 }
 
 /// A word, from `from` on.
@@ -576,6 +593,14 @@ mod tests {
             let found = urls(&format!("<a href='{href}'>{label}</a>"));
             let link = found.iter().find(|url| url.place == UrlPlace::Link).unwrap();
             assert_eq!(link.is_label_foreign(), is_foreign, "{why}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn marked_words_are_those_with_a_mark(text in "[ab.:@<>\" \t\n\u{201c}\u{a0}\u{e9}]{0,40}") {
+            let plainly: Vec<&str> = text.split(is_edge).filter(|word| word.contains(['.', ':', '@'])).collect();
+            proptest::prop_assert_eq!(marked_words(&text).collect::<Vec<_>>(), plainly);
         }
     }
 }
