@@ -126,11 +126,14 @@ impl Stub {
     fn serve_one(&self, mut stream: UnixStream) {
         let uid = socket_peercred(&stream).map_or(u32::MAX, |peer| peer.uid.as_raw());
         let request = read_line(&mut stream);
-        let reaction = match Ask::decode(&request) {
+        let ask = Ask::decode(&request);
+        let takes_quoted = ask.as_ref().is_ok_and(|ask| ask.content.takes_quoted);
+        let reaction = match ask {
             Ok(ask) => self.react(ask, request.len(), uid),
             Err(_) => Action::Accept.into(),
         };
         match reaction {
+            Reaction::Answer(answer) if takes_quoted => _ = stream.write_all(&answer.encode_quoted()),
             Reaction::Answer(answer) => _ = stream.write_all(&answer.encode()),
             Reaction::Raw(bytes) => _ = stream.write_all(&bytes),
             Reaction::Silence(wait) => thread::sleep(wait),

@@ -1,5 +1,5 @@
-//! Record, then reply, then effects, for every front-end alike. No message is kept back and no reply is given before its
-//! record can explain it; what cannot be recorded is counted, and mail flows.
+//! Record, then reply, then effects, for every front-end alike. No message is kept back before its record is on disk, and no reply is
+//! given before its record is made; what cannot be recorded is counted, and mail flows.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -52,34 +52,48 @@ impl Conclude {
         Conclude { journal, quarantine, counters }
     }
 
-    /// Records `judgement` and returns it as it is to be carried out.
-    pub async fn conclude(&self, occasion: &Occasion<'_>, judgement: Judgement, world: &World) -> Judgement {
+    /// Gives `judgement` as it is to be carried out, with a record that is to be handed to [`Conclude::record`] right after the reply:
+    /// it waits for others before it is written, so nothing is lost by that, and waking the thread that writes is no wait for the
+    /// client. The record of a message that is kept back is on disk by now.
+    pub async fn conclude(
+        &self,
+        occasion: &Occasion<'_>,
+        judgement: Judgement,
+        world: &World,
+    ) -> (Judgement, Option<Box<Record>>) {
         let mut judgement = self.offer(occasion, judgement, world).await;
         self.count(&judgement);
         if !judgement.edits.is_empty() {
             let value = occasion.id.to_owned();
             judgement.edits.push(HeaderEdit::Add { name: "X-Tidegate-Id".into(), value });
         }
-        self.record(occasion, &judgement, world).await;
-        judgement
+        let record = self.record_of(occasion, &judgement, world).await;
+        (judgement, record)
+    }
+
+    /// Records what was concluded.
+    pub fn record(&self, record: Box<Record>) {
+        if !self.journal.record(*record) {
+            self.counters.unrecorded.increment();
+        }
     }
 
     /// One record a transaction, and one for each refusal before DATA. The record of a message that is kept back is on disk
     /// before the reply; mail is not held up for any other.
-    async fn record(&self, occasion: &Occasion<'_>, judgement: &Judgement, world: &World) {
+    async fn record_of(&self, occasion: &Occasion<'_>, judgement: &Judgement, world: &World) -> Option<Box<Record>> {
         let verdict = &judgement.verdict;
         if verdict.stage < Stage::Data && !verdict.action.is_refusal() {
-            return;
+            return None;
         }
-        let record = record(occasion, judgement, world);
-        if verdict.recipients.iter().any(|ruled| ruled.action == Action::Quarantine) {
-            if let Err(error) = self.journal.record_synced(record).await {
-                tracing::error!(%error, id = occasion.id, "the record of a message that is kept back is not on disk");
-                self.counters.unrecorded.increment();
-            }
-        } else if !self.journal.record(record) {
+        let record = Box::new(record(occasion, judgement, world));
+        if !verdict.recipients.iter().any(|ruled| ruled.action == Action::Quarantine) {
+            return Some(record);
+        }
+        if let Err(error) = self.journal.record_synced(*record).await {
+            tracing::error!(%error, id = occasion.id, "the record of a message that is kept back is not on disk");
             self.counters.unrecorded.increment();
         }
+        None
     }
 
     /// Makes a durable copy for the recipients that do not get the message. Without a copy it is not kept back: it goes to

@@ -228,14 +228,22 @@ fn transaction() -> impl Strategy<Value = Transaction> {
 fn content() -> impl Strategy<Value = Content> {
     let option = || proptest::option::of(text());
     let bytes = || proptest::collection::vec(any::<u8>(), 0..200);
-    (option(), option(), any::<[Option<u64>; 2]>(), any::<[bool; 2]>(), bytes(), bytes()).prop_map(
-        |(spool, queue, [body_octets, headers_octets], [is_in_scan_file, is_cut], headers, recipients)| Content {
+    (option(), option(), any::<[Option<u64>; 2]>(), any::<[bool; 3]>(), bytes(), bytes()).prop_map(
+        |(
+            spool,
+            queue,
+            [body_octets, headers_octets],
+            [is_in_scan_file, is_cut, takes_quoted],
+            headers,
+            recipients,
+        )| Content {
             spool,
             queue,
             body_octets,
             headers_octets,
             is_in_scan_file,
             is_cut,
+            takes_quoted,
             headers,
             recipients,
         },
@@ -362,12 +370,17 @@ proptest! {
                 quarantine: Clone::clone(&quarantine),
                 delay_s,
             };
-            let line = answer.encode();
-            prop_assert!(check.is_match(&line), "{}", String::from_utf8_lossy(&line));
-            let read = Answer::decode(&line).unwrap();
-            prop_assert_eq!(read.action, action);
-            prop_assert_eq!(&read.add, &answer.add);
-            prop_assert_eq!(read.quarantine.len(), answer.quarantine.len());
+            for line in [answer.encode(), answer.encode_quoted()] {
+                prop_assert!(check.is_match(&line), "{}", String::from_utf8_lossy(&line));
+                let read = Answer::decode(&line).unwrap();
+                prop_assert_eq!(read.action, action);
+                prop_assert_eq!(&read.add, &answer.add);
+                prop_assert_eq!(read.quarantine.len(), answer.quarantine.len());
+            }
+            // The ACL takes a line for whole by its last word, so no part of one may end like that.
+            let line = answer.encode_quoted();
+            let whole = (0..line.len()).find(|end| line[..*end].ends_with(b"\" e=\".\""));
+            prop_assert_eq!(whole, None, "{}", String::from_utf8_lossy(&line));
         }
     }
 }

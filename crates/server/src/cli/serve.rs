@@ -1,6 +1,7 @@
 //! `tidegate serve`: brings up the daemon, tells systemd, and reloads on SIGHUP without dropping a session.
 
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,8 +11,7 @@ use tidegate_filter::panel::Panel;
 use tidegate_filter::store::Store;
 use tidegate_filter::tables;
 use tidegate_filter::world::World;
-use tokio::net::UnixListener;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
 
@@ -20,6 +20,7 @@ use crate::conclude::Conclude;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::daemon::{Daemon, SystemClock};
+use crate::frontends::exim::hearing::Hearing;
 use crate::frontends::exim::waits::Waits;
 use crate::frontends::exim::{Holder, Listening};
 use crate::journal::Journal;
@@ -58,7 +59,6 @@ pub(super) fn run(path: &Path) -> anyhow::Result<Ended> {
             async move { daemon.answer(request).await }
         });
         let mut serving = vec![
-            tokio::spawn(frontends::exim::serve(listener, Arc::clone(&daemon), content.handle().clone())),
             tokio::spawn(control::serve(control_listener, answer)),
             tokio::spawn(upkeep::run(Arc::clone(&daemon), config.panel.clone())),
             tokio::spawn(upkeep::rules(Arc::clone(&daemon))),
@@ -68,10 +68,13 @@ pub(super) fn run(path: &Path) -> anyhow::Result<Ended> {
             let (spamd, daemon) = (Arc::clone(&spamd), Arc::clone(&daemon));
             tokio::spawn(frontends::spamd::serve(listener, spamd, daemon, content.handle().clone()))
         }));
+        let (here, there) = (Handle::current(), content.handle().clone());
+        let hearing = Hearing::start(listener, Arc::clone(&daemon), here, there).context("cannot hear Exim")?;
         tracing::info!(socket = %config.exim.socket.display(), "ready");
         let _without_systemd = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         let ended = until_told(&daemon).await;
         drop(listening);
+        drop(hearing);
         serving.iter().for_each(tokio::task::JoinHandle::abort);
         daemon.log_watch.stop();
         daemon.flush().await;
@@ -168,8 +171,7 @@ fn uid_of(user: &str) -> anyhow::Result<Option<u32>> {
 /// before is replaced.
 fn listener(config: &Config) -> anyhow::Result<(UnixListener, Holder)> {
     if let Some(handed) = listenfd::ListenFd::from_env().take_unix_listener(0)? {
-        handed.set_nonblocking(true)?;
-        return Ok((UnixListener::from_std(handed)?, Holder::Systemd));
+        return Ok((handed, Holder::Systemd));
     }
     let socket = &config.exim.socket;
     if std::os::unix::net::UnixStream::connect(socket).is_ok() {

@@ -169,10 +169,25 @@ impl Answer {
         }
     }
 
-    /// Writes the one line, without LF, which Exim would keep: the end of the connection ends it. Hostile text in the reply is made harmless; names of fields that no header can
-    /// have are left out.
+    /// Writes the one line, without LF, which Exim would keep: the end of the connection ends it. Hostile text in the reply is made
+    /// harmless; names of fields that no header can have are left out. Fields travel in base64, which every ACL of ours reads.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        self.encode_with(|line, key, value| push(line, &format!("{key}b"), &BASE64.encode(value)))
+    }
+
+    /// As [`Answer::encode`], with fields as quoted text: for an ACL that says `hq=1`. Exim cannot fail to read such text, so it needs no
+    /// proof. The last word tells that the line is whole: within quotes, no `"` stands without a backslash before it.
+    #[must_use]
+    pub fn encode_quoted(&self) -> Vec<u8> {
+        let mut line = self.encode_with(words::push_always_quoted);
+        if !self.remove.is_empty() || !self.add.is_empty() {
+            push(&mut line, "e", ".");
+        }
+        line
+    }
+
+    fn encode_with(&self, push_fields: impl Fn(&mut Vec<u8>, &str, &[u8])) -> Vec<u8> {
         let mut line = format!("a={}", self.action.word()).into_bytes();
         if let Some(session) = self.session.as_deref().filter(|s| is_session_name(s)) {
             push(&mut line, "sid", session);
@@ -182,10 +197,10 @@ impl Answer {
         }
         let names: Vec<&str> = self.remove.iter().map(String::as_str).filter(|n| is_removable(n)).collect();
         if !names.is_empty() {
-            push(&mut line, "rb", &BASE64.encode(names.join(":").as_bytes()));
+            push_fields(&mut line, "r", names.join(":").as_bytes());
         }
         if !self.add.is_empty() {
-            push(&mut line, "hb", &BASE64.encode(&self.added_block()));
+            push_fields(&mut line, "h", &self.added_block());
         }
         if !self.quarantine.is_empty() {
             let keys: Vec<String> = self.quarantine.iter().map(ExactAddress::key).collect();
@@ -226,6 +241,8 @@ impl Answer {
             match word.key {
                 "sid" => answer.session = Some(text),
                 "m" => answer.reply = Some(text),
+                "r" => answer.remove = text.split(':').map(str::to_owned).collect(),
+                "h" => answer.add = read_added(&word.value),
                 "rb" => answer.remove = decoded(&text).split(':').map(str::to_owned).collect(),
                 "hb" => answer.add = read_added(&BASE64.decode(&word.value).unwrap_or_default()),
                 "q" => answer.quarantine = text.split(':').map(|key| ExactAddress::new(decoded(key))).collect(),

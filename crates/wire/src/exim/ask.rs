@@ -172,6 +172,8 @@ pub struct Content {
     pub is_in_scan_file: bool,
     /// The header block is cut and Exim has no means to hand over the rest.
     pub is_cut: bool,
+    /// The ACL reads fields of the answer as quoted text (see [`super::Answer::encode_quoted`]); an older one only in base64.
+    pub takes_quoted: bool,
     /// A piece of the header block: raw, lines ended by LF, Exim's own Received field on top.
     pub headers: Vec<u8>,
     /// A piece of the list of recipients; read it when all pieces are there (see [`split_recipients`]).

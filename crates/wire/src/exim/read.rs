@@ -67,9 +67,9 @@ struct Reader {
 }
 
 /// Every word of a request. An unknown one is for a newer daemon and no defect.
-const KEYS: [&str; 42] = [
+const KEYS: [&str; 43] = [
     "am", "auth", "authfail", "blen", "cut", "cwd", "ea", "ed", "eh", "eml", "er", "et", "ev", "from", "gid", "hdr",
-    "helo", "hlen", "host", "id", "ident", "if", "ip", "mech", "part", "parts", "proto", "queue", "rc", "rcpt",
+    "helo", "hlen", "host", "hq", "id", "ident", "if", "ip", "mech", "part", "parts", "proto", "queue", "rc", "rcpt",
     "rcpts", "rd", "rf", "rn", "s", "size", "sni", "spool", "st", "tls", "uid", "why",
 ];
 
@@ -129,6 +129,7 @@ impl Reader {
             "hlen" => self.content.headers_octets = self.number(key, &value),
             "eml" => self.content.is_in_scan_file = value == b"1",
             "cut" => self.content.is_cut = value == b"1",
+            "hq" => self.content.takes_quoted = value == b"1",
             "ev" => self.event.name = self.exact_text(key, value),
             "ed" => self.event.text = self.text(key, value),
             "er" => self.event.router = self.text(key, value),

@@ -78,6 +78,10 @@ pub(super) fn push_quoted(line: &mut Vec<u8>, key: &str, value: &[u8]) {
         line.extend_from_slice(value);
         return;
     }
+    push_in_quotes(line, value);
+}
+
+fn push_in_quotes(line: &mut Vec<u8>, value: &[u8]) {
     line.push(b'"');
     for byte in value {
         match byte {
@@ -88,6 +92,12 @@ pub(super) fn push_quoted(line: &mut Vec<u8>, key: &str, value: &[u8]) {
         }
     }
     line.push(b'"');
+}
+
+/// Appends ` key="value"`, as an answer has it: never bare.
+pub(super) fn push_always_quoted(line: &mut Vec<u8>, key: &str, value: &[u8]) {
+    push_bare(line, key, b"");
+    push_in_quotes(line, value);
 }
 
 /// Appends ` key=value` as it is: for numbers, addresses with ports, and base64.

@@ -84,6 +84,9 @@ fn push_content(line: &mut Vec<u8>, content: &Content) {
     if content.is_cut {
         push_bare(line, "cut", b"1");
     }
+    if content.takes_quoted {
+        push_bare(line, "hq", b"1");
+    }
     for (key, bytes) in [("hdr", &content.headers), ("rcpts", &content.recipients)] {
         if !bytes.is_empty() {
             push_bare(line, key, BASE64.encode(bytes).as_bytes());

@@ -299,9 +299,9 @@ async fn concluded(
     let id = format!("{name}.{}", slot.transactions);
     let occasion =
         Occasion { id: &id, session: &slot.session, mta_id: ask.transaction.id.as_deref(), submitted, began };
-    let judgement = daemon.conclude.conclude(&occasion, judgement, &daemon.world).await;
+    let (judgement, record) = daemon.conclude.conclude(&occasion, judgement, &daemon.world).await;
     let answer = translated(&judgement, &id, occasion.submitted.as_ref());
-    Answered { answer, writes: judgement.writes }
+    Answered { answer, record, writes: judgement.writes }
 }
 
 fn translated(judgement: &Judgement, id: &str, submitted: Option<&Submitted<'_>>) -> Answer {
