@@ -107,3 +107,20 @@ fn the_page_is_short_and_marks_the_case() {
     assert!(addresses.iter().all(|address| address.parse::<std::net::IpAddr>().is_ok()), "{addresses:?}");
     assert!(page.contains("all times are the server&#39;s, UTC+00:00") && page.contains("Not read:"));
 }
+
+/// A timed job's days lie on each other: one column stands out, and it is that of its hour.
+#[test]
+fn a_timed_job_is_seen_at_its_hour() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = super::generator::Plan { accounts: 5, ..scene::plan(Some(super::generator::Compromise::NightCron)) };
+    scene::put(folder.path(), "mainlog", scene::made_up(&plan).as_bytes());
+    let output = tidegate(folder.path()).args(["logs", "mainlog", "--html", "page.html"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "somebody is compromised");
+    let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
+    let chart = page.split("<h3>Hours of the day, all days from 2026-02-03 together").nth(1).unwrap();
+    let chart = chart.split("</svg>").next().unwrap();
+    let titles: Vec<&str> = chart.split("<title>").skip(1).map(|rest| rest.split("</title>").next().unwrap()).collect();
+    assert_eq!(titles.len(), 24);
+    let used: Vec<&&str> = titles.iter().filter(|title| title.contains("recipient")).collect();
+    assert!(matches!(used.as_slice(), [one] if one.starts_with("03:00: 800 recipients, ")), "{used:?}");
+}

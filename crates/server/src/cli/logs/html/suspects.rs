@@ -69,7 +69,10 @@ impl Page<'_> {
         self.html.raw("</ul></div></div>");
         self.addresses(suspect);
         self.suspect_days(suspect);
-        self.suspect_hours(suspect);
+        match suspect.case.pattern {
+            Some(_) => self.hours_of_the_day(suspect),
+            None => self.suspect_hours(suspect),
+        }
         self.samples(suspect);
         self.html.raw("</section>\n");
     }
@@ -98,6 +101,31 @@ impl Page<'_> {
             "<h3>Recipients by day: its own past</h3><div class=\"key\"><span><i class=\"k-sea\"></i>usual days</span>",
         );
         self.html.raw("<span><i class=\"k-alarm\"></i>suspect days</span></div>");
+        chart::draw(&mut self.html, &bars, MAIL, 140.0);
+    }
+
+    /// What comes each day at the same time: its days laid on each other. One behind the other they show thin lines at no hour that
+    /// could be read.
+    fn hours_of_the_day(&mut self, suspect: &Suspect) {
+        let since = suspect.since.as_deref().unwrap_or("");
+        let mut bars: Vec<Bar> = (0..24)
+            .map(|hour| Bar { tick: format!("{hour:02}:00"), title: format!("{hour:02}:00"), ..Bar::default() })
+            .collect();
+        for hour in suspect.timeline.iter().filter(|hour| hour.hour.as_str() >= since) {
+            let of_day = hour.hour.get(11..13).and_then(|of_day| of_day.parse::<usize>().ok());
+            let Some(bar) = of_day.and_then(|of_day| bars.get_mut(of_day)) else { continue };
+            let failed = hour.failed.min(hour.recipients);
+            bar.upper += failed;
+            bar.lower += hour.recipients - failed;
+        }
+        for bar in bars.iter_mut().filter(|bar| bar.lower + bar.upper > 0) {
+            let all = counted(bar.lower + bar.upper, "recipient");
+            bar.title = format!("{}: {all}, {} given up", bar.title, grouped(bar.upper));
+        }
+        self.html
+            .element("<h3>Hours of the day, all days from ", since, " together</h3>")
+            .raw("<div class=\"key\"><span><i class=\"k-sea\"></i>delivered or waiting</span>");
+        self.html.raw("<span><i class=\"k-warn\"></i>given up</span></div>");
         chart::draw(&mut self.html, &bars, MAIL, 140.0);
     }
 
