@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a lab that breaks is to fail loudly, and waits")]
 
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -96,6 +97,27 @@ fn a_reload_drops_nothing_and_a_broken_one_changes_nothing() {
     }
     assert_eq!(lab.exim.panic_log(), "");
     assert!(!lab.exim.log().contains("no valid answer"), "{}", lab.exim.log());
+}
+
+/// More connections than there are threads that hear say nothing, or half of what they have to say.
+#[test]
+fn silence_is_in_nobodys_way_and_pieces_are_joined() {
+    let Some(lab) = lab("silence_is_in_nobodys_way_and_pieces_are_joined") else { return };
+    let _daemon = Daemon::start(&lab, CONFIG).unwrap();
+    let connect = || UnixStream::connect(lab.socket()).unwrap();
+    let _silent: Vec<UnixStream> = (0..20).map(|_| connect()).collect();
+    let mut halves: Vec<UnixStream> = (0..20).map(|_| connect()).collect();
+    for half in &mut halves {
+        half.write_all(b"v=1 st=connect s=\"\" ip=203.0.113.10:4").unwrap();
+    }
+    assert!(is_judged(&lab));
+    for mut half in halves {
+        half.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        half.write_all(b"0000 if=192.0.2.25:25\n").unwrap();
+        let mut answer = String::new();
+        half.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("a=accept sid="), "{answer}");
+    }
 }
 
 fn wait_for(daemon: &Daemon, line: &str, times: usize) {
