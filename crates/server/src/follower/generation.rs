@@ -280,6 +280,8 @@ impl Generation {
         }
         let octets = source.octets();
         if octets == Some(position.offset) {
+            // It may have been emptied and filled again to the very length that was read.
+            self.is_changed = !source.holds(position)?;
             return Ok(NOTHING);
         }
         let marked = position.end.len();

@@ -388,3 +388,14 @@ fn a_copy_made_before_the_last_lines_were_read_is_not_read_again() {
     scene.drain();
     assert_eq!(scene.read, scene.written);
 }
+
+#[test]
+fn a_log_that_grew_back_to_the_length_that_was_read_is_read() {
+    let mut scene = Scene::new(Style::Numbers);
+    scene.append("first\n");
+    scene.drain();
+    scene.step(&Step::CopyAndTruncate);
+    scene.append("other\n");
+    scene.drain();
+    assert_eq!(scene.read, ["first", "other"]);
+}
