@@ -33,8 +33,8 @@ const MESSAGES_MAX: usize = 1;
 const CONNECTIONS_MAX: usize = 2_000;
 /// Room for a usual request, that of a short message included.
 const REQUEST_OCTETS_USUAL: usize = 4096;
-/// How long a thread waits for the rest of a request: Exim writes it in one go, right after it has connected.
-const REST_SOON: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
+/// How long a thread waits for a request, all its pieces together: Exim writes it in one go, right after it has connected.
+const REQUEST_SOON: Duration = Duration::from_millis(2);
 /// How long a request may take to arrive.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long nothing is accepted after a connection could not be: most likely, there are too many open files.
@@ -270,6 +270,7 @@ enum Progress {
 
 /// Reads what is there, or comes soon, of a request: one line, in however many pieces, but with a limit on its length.
 fn read_now(stream: &UnixStream, request: &mut Vec<u8>) -> io::Result<Progress> {
+    let began = Instant::now();
     while !is_whole(request) {
         if request.len() == request.capacity() {
             request.reserve(request.len());
@@ -278,8 +279,8 @@ fn read_now(stream: &UnixStream, request: &mut Vec<u8>) -> io::Result<Progress> 
             Ok(0) => return Ok(Progress::Whole),
             Ok(_) | Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
-                let mut wait = [PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::IN)];
-                if poll(&mut wait, Some(&REST_SOON)) == Ok(0) {
+                let left = REQUEST_SOON.saturating_sub(began.elapsed());
+                if left.is_zero() || !becomes_readable(stream, left) {
                     return Ok(Progress::Partly);
                 }
             }
@@ -287,6 +288,13 @@ fn read_now(stream: &UnixStream, request: &mut Vec<u8>) -> io::Result<Progress> 
         }
     }
     Ok(Progress::Whole)
+}
+
+/// Whether something can be read within `left`, which is below a second. A signal or a failure is left to the next read.
+fn becomes_readable(stream: &UnixStream, left: Duration) -> bool {
+    let left = Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
+    let mut wait = [PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::IN)];
+    poll(&mut wait, Some(&left)) != Ok(0)
 }
 
 fn is_whole(request: &[u8]) -> bool {
@@ -309,5 +317,41 @@ pub(super) async fn send(peer: Peer, octets: &[u8]) -> io::Result<()> {
             let mut stream = tokio::net::UnixStream::from_std(peer.stream)?;
             tokio::io::AsyncWriteExt::write_all(&mut stream, rest).await
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// Somebody who writes octet after octet would otherwise hold a thread that others wait for.
+    #[test]
+    fn pieces_that_keep_coming_are_left_to_the_runtime() {
+        let (here, mut there) = UnixStream::pair().unwrap();
+        here.set_nonblocking(true).unwrap();
+        let writer = std::thread::spawn(move || {
+            for octet in b"v=1 st=connect ".iter().cycle().take(2_000).chain(b"\n") {
+                if there.write_all(&[*octet]).is_err() {
+                    return;
+                }
+                std::thread::sleep(REQUEST_SOON / 10);
+            }
+        });
+        let progress = read_now(&here, &mut Vec::with_capacity(REQUEST_OCTETS_USUAL)).unwrap();
+        assert!(matches!(progress, Progress::Partly));
+        drop(here);
+        writer.join().unwrap();
+    }
+
+    #[test]
+    fn a_request_in_one_go_is_whole() {
+        let (here, mut there) = UnixStream::pair().unwrap();
+        here.set_nonblocking(true).unwrap();
+        there.write_all(b"v=1 st=connect\n").unwrap();
+        let mut request = Vec::with_capacity(REQUEST_OCTETS_USUAL);
+        assert!(matches!(read_now(&here, &mut request).unwrap(), Progress::Whole));
+        assert_eq!(request, b"v=1 st=connect\n");
     }
 }
