@@ -130,6 +130,13 @@ impl List {
         chosen.map(|(zone, config)| List::new(zone, config, check)).collect()
     }
 
+    /// Symbols of the lists in `catalogue` that are not enabled.
+    pub(crate) fn idle_symbols(catalogue: &Catalogue) -> impl Iterator<Item = Arc<Symbol>> + '_ {
+        let idle = catalogue.iter().filter(|(_, config)| !config.enabled);
+        let lists = idle.filter_map(|(zone, config)| List::new(zone, config, "blocklists").ok());
+        lists.flat_map(|list| list.symbols())
+    }
+
     fn new(zone: &Domain, config: &ListConfig, check: &'static str) -> Result<List, ConfigError> {
         if zone.is_literal() {
             let problem = format!("`{zone}` is an address and no zone; name the list's zone");

@@ -56,11 +56,17 @@ macro_rules! checks {
             /// The first check whose configuration cannot work.
             pub fn build(config: &Config, parts: &Parts<'_>) -> Result<ByStage, ConfigError> {
                 let mut built = ByStage::default();
-                $(if !config.off.contains(&Name::$name) {
+                $({
                     let parts = Parts { declared: &built.symbols, ..*parts };
-                    let check = Arc::new($name::Check::build(&config.$name, &parts)?);
-                    built.symbols.extend(check.symbols().into_iter().map(|symbol| (Name::$name, symbol)));
-                    $(list!(built, $stage, Name::$name, check);)+
+                    if config.off.contains(&Name::$name) {
+                        // What is set for a check that is off need not work.
+                        let check = $name::Check::build(&$name::Config::default(), &parts);
+                        built.idle.extend(check.map(|check| check.symbols()).unwrap_or_default());
+                    } else {
+                        let check = Arc::new($name::Check::build(&config.$name, &parts)?);
+                        built.symbols.extend(check.symbols().into_iter().map(|symbol| (Name::$name, symbol)));
+                        $(list!(built, $stage, Name::$name, check);)+
+                    }
                 })+
                 Ok(built)
             }
@@ -156,4 +162,6 @@ pub struct ByStage {
     pub data: Vec<Listed<dyn OnData>>,
     /// Every symbol that can be found, with the check it belongs to.
     pub symbols: Vec<(Name, SymbolRef)>,
+    /// Symbols of the checks that are switched off.
+    pub idle: Vec<SymbolRef>,
 }

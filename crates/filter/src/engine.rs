@@ -1,14 +1,14 @@
 //! Built once from the configuration, never changed, swapped whole on reload. Opens sessions and runs their stages: facts,
 //! then all checks of the stage at once, then the policy. The straight line itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tidegate_mail::{Domain, Score};
 use tidegate_rules::RuleSet;
 
-use crate::blocklists;
-use crate::check::Symbol;
+use crate::blocklists::{self, List};
+use crate::check::{Symbol, SymbolRef};
 use crate::checks::{self, ByStage, Name, Parts};
 use crate::identity::Given;
 use crate::judgement::Judgement;
@@ -53,6 +53,8 @@ pub struct Engine {
     policy: policy::Config,
     on_unavailable: BTreeMap<Name, OnUnavailable>,
     weights: BTreeMap<String, Score>,
+    /// Names in `weights` of what does not run at present.
+    idle_weights: BTreeSet<String>,
     checks: ByStage,
 }
 
@@ -77,6 +79,7 @@ impl Engine {
             identity: config.identity,
             deadlines: config.deadlines,
             policy: config.policy,
+            idle_weights: idle_weights(&config.weights, &checks, &config.blocklists, config.rules.as_deref()),
             weights: config.weights,
             checks,
         };
@@ -94,7 +97,8 @@ impl Engine {
                 problems.push(ConfigError::DuplicateSymbol(symbol.name.to_string(), first, check.as_str()));
             }
         }
-        let unknown = self.weights.keys().filter(|name| !declared.contains_key(name.as_str()));
+        let is_known = |name: &String| declared.contains_key(name.as_str()) || self.idle_weights.contains(name);
+        let unknown = self.weights.keys().filter(|name| !is_known(name));
         problems.extend(unknown.map(|name| ConfigError::UnknownSymbol(name.clone())));
         let weighed = self.symbols().map(|(_, symbol)| (symbol, self.weight(symbol)));
         problems.extend(policy::lint(&self.policy, weighed).into_iter().map(ConfigError::Unsafe));
@@ -116,6 +120,12 @@ impl Engine {
         self.weights.get(symbol.name.as_ref()).copied().unwrap_or(symbol.weight)
     }
 
+    /// Symbols that `[weights]` gives points although nothing finds them at present: their check is off, their list is not enabled, or no
+    /// rules are read.
+    pub fn idle_weights(&self) -> impl Iterator<Item = &str> {
+        self.idle_weights.iter().map(String::as_str)
+    }
+
     /// Begins a session with `client` and judges the connection.
     pub async fn open(self: &Arc<Self>, client: Client, world: World) -> (Session, Judgement) {
         Session::open(Arc::clone(self), client, world, Given::default()).await
@@ -135,4 +145,20 @@ impl Engine {
         let of_ip = |ip| self.identity.trusted_relays.iter().any(|net| net.contains(&ip));
         client.ip().is_some_and(of_ip)
     }
+}
+
+/// The names in `weights` of what there is but does not run. Without rules nothing can tell whether a name is that of a rule.
+fn idle_weights(
+    weights: &BTreeMap<String, Score>,
+    checks: &ByStage,
+    lists: &blocklists::Catalogue,
+    rules: Option<&RuleSet>,
+) -> BTreeSet<String> {
+    let of_lists: Vec<Arc<Symbol>> = List::idle_symbols(lists).collect();
+    let of_checks = checks.idle.iter().map(SymbolRef::symbol);
+    let idle: BTreeSet<&str> = of_checks.chain(of_lists.iter().map(|symbol| &**symbol)).map(|s| &*s.name).collect();
+    let runs: BTreeSet<&str> = checks.symbols.iter().map(|(_, symbol)| &*symbol.symbol().name).collect();
+    let has_rules = rules.is_some_and(|set| !set.rules().is_empty());
+    let is_idle = |name: &&String| !runs.contains(name.as_str()) && (!has_rules || idle.contains(name.as_str()));
+    weights.keys().filter(is_idle).cloned().collect()
 }

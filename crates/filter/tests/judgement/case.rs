@@ -316,7 +316,7 @@ fn engine(case: &Case) -> Result<Engine, String> {
 }
 
 /// Compiles rules, with every plugin; a remark on them fails the case.
-fn rules(text: &str) -> Result<Arc<RuleSet>, String> {
+pub(crate) fn rules(text: &str) -> Result<Arc<RuleSet>, String> {
     let plugins: String = conditions::plugins().map(|plugin| format!("loadplugin {plugin}\n")).collect();
     let file = |name: &str, text: &str| SourceFile { name: name.to_owned(), text: text.as_bytes().to_vec() };
     let parsed = parse(&[file("all.pre", &plugins), file("case.cf", text)], &ParseOptions::default(), &no_includes);

@@ -6,6 +6,7 @@
 
 mod case;
 mod catalogue;
+mod weights;
 mod world;
 
 use std::path::{Path, PathBuf};

@@ -44,7 +44,10 @@ fn read(path: &Path) -> anyhow::Result<(Config, Loaded, Engine)> {
 }
 
 fn check(path: &Path) -> anyhow::Result<Ended> {
-    let (config, rules, _) = read(path)?;
+    let (config, rules, engine) = read(path)?;
+    for name in engine.idle_weights() {
+        println!("note: [weights] {name} waits: its check or list is off, or no rules are read");
+    }
     let limits = match config.limits()?.count() {
         0 => String::new(),
         count => format!(", {count} limits"),
