@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tidegate_mail::{Address, Score};
+use tidegate_mail::{Address, Score, needs_spelling};
 
 use crate::known::{Answer, Unavailable};
 use crate::session::{Connect, Greeting, Mail, Rcpt, Sender};
@@ -312,8 +312,8 @@ impl Finding {
     }
 }
 
-/// What was seen and where, as text for people. Made from hostile text: control characters are shown as `\u{..}`, and the
-/// length is bounded, when the evidence is made; so it is safe in a terminal and in a log line.
+/// What was seen and where, as text for people. Made from hostile text: control characters and those that nobody sees are shown as
+/// `\u{..}`, and the length is bounded, when the evidence is made; so it is safe in a terminal and in a log line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Evidence(String);
@@ -336,7 +336,7 @@ impl From<&str> for Evidence {
                 shown.push('…');
                 break;
             }
-            if c.is_control() || is_bidi_control(c) {
+            if needs_spelling(c) {
                 shown.extend(c.escape_unicode());
             } else {
                 shown.push(c);
@@ -344,11 +344,6 @@ impl From<&str> for Evidence {
         }
         Evidence(shown)
     }
-}
-
-/// Characters that change the order in which a terminal or browser shows text.
-fn is_bidi_control(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl From<String> for Evidence {
@@ -390,6 +385,19 @@ pub enum When {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_seen_is_spelt_out() {
+        for (text, shown) in [
+            ("Pay\u{200b}Pal", "Pay\\u{200b}Pal"),
+            ("a\u{ad}b\u{feff}", "a\\u{ad}b\\u{feff}"),
+            ("a\u{2028}b", "a\\u{2028}b"),
+            ("\u{e0041}", "\\u{e0041}"),
+            ("Grüße, 你好 \u{1f469}", "Grüße, 你好 \u{1f469}"),
+        ] {
+            assert_eq!(Evidence::from(text).as_str(), shown);
+        }
+    }
 
     #[test]
     fn evidence_cannot_carry_terminal_codes() {

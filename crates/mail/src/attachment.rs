@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::charset::decode_undeclared;
-use crate::html::is_invisible;
+use crate::invisible::is_invisible;
 use crate::sniff::{FileClass, FileKind, class_of_extension, class_of_type, is_as_promised};
 use crate::transfer::{decode_uuencode, find_uuencoded};
 use crate::{Defect, Defects, Message, Part};

@@ -156,11 +156,3 @@ pub struct Html {
     /// Whether there were more links, images or forms than the limit.
     pub has_too_many_items: bool,
 }
-
-/// Whether `c` takes no room on the screen: zero-width spaces and joiners, direction marks, soft hyphens, tags.
-pub(crate) fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180e}'
-        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
-        | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
-}

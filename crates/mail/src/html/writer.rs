@@ -1,6 +1,6 @@
 //! Text as it stands on the screen: blanks squeezed, lines kept apart, nothing that has no width.
 
-use super::is_invisible;
+use crate::invisible::is_invisible;
 
 /// Text of one anchor that is kept.
 const ANCHOR_OCTETS_MAX: usize = 1_000;

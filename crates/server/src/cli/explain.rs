@@ -1,16 +1,18 @@
 //! A verdict in words, for people: what happened to each recipient and why, every finding with its points, and what could not
-//! be known. All hostile text was made harmless when the evidence was made.
+//! be known. Hostile text in evidence was made harmless when the evidence was made; addresses, causes and what rules say are made so here.
 
 use std::fmt::Write;
 
 use tidegate_filter::check::Class;
 use tidegate_filter::policy::{Brief, Weighed};
 use tidegate_filter::verdict::{RecipientVerdict, Verdict};
+use tidegate_mail::spelt_out;
 
 /// The explanation, several lines.
 pub(super) fn explain(brief: &Brief, verdict: &Verdict) -> String {
     let mut text = String::new();
-    let _infallible = writeln!(text, "verdict     {} at {}: {}", verdict.action, verdict.stage, verdict.reply);
+    let reply = spelt_out(&verdict.reply.to_string());
+    let _infallible = writeln!(text, "verdict     {} at {}: {reply}", verdict.action, verdict.stage);
     for recipient in &verdict.recipients {
         push_recipient(&mut text, recipient);
     }
@@ -20,17 +22,19 @@ pub(super) fn explain(brief: &Brief, verdict: &Verdict) -> String {
         text.push_str("findings    none\n");
     }
     for (recipient, finding) in findings {
-        let whom = recipient.map(|r| format!(" [{r}]")).unwrap_or_default();
+        let whom = recipient.map(|r| spelt_out(&format!(" [{r}]"))).unwrap_or_default();
         push_finding(&mut text, finding, &whom);
     }
     for gap in &brief.gaps {
-        let _infallible = writeln!(text, "unknown     {} at {}: {} ({})", gap.check, gap.stage, gap.cause, gap.service);
+        let cause = spelt_out(&gap.cause);
+        let _infallible = writeln!(text, "unknown     {} at {}: {cause} ({})", gap.check, gap.stage, gap.service);
     }
     text
 }
 
 fn push_recipient(text: &mut String, recipient: &RecipientVerdict) {
     let RecipientVerdict { address, direction, policy, score, action, reason, until } = recipient;
+    let (address, reason) = (spelt_out(&address.to_string()), spelt_out(&reason.to_string()));
     let _infallible = writeln!(text, "recipient   {address} ({direction}): {action}, score {score}, policy {policy}");
     let _infallible = writeln!(text, "            because {reason}");
     if let Some(until) = until {
@@ -45,9 +49,34 @@ fn push_finding(text: &mut String, finding: &Weighed, whom: &str) {
         Class::Refusal(_) => "   refuse".to_owned(),
         Class::Allow => "    allow".to_owned(),
     };
-    let _infallible = writeln!(text, "{points}   {symbol}{whom}: {doc}");
+    let _infallible = writeln!(text, "{points}   {symbol}{whom}: {}", spelt_out(doc));
     if !evidence.as_str().is_empty() {
         let _infallible = writeln!(text, "            {evidence}");
     }
     let _infallible = writeln!(text, "            (check {check}, at {stage})");
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_filter::session::Direction;
+    use tidegate_filter::verdict::Action;
+    use tidegate_mail::{Address, Score};
+
+    use super::*;
+
+    #[test]
+    fn an_address_hides_nothing() {
+        let mut text = String::new();
+        let recipient = RecipientVerdict {
+            address: Address::parse("a\u{200b}b\u{202e}@example.org").unwrap(),
+            direction: Direction::Inbound,
+            policy: "server".to_owned(),
+            score: Score::ZERO,
+            action: Action::Accept,
+            reason: "there was nothing".to_owned(),
+            until: None,
+        };
+        push_recipient(&mut text, &recipient);
+        assert!(text.starts_with("recipient   a\\u{200b}b\\u{202e}@example.org (inbound): accept"), "{text}");
+    }
 }

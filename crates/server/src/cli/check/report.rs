@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tidegate_filter::check::Class;
 use tidegate_filter::judgement::Judgement;
 use tidegate_filter::verdict::{Action, HeaderEdit};
-use tidegate_mail::Score;
+use tidegate_mail::{Score, spelt_out};
 
 use crate::cli::explain::explain;
 
@@ -60,7 +60,7 @@ impl Report {
         if json {
             return Ok(serde_json::to_string(&self.line())?);
         }
-        let mut text = format!("{}: {} score={}", self.file, self.action(), self.score());
+        let mut text = format!("{}: {} score={}", spelt_out(&self.file), self.action(), self.score());
         if explained {
             text.push('\n');
             text.push_str(&explain(&self.judgement.brief, &self.judgement.verdict));

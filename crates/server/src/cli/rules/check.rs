@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use clap::Args;
+use tidegate_mail::spelt_out;
 use tidegate_rules::language::source::Severity;
 
 use super::lint::{Remark, remarks};
@@ -78,9 +79,10 @@ fn snippet(remark: &Remark, loaded: &Loaded) -> String {
     Renderer::plain().render(&[level.primary_title(title.as_str()).element(snippet)])
 }
 
-/// The octets as text in which each character has a width.
+/// The octets as text in which each character is seen and has a width.
 fn printable(octets: &[u8]) -> String {
-    String::from_utf8_lossy(octets).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let text = String::from_utf8_lossy(octets).replace(['\t', '\r'], " ");
+    spelt_out(&text)
 }
 
 #[cfg(test)]
@@ -88,6 +90,11 @@ mod tests {
     use tidegate_rules::language::source::SourceFile;
 
     use super::*;
+
+    #[test]
+    fn a_line_shows_what_nobody_sees() {
+        assert_eq!(printable("body\tA /Pay\u{200b}Pal\u{1b}/\r".as_bytes()), "body A /Pay\\u{200b}Pal\\u{1b}/ ");
+    }
 
     #[test]
     fn a_remark_shows_its_line() {
