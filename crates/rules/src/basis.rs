@@ -2,7 +2,8 @@
 //! count it twice.
 
 use crate::evals::Arg;
-use crate::ruleset::{Matcher, Rule, RuleId, RuleSet};
+use crate::rule::{Matcher, Rule, RuleId};
+use crate::ruleset::RuleSet;
 
 /// What decides whether a rule hits.
 #[derive(Clone, Debug, PartialEq, Eq)]

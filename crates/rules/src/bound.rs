@@ -2,7 +2,7 @@
 //! which name had best be found out next.
 
 use crate::language::expression::{Expr, Operator};
-use crate::ruleset::RuleId;
+use crate::rule::RuleId;
 
 /// What is known of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -13,19 +13,20 @@ use crate::evals::{self, Arg, EvalState, EvalTarget};
 use crate::field::FieldRequest;
 use crate::language::expression::Expr;
 use crate::language::rule::{self, LOCAL_TESTS_ONLY, PatternText, Test};
+use crate::language::shortcircuit::Shortcircuit;
 use crate::language::source::{Diagnostic, Place, Severity};
 use crate::language::{Definition, Parsed};
-use crate::matching::scratch::Scratches;
-use crate::matching::tags::{mark_of, replace_all};
 use crate::metas::Metas;
 use crate::needs::Needs;
 use crate::pattern::{Modifiers, Pattern};
 use crate::plan::Plan;
-use crate::prefilter::{formula, syntax};
 use crate::replace::replace_tags;
-use crate::ruleset::{Flags, Matcher, Rule, RuleId, RuleSet, Subtest, TagTemplate, Template};
+use crate::rule::{Flags, Matcher, Rule, RuleId, Subtest};
+use crate::ruleset::RuleSet;
+use crate::scratch::Scratches;
 use crate::settings::{RblZone, Settings};
-use crate::shortcircuit::{self, Shortcircuit, Stages};
+use crate::shortcircuit::{self, Stages};
+use crate::template::{TagTemplate, Template, find_tags, has_names, is_required, is_tag_name};
 
 /// Which of the four scores of a rule counts, and which rules run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,7 +82,7 @@ pub fn compile_with(
     set.plan = Plan::new(&set.rules, &set.order, set.fields.len(), analyses);
     analyses.end();
     order_metas(&mut set, &mut remarks);
-    set.stages = Stages::of(&set, &parsed);
+    set.stages = Stages::of(&set.rules, &set.metas, &parsed);
     set.needs = Needs::new(&set.rules, &set.plan, &set.metas);
     (set, remarks)
 }
@@ -325,11 +326,6 @@ fn compile_pattern(pattern: &PatternText) -> Result<Pattern, String> {
     Pattern::compile(&pattern.source, pattern.modifiers).map_err(|error| error.to_string())
 }
 
-/// Whether the pattern may have groups with names.
-fn has_names(source: &[u8]) -> bool {
-    ["(?<", "(?P<", "(?'"].iter().any(|mark| memchr::memmem::find(source, mark.as_bytes()).is_some())
-}
-
 fn argument_pattern(text: &str) -> Result<Pattern, String> {
     let is_delimited = text.starts_with('/') || text.starts_with("m{") || text.starts_with("qr{");
     let pattern = if is_delimited {
@@ -338,58 +334,6 @@ fn argument_pattern(text: &str) -> Result<Pattern, String> {
         Pattern::compile(text.as_bytes(), Modifiers::default())
     };
     pattern.map_err(|error| error.to_string())
-}
-
-/// Escapes each `%{NAME}` so that the pattern compiles, and lists the names.
-fn find_tags(source: &[u8]) -> (Vec<u8>, Vec<String>) {
-    let mut escaped = Vec::with_capacity(source.len());
-    let mut names = Vec::new();
-    let mut rest = source;
-    while let Some(at) = memchr::memmem::find(rest, b"%{") {
-        let (before, after) = rest.split_at_checked(at).unwrap_or((rest, &[]));
-        escaped.extend_from_slice(before);
-        let inner = after.get(2..).unwrap_or_default();
-        let end = memchr::memchr(b'}', inner).unwrap_or(inner.len());
-        let name = std::str::from_utf8(inner.get(..end).unwrap_or_default()).unwrap_or_default();
-        if before.last() == Some(&b'\\') || !is_filled(name) || end == inner.len() {
-            escaped.extend_from_slice(b"%{");
-            rest = inner;
-            continue;
-        }
-        escaped.extend_from_slice(&mark_of(name));
-        if !names.iter().any(|known| known == name) {
-            names.push(name.to_owned());
-        }
-        rest = inner.get(end + 1..).unwrap_or_default();
-    }
-    escaped.extend_from_slice(rest);
-    (escaped, names)
-}
-
-/// `NAME` or `NAME(argument)`; anything else in braces is part of the pattern.
-fn is_filled(tag: &str) -> bool {
-    match tag.split_once('(') {
-        None => is_tag_name(tag),
-        Some((name, rest)) => {
-            is_tag_name(name) && rest.strip_suffix(')').is_some_and(|argument| !argument.contains(')'))
-        }
-    }
-}
-
-/// Whether each match of the pattern holds a value of the tag.
-fn is_required(name: &str, source: &[u8], modifiers: Modifiers) -> bool {
-    // Octets that no rule asks for stand for the value.
-    const VALUE: &[u8] = b"\x02\x02\x02";
-    let source = replace_all(source, &mark_of(name), VALUE);
-    syntax::parse(&source, modifiers).is_some_and(|tree| formula::needs(&formula::of(&tree), VALUE))
-}
-
-/// `A`, `AB_C2`: what a capture must be called to fill a tag.
-pub(crate) fn is_tag_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_uppercase())
-        && !name.ends_with('_')
-        && !name.contains("__")
-        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// `*` is any text, `?` one character.

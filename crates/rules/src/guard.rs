@@ -6,7 +6,8 @@ use crate::plan::pattern_of;
 use crate::prefilter::formula::{self, Formula};
 use crate::prefilter::syntax::{self, Node, OctetSet};
 use crate::prefilter::{network, relaxed, sequence};
-use crate::ruleset::{Rule, RuleSet};
+use crate::rule::Rule;
+use crate::ruleset::RuleSet;
 
 /// Literals of one condition that are shown; the others are counted.
 const SHOWN_MAX: usize = 8;

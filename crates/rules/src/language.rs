@@ -10,6 +10,7 @@ pub mod line;
 mod lines;
 mod reader;
 pub mod rule;
+pub mod shortcircuit;
 pub mod source;
 
 use std::collections::BTreeMap;
@@ -17,10 +18,10 @@ use std::collections::BTreeMap;
 use conditions::{Claims, Features};
 use reader::Reader;
 use rule::Test;
+use shortcircuit::Shortcircuit;
 use source::{Diagnostic, Place, SourceFile};
 
 use crate::settings::Settings;
-use crate::shortcircuit::Shortcircuit;
 
 /// How to read.
 #[derive(Clone, Debug)]

@@ -3,9 +3,9 @@
 
 pub(crate) mod cost;
 mod needed;
-pub(crate) mod scratch;
-mod single;
-pub(crate) mod tags;
+mod settle;
+pub(crate) mod single;
+mod tags;
 mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,11 +18,12 @@ use crate::evals::{Arg, EvalContext, EvalFn, EvalResult, EvalTarget};
 use crate::input::{Input, Uri};
 use crate::language::rule::TextKind;
 use crate::matching::cost::Meter;
-use crate::matching::scratch::Scratch;
 use crate::metas;
 use crate::pattern::{Limit, Pattern};
 use crate::plan::{Slot, field_group, pattern_of, text_group};
-use crate::ruleset::{Rule, RuleId, RuleSet};
+use crate::rule::{Rule, RuleId};
+use crate::ruleset::RuleSet;
+use crate::scratch::Scratch;
 use crate::shortcircuit::Settled;
 
 /// Work that one message may take in patterns, in octets: each time an engine is started counts as the octets before it, but at least as

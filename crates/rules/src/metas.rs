@@ -2,7 +2,7 @@
 //! thousand, a message concerns a hundred.
 
 use crate::language::expression::Expr;
-use crate::ruleset::{Matcher, Rule, RuleId};
+use crate::rule::{Matcher, Rule, RuleId};
 
 /// Metas, and what they ask for.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use crate::language::expression::{Expr, Operator};
 use crate::language::rule::TextKind;
 use crate::metas::{Due, Metas, expression};
 use crate::plan::{Plan, hits_max};
-use crate::ruleset::{Matcher, Rule, RuleId};
+use crate::rule::{Matcher, Rule, RuleId};
 
 /// How deep metas may name each other, their own parentheses included; a set with deeper ones is matched as a whole.
 const DEPTH_MAX: usize = 300;

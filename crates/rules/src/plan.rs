@@ -2,12 +2,13 @@
 
 use crate::analysis::{Analyses, Analysis};
 use crate::language::rule::TextKind;
-use crate::matching::tags::{mark_of, replace_all};
 use crate::pattern::Pattern;
 use crate::prefilter::network::{self, Network};
 use crate::prefilter::relaxed::Relaxed;
 use crate::prefilter::screen::{self, Screen};
-use crate::ruleset::{Flags, Matcher, Rule, RuleId, Template};
+use crate::rule::{Flags, Matcher, Rule, RuleId};
+use crate::template::Template;
+use crate::template::{mark_of, replace_all};
 
 /// How often one rule may hit in a message. SpamAssassin knows no such limit but for `mimeheader`, where it is the same.
 pub(crate) const HITS_MAX: u32 = 1000;

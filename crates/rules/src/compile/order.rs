@@ -7,7 +7,8 @@ use tidegate_mail::Score;
 use crate::language::source::{Diagnostic, Severity};
 use crate::metas::Metas;
 use crate::plan::template_of;
-use crate::ruleset::{Matcher, RuleId, RuleSet};
+use crate::rule::{Matcher, RuleId};
+use crate::ruleset::RuleSet;
 
 /// Rules that are no metas, by priority; those that fill tags run before all others.
 pub(super) fn order_tests(set: &RuleSet, priorities: &BTreeMap<String, i32>) -> Vec<RuleId> {

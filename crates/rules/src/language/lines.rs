@@ -4,9 +4,9 @@ use super::directives::{self, Effect};
 use super::line::{Line, split_word, words};
 use super::reader::Reader;
 use super::rule::{self, Test};
+use super::shortcircuit::{SETTLING_PRIORITY, Shortcircuit};
 use super::source::{Place, Severity};
 use super::{Definition, Statement, StatementKind};
-use crate::shortcircuit::{SETTLING_PRIORITY, Shortcircuit};
 
 /// Rules of one set, and octets of their definitions: lists of 100,000 addresses that a program wrote as a rule each are within both, and
 /// take 400 MB.

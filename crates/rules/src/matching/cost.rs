@@ -3,7 +3,8 @@
 use crate::dns::Answers;
 use crate::input::Input;
 use crate::matching::{Matches, Run};
-use crate::ruleset::{RuleId, RuleSet};
+use crate::rule::RuleId;
+use crate::ruleset::RuleSet;
 
 /// How the rules of a set are tried while their time is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,8 @@ use crate::input::Input;
 use crate::language::rule::TextKind;
 use crate::metas;
 use crate::plan::{field_of, pattern_kind, template_of};
-use crate::ruleset::{Matcher, RuleId, RuleSet};
+use crate::rule::{Matcher, RuleId};
+use crate::ruleset::RuleSet;
 
 /// How many texts may wait for their patterns; with more, patterns are tried as soon as texts come.
 const WAITING_MAX: usize = 1 << 16;

@@ -7,7 +7,8 @@ use crate::input::{Part, Uri};
 use crate::language::rule::{TextKind, UriKey};
 use crate::pattern::{Limit, Pattern};
 use crate::plan::hits_max;
-use crate::ruleset::{Matcher, Rule, RuleId, Subtest, Template};
+use crate::rule::{Matcher, Rule, RuleId, Subtest};
+use crate::template::Template;
 
 /// How many MIME parts `mimeheader` rules look at, as in SpamAssassin.
 const PARTS_MAX: u32 = 1000;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::wanted::template_tags;
 use super::{Run, Tally};
 use crate::pattern::{Limit, Pattern};
-use crate::ruleset::{TagTemplate, Template};
+use crate::template::{TagTemplate, Template, is_tag_name, mark_of, replace_all};
 
 /// How many values one tag holds.
 const TAG_VALUES_MAX: usize = 100;
@@ -109,7 +109,7 @@ impl Run<'_> {
     /// Keeps what named groups matched, for the tags of other rules.
     pub(super) fn keep_captures(&mut self, pattern: &Pattern, text: &[u8]) {
         for (name, value) in pattern.named_captures(text).unwrap_or_default() {
-            if !crate::compile::is_tag_name(name) || value.is_empty() {
+            if !is_tag_name(name) || value.is_empty() {
                 continue;
             }
             let values = self.tags.entry(name.to_owned()).or_default();
@@ -118,11 +118,6 @@ impl Run<'_> {
             }
         }
     }
-}
-
-/// How a tag stands in a pattern that compiles.
-pub(crate) fn mark_of(name: &str) -> Vec<u8> {
-    format!("%\\{{{name}\\}}").into_bytes()
 }
 
 /// As Perl's `quotemeta` over octets.
@@ -135,17 +130,4 @@ fn quote(text: &[u8]) -> Vec<u8> {
         quoted.push(octet);
     }
     quoted
-}
-
-pub(crate) fn replace_all(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
-    let mut replaced = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = memchr::memmem::find(rest, from) {
-        let (before, after) = rest.split_at_checked(at).unwrap_or((rest, &[]));
-        replaced.extend_from_slice(before);
-        replaced.extend_from_slice(to);
-        rest = after.get(from.len()..).unwrap_or_default();
-    }
-    replaced.extend_from_slice(rest);
-    replaced
 }

@@ -7,7 +7,9 @@ use crate::dns::{Answers, DnsQuestion};
 use crate::evals::EvalResult;
 use crate::input::Input;
 use crate::plan::template_of;
-use crate::ruleset::{Matcher, RuleId, RuleSet};
+use crate::rule::{Matcher, RuleId};
+use crate::ruleset::RuleSet;
+use crate::template::is_tag_name;
 
 impl RuleSet {
     /// The DNS questions that rules have about this message, sorted, without repeats. Ask them all, then call [`RuleSet::matches`], or
@@ -68,12 +70,12 @@ impl Run<'_> {
 
 /// The tags of a DNS template: `AUTHORDOMAIN` of `_dmarc._AUTHORDOMAIN_`.
 pub(super) fn template_tags(template: &str) -> Vec<&str> {
-    let mut tags: Vec<&str> = template.split('_').filter(|piece| crate::compile::is_tag_name(piece)).collect();
+    let mut tags: Vec<&str> = template.split('_').filter(|piece| is_tag_name(piece)).collect();
     tags.extend(header_tags(template));
     // A tag may hold underscores itself: the longest run between two marks counts.
     for label in template.split('.') {
         let inner = label.strip_prefix('_').and_then(|label| label.strip_suffix('_'));
-        if let Some(inner) = inner.filter(|inner| inner.contains('_') && crate::compile::is_tag_name(inner)) {
+        if let Some(inner) = inner.filter(|inner| inner.contains('_') && is_tag_name(inner)) {
             tags.retain(|tag| !inner.split('_').any(|piece| piece == *tag));
             tags.push(inner);
         }

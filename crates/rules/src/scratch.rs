@@ -14,15 +14,15 @@ const KEPT_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     /// The value of each rule in meta expressions: 0 for no hit.
-    pub(super) values: Vec<f64>,
+    pub(crate) values: Vec<f64>,
     /// Matches so far of each pattern that is tried together with others.
-    pub(super) counts: Vec<u32>,
+    pub(crate) counts: Vec<u32>,
     /// Whether it is not tried again.
-    pub(super) given_up: Vec<bool>,
-    pub(super) counters: Counters,
-    pub(super) candidates: Vec<u32>,
-    pub(super) due: Due,
-    pub(super) needed: Needed,
+    pub(crate) given_up: Vec<bool>,
+    pub(crate) counters: Counters,
+    pub(crate) candidates: Vec<u32>,
+    pub(crate) due: Due,
+    pub(crate) needed: Needed,
 }
 
 /// Scratch that no message uses at the moment.
@@ -31,7 +31,7 @@ pub(crate) struct Scratches(Mutex<Vec<Scratch>>);
 
 impl Scratches {
     /// One for so many rules and patterns.
-    pub(super) fn take(&self, rules: usize, patterns: usize) -> Scratch {
+    pub(crate) fn take(&self, rules: usize, patterns: usize) -> Scratch {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut scratch = kept.unwrap_or_default();
         scratch.values.resize(rules, 0.0);
@@ -41,7 +41,7 @@ impl Scratches {
     }
 
     /// Keeps it, all zero again.
-    pub(super) fn give_back(&self, scratch: Scratch) {
+    pub(crate) fn give_back(&self, scratch: Scratch) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < KEPT_MAX {
             kept.push(scratch);
