@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 
 use crate::namespace::{Namespace, run};
-use crate::roots;
+use crate::roots::{Panel, lay};
 
 /// The pieces of configuration that a server with Tidegate gets.
 const PIECES: [(&str, &str); 12] = [
@@ -53,9 +53,9 @@ impl Layout {
     /// Writes a configuration of this kind into the namespace's `/etc/exim4`, with `settings` in its main section.
     pub(crate) fn write(self, namespace: &mut Namespace, folder: &Path, settings: &str) -> anyhow::Result<()> {
         match self {
-            Layout::CPanel => return roots::lay(self, "cpanel", namespace, folder, settings),
-            Layout::DirectAdmin => return roots::lay(self, "directadmin", namespace, folder, settings),
-            Layout::Hestia => return roots::lay(self, "hestia", namespace, folder, settings),
+            Layout::CPanel => return lay(Panel::Cpanel, namespace, folder, settings),
+            Layout::DirectAdmin => return lay(Panel::DirectAdmin, namespace, folder, settings),
+            Layout::Hestia => return lay(Panel::Hestia, namespace, folder, settings),
             _ => {}
         }
         let pieces = folder.join("pieces");

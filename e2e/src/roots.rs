@@ -6,31 +6,42 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::layout::Layout;
 use crate::namespace::{Namespace, run};
 
 /// The panels' own files.
 const ROOTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/roots");
 
+/// Whose server it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Panel {
+    Cpanel,
+    DirectAdmin,
+    Hestia,
+}
+
+impl Panel {
+    fn folder(self) -> &'static str {
+        match self {
+            Panel::Cpanel => "cpanel",
+            Panel::DirectAdmin => "directadmin",
+            Panel::Hestia => "hestia",
+        }
+    }
+}
+
 /// Makes the server's folder below `folder` and puts it over the system's for all that `namespace` starts. `settings` are
 /// lines for Exim's main section.
-pub(crate) fn lay(
-    layout: Layout,
-    name: &str,
-    namespace: &mut Namespace,
-    folder: &Path,
-    settings: &str,
-) -> anyhow::Result<()> {
+pub(crate) fn lay(panel: Panel, namespace: &mut Namespace, folder: &Path, settings: &str) -> anyhow::Result<()> {
     let root = folder.join("root");
     fs::create_dir_all(root.join("etc"))?;
     // Folders of other labs come and go meanwhile.
     let copy = format!("for f in /etc/*; do [ $f = /etc/netns ] || cp -a $f {}/etc/ || exit 1; done", root.display());
     run("sh", &["-c", &copy])?;
     fs::copy(format!("{}/resolv.conf", namespace.etc()), root.join("etc/resolv.conf")).context("resolv.conf")?;
-    if layout == Layout::Hestia {
+    if panel == Panel::Hestia {
         fs::remove_dir_all(root.join("etc/exim4")).context("Debian's own configuration")?;
     }
-    run("cp", &["-a", &format!("{ROOTS}/{name}/."), &root.to_string_lossy()])?;
+    run("cp", &["-a", &format!("{ROOTS}/{}/.", panel.folder()), &root.to_string_lossy()])?;
     run("chown", &["-R", "root:root", &root.to_string_lossy()])?;
     for file in files_below(&root)? {
         let Ok(text) = fs::read_to_string(&file) else { continue };
@@ -39,7 +50,7 @@ pub(crate) fn lay(
             fs::write(&file, text.replace("@MAIL@", &format!("{lab}/mail")).replace("@LAB@", &lab))?;
         }
     }
-    if layout != Layout::Hestia {
+    if panel != Panel::Hestia {
         // Debian's Exim reads this file, the panels' reads /etc/exim.conf.
         let lab = folder.display();
         let around = format!(
@@ -50,10 +61,10 @@ pub(crate) fn lay(
         fs::write(root.join("etc/exim4/exim4.conf"), around)?;
     }
     namespace.put_over(root);
-    match layout {
-        Layout::CPanel => build(namespace, "/usr/local/cpanel/scripts/buildeximconf"),
-        Layout::Hestia => build(namespace, "update-exim4.conf"),
-        _ => Ok(()),
+    match panel {
+        Panel::Cpanel => build(namespace, "/usr/local/cpanel/scripts/buildeximconf"),
+        Panel::Hestia => build(namespace, "update-exim4.conf"),
+        Panel::DirectAdmin => Ok(()),
     }
 }
 

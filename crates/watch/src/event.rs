@@ -1,5 +1,6 @@
 //! What one log line says. Values borrow from the line; text that a sender wrote stays as it was written and is hostile.
 
+use crate::reply::Reply;
 use std::net::IpAddr;
 
 use crate::Timestamp;
@@ -227,26 +228,6 @@ pub struct Delivery<'a> {
     pub text: Option<&'a str>,
     /// Reply code of the other side within `text`.
     pub reply: Option<Reply<'a>>,
-}
-
-/// A reply code found in a remote server's answer (RFC 5321 section 4.2, RFC 3463).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reply<'a> {
-    /// Three digits.
-    pub code: u16,
-    /// `5.1.1`, if given.
-    pub enhanced: Option<(u8, u16, u16)>,
-    /// What follows the codes; hostile.
-    pub text: &'a str,
-}
-
-impl<'a> Reply<'a> {
-    /// The code that another server gave, within the words of Exim about it: at their start, or behind what was asked, as in
-    /// `SMTP error from remote mail server after RCPT TO:<a@example.org>: 550 5.1.1 no such user`.
-    #[must_use]
-    pub fn within(words: &'a str) -> Option<Reply<'a>> {
-        crate::parsers::reply_within(words)
-    }
 }
 
 /// At which point of a session something happened.

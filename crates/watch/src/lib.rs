@@ -33,6 +33,7 @@ mod failing;
 mod map;
 mod offence;
 mod parsers;
+mod reply;
 pub mod report;
 mod scan;
 mod time;
@@ -40,9 +41,10 @@ mod transaction;
 
 pub use event::{
     Arrival, Auth, AuthFailure, Command, Connection, Delivery, Event, Failing, Kind, Leftover, Login, Outcome, Peer,
-    Queue, Recipients, Rejection, Reply, Reputation, Session, Source, Stage, Trouble,
+    Queue, Recipients, Rejection, Reputation, Session, Source, Stage, Trouble,
 };
 pub use offence::{Offence, OffenceKind};
 pub use parsers::{LINE_OCTETS_MAX, Reader};
+pub use reply::Reply;
 pub use time::{Offsets, Timestamp};
 pub use transaction::{Joiner, Losses, Message, OPEN_MESSAGES_MAX, Origin, Place, QueueId, Step};

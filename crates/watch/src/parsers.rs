@@ -10,8 +10,6 @@ mod webmail;
 
 use std::borrow::Cow;
 
-pub(crate) use exim::reply_within;
-
 use crate::event::{Arrival, Event, Kind, Leftover, Recipients, Source};
 use crate::scan;
 use crate::time::{self, DAY_MS, SECOND_MS, Timestamp};

@@ -21,12 +21,14 @@ use tidegate_filter::store::row::{self, Stored, Value};
 use tidegate_filter::store::{Level, Rate, Row, Store, Table, Write};
 use tokio::sync::oneshot;
 
-use self::file::{Disk, Failure, Opener};
+use self::file::{Disk, Opener};
 use self::shared::Shared;
+use self::snapshot::Failure;
 use self::writer::{Command, Writer};
 
 mod file;
 mod shared;
+mod snapshot;
 mod writer;
 
 /// Longest time a write stays in memory only, as long as the disk takes writes.

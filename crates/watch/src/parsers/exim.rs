@@ -8,9 +8,6 @@ mod phrases;
 mod rejection;
 mod session;
 
-pub(crate) use delivery::reply_within;
-pub(super) use delivery::{enhanced_code, reply};
-
 use crate::event::{Command, Kind, Leftover, Queue};
 use crate::scan;
 

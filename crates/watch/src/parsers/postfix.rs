@@ -6,10 +6,10 @@
 use std::net::IpAddr;
 
 use crate::event::{
-    Arrival, Auth, AuthFailure, Connection, Delivery, Failing, Kind, Outcome, Peer, Queue, Rejection, Reply,
-    Reputation, Session, Stage, Trouble,
+    Arrival, Auth, AuthFailure, Connection, Delivery, Failing, Kind, Outcome, Peer, Queue, Rejection, Reputation,
+    Session, Stage, Trouble,
 };
-use crate::parsers::exim::enhanced_code;
+use crate::reply::{Reply, enhanced_code};
 use crate::scan;
 
 /// Reads the text behind the tag; `service` is the daemon's name. Returns the queue id as well.
@@ -207,7 +207,7 @@ fn delivered(text: &str) -> Option<Kind<'_>> {
 /// `host name[ip] said: 550 5.1.1 … (in reply to RCPT TO command)`, or a reply itself.
 fn reply_of(words: &str, enhanced: Option<(u8, u16, u16)>) -> Option<Reply<'_>> {
     let said = words.split_once(" said: ").map_or(words, |(_, said)| said);
-    let reply = crate::parsers::exim::reply(said)?;
+    let reply = Reply::at_start(said)?;
     Some(Reply { enhanced: reply.enhanced.or(enhanced), ..reply })
 }
 
@@ -222,7 +222,7 @@ fn rejected(text: &str) -> Option<Kind<'_>> {
     let words = rest.strip_prefix(": ")?;
     let envelope = envelope(words);
     let said = words.get(..words.len() - envelope.rest.len()).unwrap_or(words).trim_end_matches("; ");
-    let code = crate::parsers::exim::reply(said);
+    let code = Reply::at_start(said);
     Some(Kind::Rejection(Box::new(Rejection {
         stage: stage(command),
         is_temporary: said.starts_with('4'),

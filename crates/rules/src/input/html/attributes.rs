@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::entities;
-use super::render::text_of;
+use super::text::text_of;
 use super::tokens::Attribute;
 
 /// The attributes of a tag; of several of one name the first.

@@ -1,6 +1,6 @@
 //! Words that tags cut in two (`V<b>i</b>agra`): what counts as a letter there, and how long the pieces are.
 
-use super::render::is_perl_space;
+use super::text::is_perl_space;
 
 /// Characters of a piece that are counted.
 const CUT_WORD_CHARS_MAX: usize = 7;

@@ -13,6 +13,7 @@ mod inside;
 mod links;
 mod render;
 mod style;
+mod text;
 mod tokens;
 
 use std::collections::HashMap;

@@ -11,6 +11,7 @@ use super::entities::{self, Decoded};
 use super::inside::Inside;
 use super::links;
 use super::style::{Stack, Visibility};
+use super::text::{is_perl_space, text_of};
 use super::tokens::{Attribute, Event, Tokenizer};
 use super::{HtmlLink, HtmlPart};
 use crate::pattern::Pattern;
@@ -66,11 +67,6 @@ fn prepare(source: &str) -> Cow<'_, str> {
 
 fn holds(text: &str, piece: &str) -> bool {
     memchr::memmem::find(text.as_bytes(), piece.as_bytes()).is_some()
-}
-
-/// The text of a piece of the source. All pieces are cut at ASCII characters, so they are text.
-pub(super) fn text_of(octets: &[u8]) -> Cow<'_, str> {
-    std::str::from_utf8(octets).map_or_else(|_| String::from_utf8_lossy(octets), Cow::Borrowed)
 }
 
 fn without_empty_tag_slashes(text: &str) -> String {
@@ -443,11 +439,6 @@ static FONT_FACE: LazyLock<Pattern> = LazyLock::new(|| {
     let pattern = format!(r#"m{{^\s*["'.]?[a-z ][a-z -]*[a-z]\d?["']?(?:,\s*["']?{name})*;?$}}i"#);
     Pattern::parse(pattern.as_bytes()).expect("the pattern of font names is ours")
 });
-
-/// Perl's `\s` on characters.
-pub(crate) fn is_perl_space(char: char) -> bool {
-    char.is_whitespace()
-}
 
 fn push_text(texts: &mut Vec<String>, text: &str) {
     if texts.len() < TEXTS_MAX {

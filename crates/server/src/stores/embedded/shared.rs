@@ -14,7 +14,7 @@ use tidegate_filter::store::row::{self, Change, Stored};
 use tidegate_filter::store::{Table, Write};
 
 use super::Health;
-use super::file::{Failure, Snapshot};
+use super::snapshot::{Failure, Rows, Snapshot};
 
 /// Rows that make a commit worth while at once.
 const COMMIT_ROWS: usize = 5_000;
@@ -22,9 +22,6 @@ const COMMIT_ROWS: usize = 5_000;
 const PENDING_ROWS_MAX: usize = 100_000;
 /// Octets kept in memory while the disk takes none; more writes are refused.
 const PENDING_OCTETS_MAX: usize = 64 << 20;
-
-/// Rows by table and key; `None` is a removed row.
-pub(super) type Rows = BTreeMap<(&'static str, Vec<u8>), Option<Stored>>;
 
 /// Rows for one commit.
 pub(super) struct Batch {

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use tidegate_filter::known::Known;
 use tokio::sync::oneshot;
 
-use super::file::{Disk, Failure, Survey};
+use super::file::Disk;
 use super::shared::Shared;
+use super::snapshot::{Failure, Survey};
 use super::{COMMIT_EVERY, stopped, unavailable};
 
 /// From the end of one sweep to the start of the next.

@@ -5,7 +5,8 @@
 
 use super::Grammar;
 use super::peer;
-use crate::event::{Delivery, Outcome, Peer, Reply};
+use crate::event::{Delivery, Outcome, Peer};
+use crate::reply::Reply;
 use crate::scan;
 
 /// How many quotes at which a certificate's name could end are tried.
@@ -105,7 +106,7 @@ impl Walk {
             }
             if let Some(confirmation) = text.strip_prefix("C=\"") {
                 return confirmation_end(confirmation).map(|words| {
-                    delivery.reply = reply(words);
+                    delivery.reply = Reply::at_start(words);
                     Delivery { text: Some(words), ..delivery }
                 });
             }
@@ -182,7 +183,7 @@ impl Walk {
 }
 
 fn with_words<'a>(delivery: Delivery<'a>, words: &'a str) -> Delivery<'a> {
-    Delivery { text: Some(words), reply: reply_within(words), ..delivery }
+    Delivery { text: Some(words), reply: Reply::within(words), ..delivery }
 }
 
 /// The last quote behind which only times stand closes what the other server said: it may hold quotes itself.
@@ -210,49 +211,4 @@ fn bit_of(key: &str) -> Option<u32> {
 fn is_flag(token: &str) -> bool {
     let name = token.trim_end_matches(['*', '.', '-']);
     !name.is_empty() && name.len() <= 5 && name.bytes().all(|b| b.is_ascii_uppercase())
-}
-
-/// The code within words such as `SMTP error from remote mail server after RCPT TO:<a@example.org>: 550 5.1.1 no such user`.
-pub(crate) fn reply_within(words: &str) -> Option<Reply<'_>> {
-    if let Some(found) = reply(words) {
-        return Some(found);
-    }
-    // An address of ours stands in front of the answer and may imitate one, so it is stepped over as a whole. Brackets within
-    // the answer are the other side's.
-    let command = ["TO:<", "FROM:<"].iter().filter_map(|word| Some(words.find(word)? + word.len() - 1)).min();
-    let is_ours = |at: &usize| words.get(..*at).is_some_and(|before| !before.contains(": "));
-    let answer = match command.filter(is_ours).and_then(|at| words.get(at..)).and_then(scan::bracketed) {
-        Some((_, after)) => after,
-        None => words,
-    };
-    scan::splits(answer, ": ").find_map(|(_, after)| reply(after))
-}
-
-/// A reply code at the start of `text`.
-pub(in crate::parsers) fn reply(text: &str) -> Option<Reply<'_>> {
-    let (code, rest) = text.split_at_checked(3)?;
-    if !code.starts_with(['2', '3', '4', '5']) || !code.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    if !rest.is_empty() && !rest.starts_with([' ', '-']) {
-        return None;
-    }
-    let text = rest.trim_start_matches([' ', '-']);
-    let (enhanced, text) = match enhanced_code(text) {
-        Some((enhanced, rest)) => (Some(enhanced), rest),
-        None => (None, text),
-    };
-    Some(Reply { code: code.parse().ok()?, enhanced, text })
-}
-
-/// `5.1.1` at the start of `text` (RFC 3463).
-pub(in crate::parsers) fn enhanced_code(text: &str) -> Option<((u8, u16, u16), &str)> {
-    let (class, rest) = scan::number(text)?;
-    let (subject, rest) = scan::number(rest.strip_prefix('.')?)?;
-    let (detail, rest) = scan::number(rest.strip_prefix('.')?)?;
-    if !matches!(class, 2 | 4 | 5) || rest.starts_with('.') {
-        return None;
-    }
-    let code = (u8::try_from(class).ok()?, u16::try_from(subject).ok()?, u16::try_from(detail).ok()?);
-    Some((code, rest.trim_start_matches(' ')))
 }
