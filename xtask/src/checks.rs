@@ -1,8 +1,10 @@
 //! The checks as they lie in the tree: one word is the line in the list, the module, the page, the configuration and the folder of cases.
-//! Says which check lacks a part, and which symbol no case has ever found. Reads text; that the parts fit together is the compiler's.
+//! Says which check lacks a part, which symbol no case has ever found, and which file is not formatted. Reads text; that the parts fit
+//! together is the compiler's, and what symbols and pages say is looked at by the tests of cases.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 
 use anyhow::{Context, ensure};
 
@@ -61,7 +63,19 @@ pub(crate) fn faults() -> anyhow::Result<Vec<String>> {
             faults.push(format!("{}: `{stem}` is not in the list of checks", shown(&path)));
         }
     }
+    faults.extend(unformatted()?);
     Ok(faults)
+}
+
+/// Files of checks that are not formatted: `cargo fmt` does not find them, since a macro declares their modules.
+fn unformatted() -> anyhow::Result<BTreeSet<String>> {
+    let files = sources(&root().join(FOLDER))?;
+    let output = Command::new("rustfmt").args(["--check", "-l"]).args(files).current_dir(root()).output();
+    let output = output.context("running rustfmt")?;
+    // A file that does not parse is named by the compiler, better than here.
+    let named = String::from_utf8_lossy(&output.stdout);
+    let files = named.lines().map(|file| shown(file.as_ref()));
+    Ok(files.map(|file| format!("{file}: not formatted; `rustfmt {file}` does it")).collect())
 }
 
 /// The names in `checks! { name => [Stage, …]; }`.
@@ -84,7 +98,7 @@ fn cases(name: &str) -> anyhow::Result<Vec<String>> {
 }
 
 /// Names of the symbols that the code of a check declares.
-fn symbols(name: &str) -> anyhow::Result<BTreeSet<String>> {
+pub(crate) fn symbols(name: &str) -> anyhow::Result<BTreeSet<String>> {
     let mut files = vec![root().join(format!("{FOLDER}/{name}.rs"))];
     let folder = root().join(FOLDER).join(name);
     if folder.is_dir() {

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::{Ask, Finding, Group, OnData, Outcome, Symbol, SymbolRef};
 use crate::checks::Parts;
-use crate::settings::ConfigError;
 use crate::identity::ArcResult;
-use crate::session::Mail;
 use crate::known::Answer;
+use crate::session::Mail;
+use crate::settings::ConfigError;
 
 static BROKEN: Symbol =
     Symbol::evidence("ARC_BROKEN", 500, Group::Identity, "the message carries an ARC chain that does not verify");

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::{Ask, Finding, Group, OnData, Outcome, Symbol, SymbolRef};
 use crate::checks::Parts;
-use crate::settings::ConfigError;
 use crate::identity::{DkimResult, DkimSignature};
-use crate::session::Mail;
 use crate::known::Answer;
+use crate::session::Mail;
+use crate::settings::ConfigError;
 
 static NONE: Symbol = Symbol::evidence("DKIM_NONE", 300, Group::Identity, "the message is not signed");
 static FAIL: Symbol = Symbol::evidence("DKIM_FAIL", 800, Group::Identity, "no signature of the message is valid");
@@ -50,8 +50,7 @@ impl Check {
 impl OnData for Check {
     fn data<'a>(&'a self, ask: &'a Ask<'a, Mail>) -> Answer<'a, Outcome> {
         let mail = ask.facts;
-        let outcome =
-            if mail.envelope.sender.submits() { Outcome::nothing() } else { judge(&mail.identity.dkim) };
+        let outcome = if mail.envelope.sender.submits() { Outcome::nothing() } else { judge(&mail.identity.dkim) };
         Box::pin(ready(outcome))
     }
 }

@@ -10,11 +10,11 @@ use tidegate_mail::Domain;
 
 use crate::check::{Ask, Class, Finding, Group, OnData, Outcome, RefusalKind, Symbol, SymbolRef};
 use crate::checks::Parts;
-use crate::settings::ConfigError;
 use crate::identity::{ArcResult, DkimResult, DkimSignature, Dmarc, DmarcPolicy};
+use crate::known::Answer;
 use crate::panel::{Hosting, Panel};
 use crate::session::Mail;
-use crate::known::Answer;
+use crate::settings::ConfigError;
 
 static FORGED_HOSTED: Symbol = Symbol::refusal(
     "DMARC_FORGED_HOSTED",
@@ -33,8 +33,12 @@ static WOULD_REFUSE: Symbol = Symbol::evidence(
     Group::Identity,
     "would be refused with `refuse_hosted_without_policy` in [checks.dmarc]",
 );
-static REJECT: Symbol =
-    Symbol::evidence("DMARC_REJECT", 3500, Group::Identity, "nothing vouches for the author, whose domain asks to refuse such mail");
+static REJECT: Symbol = Symbol::evidence(
+    "DMARC_REJECT",
+    3500,
+    Group::Identity,
+    "nothing vouches for the author, whose domain asks to refuse such mail",
+);
 static QUARANTINE: Symbol = Symbol::evidence(
     "DMARC_QUARANTINE",
     2000,
@@ -211,7 +215,9 @@ fn shown(author: &Domain, dmarc: &Dmarc) -> String {
         DmarcPolicy::Reject => "reject",
     };
     match &dmarc.record_domain {
-        Some(record) => format!("{author}: policy {policy} of {record}{}", if dmarc.testing { ", in test" } else { "" }),
+        Some(record) => {
+            format!("{author}: policy {policy} of {record}{}", if dmarc.testing { ", in test" } else { "" })
+        }
         None => format!("{author}: no DMARC record"),
     }
 }

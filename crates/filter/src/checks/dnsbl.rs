@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::blocklists::{Kind, List, about_client};
 use crate::check::{Ask, OnConnect, Outcome, SymbolRef};
 use crate::checks::Parts;
-use crate::settings::ConfigError;
-use crate::session::Connect;
 use crate::known::Answer;
+use crate::session::Connect;
+use crate::settings::ConfigError;
 
 /// `[checks.dnsbl]`: nothing to set; the lists themselves are in `[blocklists]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

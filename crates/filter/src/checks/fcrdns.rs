@@ -7,12 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Ask, Finding, Group, OnConnect, Outcome, Symbol, SymbolRef};
-use crate::dns::is_internal;
 use crate::checks::Parts;
-use crate::settings::ConfigError;
+use crate::dns::is_internal;
 use crate::identity::Fcrdns;
-use crate::session::Connect;
 use crate::known::Answer;
+use crate::session::Connect;
+use crate::settings::ConfigError;
 
 static NONE: Symbol = Symbol::evidence("RDNS_NONE", 1500, Group::ClientNames, "the client has no reverse name");
 static UNCONFIRMED: Symbol = Symbol::evidence(

@@ -11,17 +11,18 @@ use tidegate_mail::{Address, ReversePath};
 
 use crate::check::{Ask, Class, Finding, Group, OnData, OnRcpt, Outcome, Remember, Symbol, SymbolRef, When};
 use crate::checks::Parts;
-use crate::settings::ConfigError;
+use crate::known::{Answer, Known};
 use crate::party::Party;
 use crate::session::{Mail, Rcpt, Sender};
+use crate::settings::ConfigError;
 use crate::store::Write;
 use crate::tables::{GREYLIST_KNOWN, GREYLIST_WAITING};
-use crate::known::{Answer, Known};
 
 static GREYLIST_NEW: Symbol =
     Symbol::evidence("GREYLIST_NEW", 0, Group::Alone, "the sender has not been seen before").with_class(Class::Waiting);
 static GREYLIST_WAIT: Symbol =
-    Symbol::evidence("GREYLIST_WAIT", 0, Group::Alone, "the sender has come again too early").with_class(Class::Waiting);
+    Symbol::evidence("GREYLIST_WAIT", 0, Group::Alone, "the sender has come again too early")
+        .with_class(Class::Waiting);
 static GREYLIST_PASSED: Symbol =
     Symbol::evidence("GREYLIST_PASSED", 0, Group::Alone, "the sender has waited and come again");
 

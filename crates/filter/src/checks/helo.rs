@@ -10,33 +10,44 @@ use serde::{Deserialize, Serialize};
 use tidegate_mail::Domain;
 
 use crate::check::{Ask, Class, Finding, Group, OnMail, Outcome, RefusalKind, Symbol, SymbolRef};
-use crate::dns::{Question, RecordKind, Resolver, is_internal};
 use crate::checks::Parts;
-use crate::settings::ConfigError;
+use crate::dns::{Question, RecordKind, Resolver, is_internal};
 use crate::identity::Fcrdns;
+use crate::known::{Answer, Known};
 use crate::panel::Hosting;
 use crate::session::{Client, Greeting, Helo, Remote, Sender};
+use crate::settings::ConfigError;
 use crate::world::World;
-use crate::known::{Answer, Known};
 
 static MISSING: Symbol = breach("HELO_MISSING", "the client sends mail without a greeting");
-static BARE_ADDRESS: Symbol =
-    breach("HELO_BARE_ADDRESS", "the client greets with an address that is not in brackets");
+static BARE_ADDRESS: Symbol = breach("HELO_BARE_ADDRESS", "the client greets with an address that is not in brackets");
 static OWN: Symbol = breach("HELO_OWN", "the client greets with this server's own name or address");
 static HOSTED: Symbol =
     breach("HELO_HOSTED", "the client greets with a domain that is hosted here and that does not lead to it");
 static BOT: Symbol = breach("HELO_BOT", "the client greets with a name that only malware uses");
 
-static NOT_A_NAME: Symbol =
-    Symbol::evidence("HELO_NOT_A_NAME", 1000, Group::ClientNames, "the client's greeting is no host name and no address");
-static WRONG_ADDRESS: Symbol =
-    Symbol::evidence("HELO_WRONG_ADDRESS", 2000, Group::ClientNames, "the client greets with an address that is not its own");
+static NOT_A_NAME: Symbol = Symbol::evidence(
+    "HELO_NOT_A_NAME",
+    1000,
+    Group::ClientNames,
+    "the client's greeting is no host name and no address",
+);
+static WRONG_ADDRESS: Symbol = Symbol::evidence(
+    "HELO_WRONG_ADDRESS",
+    2000,
+    Group::ClientNames,
+    "the client greets with an address that is not its own",
+);
 static LOCALHOST: Symbol =
     Symbol::evidence("HELO_LOCALHOST", 1500, Group::ClientNames, "the client greets as `localhost`");
 static NO_DOT: Symbol =
     Symbol::evidence("HELO_NO_DOT", 1000, Group::ClientNames, "the client's greeting is not a full host name");
-static UNRESOLVABLE: Symbol =
-    Symbol::evidence("HELO_UNRESOLVABLE", 1000, Group::ClientNames, "the name that the client greets with has no address");
+static UNRESOLVABLE: Symbol = Symbol::evidence(
+    "HELO_UNRESOLVABLE",
+    1000,
+    Group::ClientNames,
+    "the name that the client greets with has no address",
+);
 
 const fn breach(name: &'static str, doc: &'static str) -> Symbol {
     let mut symbol = Symbol::refusal(name, RefusalKind::Protocol, doc);
@@ -122,7 +133,9 @@ impl OnMail for Check {
 /// The client, if it is another mail server as far as we know: our own users, and devices of the own network, greet with anything.
 fn stranger(sender: &Sender) -> Option<&Remote> {
     match &sender.greeting.connect.client {
-        Client::Remote(remote) if !sender.submits() && !is_internal(remote.ip) && !is_ours(remote.ip, remote) => Some(remote),
+        Client::Remote(remote) if !sender.submits() && !is_internal(remote.ip) && !is_ours(remote.ip, remote) => {
+            Some(remote)
+        }
         _ => None,
     }
 }
@@ -148,7 +161,9 @@ impl Check {
             return loaded(&self.bare_address);
         }
         match (claimed, helo.domain()) {
-            (Some(ip), _) if ip != client.ip => Some(Finding::of(&WRONG_ADDRESS, format!("{text}, from {}", client.ip))),
+            (Some(ip), _) if ip != client.ip => {
+                Some(Finding::of(&WRONG_ADDRESS, format!("{text}, from {}", client.ip)))
+            }
             (Some(_), _) => None,
             (None, None) => Some(Finding::of(&NOT_A_NAME, text)),
             (None, Some(name)) if is_localhost(&name) => Some(Finding::of(&LOCALHOST, text)),

@@ -11,11 +11,11 @@ use crate::check::{
     Ask, Class, Finding, Group, OnConnect, OnData, OnHelo, OnMail, OnRcpt, Outcome, RefusalKind, Symbol, SymbolRef,
 };
 use crate::checks::Parts;
-use crate::settings::ConfigError;
 use crate::identity::Fcrdns;
+use crate::known::Answer;
 use crate::panel::Hosting;
 use crate::session::{Connect, Greeting, Mail, Rcpt, Recipient, Sender};
-use crate::known::Answer;
+use crate::settings::ConfigError;
 
 mod entry;
 mod index;
@@ -220,7 +220,9 @@ impl Check {
 
 fn about_author(entry: &Entry, mail: &Mail) -> Option<Finding> {
     // Where SPF vouched, the finding was made at MAIL or RCPT already.
-    if spf_vouches(entry, &mail.envelope.sender) && mail.envelope.sender.path.domain().is_some_and(|d| entry.is_about(d)) {
+    if spf_vouches(entry, &mail.envelope.sender)
+        && mail.envelope.sender.path.domain().is_some_and(|d| entry.is_about(d))
+    {
         return None;
     }
     let signed = mail.identity.signers().any(|signer| entry.is_about(signer));

@@ -9,17 +9,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::{Ask, Finding, OnConnect, OnRcpt, Outcome, RefusalKind, Remember, Symbol, SymbolRef, When};
 use crate::checks::Parts;
-use crate::settings::ConfigError;
+use crate::known::{Answer, Known};
 use crate::panel::Mailbox;
 use crate::reputation::{Standing, Subject, record};
 use crate::session::{Client, Connect, Rcpt, Remote};
+use crate::settings::ConfigError;
 use crate::store::{Rate, Write};
 use crate::tables::{CONNECTIONS, UNKNOWN_RECIPIENTS};
 use crate::world::World;
-use crate::known::{Answer, Known};
 
-static TOO_MANY_CONNECTIONS: Symbol =
-    Symbol::refusal("TOO_MANY_CONNECTIONS", RefusalKind::Limit, "too many connections from this network, please slow down");
+static TOO_MANY_CONNECTIONS: Symbol = Symbol::refusal(
+    "TOO_MANY_CONNECTIONS",
+    RefusalKind::Limit,
+    "too many connections from this network, please slow down",
+);
 static TOO_MANY_SESSIONS: Symbol =
     Symbol::refusal("TOO_MANY_SESSIONS", RefusalKind::Limit, "too many sessions of this network are open at once");
 static TOO_MANY_GUESSES: Symbol = Symbol::refusal(

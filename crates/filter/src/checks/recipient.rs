@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::{Ask, Finding, Group, OnRcpt, Outcome, RefusalKind, Symbol, SymbolRef};
 use crate::checks::Parts;
-use crate::settings::ConfigError;
+use crate::known::Answer;
 use crate::panel::{Hosting, Mailbox};
 use crate::session::Rcpt;
-use crate::known::Answer;
+use crate::settings::ConfigError;
 
 static UNKNOWN_RECIPIENT: Symbol =
     Symbol::refusal("UNKNOWN_RECIPIENT", RefusalKind::UnknownRecipient, "there is no such mailbox here");

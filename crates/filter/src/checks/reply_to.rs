@@ -10,9 +10,9 @@ use tidegate_mail::{Domain, Message};
 
 use crate::check::{Ask, Finding, Group, OnData, Outcome, Symbol, SymbolRef};
 use crate::checks::Parts;
-use crate::settings::ConfigError;
-use crate::session::Mail;
 use crate::known::Answer;
+use crate::session::Mail;
+use crate::settings::ConfigError;
 
 static ELSEWHERE: Symbol = Symbol::evidence(
     "REPLY_TO_ELSEWHERE",

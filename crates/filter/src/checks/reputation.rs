@@ -9,12 +9,12 @@ use tidegate_mail::Domain;
 
 use crate::check::{Ask, Finding, Group, OnData, OnMail, Outcome, Symbol, SymbolRef};
 use crate::checks::Parts;
-use crate::settings::ConfigError;
+use crate::known::{Answer, Known};
 use crate::party::Party;
 use crate::reputation::{Record, Standing, Subject, lessons, record};
 use crate::session::{Mail, Sender};
+use crate::settings::ConfigError;
 use crate::store::Store;
-use crate::known::{Answer, Known};
 
 static REPUTATION_GOOD: Symbol =
     Symbol::evidence("REPUTATION_GOOD", -1000, Group::Reputation, "hardly any mail of this sender was spam");

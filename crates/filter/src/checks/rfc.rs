@@ -14,9 +14,9 @@ use tidegate_mail::{Defect, Defects, Message, ReversePath};
 
 use crate::check::{Ask, Class, Finding, OnData, OnRcpt, Outcome, RefusalKind, Symbol, SymbolRef};
 use crate::checks::Parts;
-use crate::settings::ConfigError;
-use crate::session::{Client, Mail, Rcpt};
 use crate::known::Answer;
+use crate::session::{Client, Mail, Rcpt};
+use crate::settings::ConfigError;
 
 mod symbols;
 
@@ -160,7 +160,8 @@ impl OnData for Check {
         if !sender.submits() {
             found.extend(self.about_form(message, ask.now));
         } else if sender.login.is_some() || matches!(sender.greeting.connect.client, Client::Local(_)) {
-            let unread = seen(message.defects(), LIMITS).or_else(|| seen(&message.text_defects(), &[Defect::TextTooLong]));
+            let unread =
+                seen(message.defects(), LIMITS).or_else(|| seen(&message.text_defects(), &[Defect::TextTooLong]));
             found.extend(unread.map(|what| Finding::of(&symbols::SUBMISSION_OVER_LIMIT, what)));
         }
         Box::pin(ready(found.into_iter().collect()))

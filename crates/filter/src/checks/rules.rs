@@ -12,10 +12,10 @@ use tidegate_rules::{Answers, Context, DnsQuestion, Input, Matches, RuleSet, Set
 use crate::aside::{aside, in_place};
 use crate::check::{Ask, Finding, Group, OnData, Outcome, Symbol, SymbolRef};
 use crate::checks::Parts;
-use crate::settings::ConfigError;
 use crate::identity::Patience;
-use crate::session::{Mail, Stage};
 use crate::known::{Answer, Service, Unavailable};
+use crate::session::{Mail, Stage};
+use crate::settings::ConfigError;
 
 mod ask;
 mod facts;
@@ -219,7 +219,9 @@ fn outcome(known: &Known, matches: &Matches, asked: Asked) -> Outcome {
     }
     let refused: Vec<String> = known.refused(matches).take(NAMES_SHOWN).collect();
     if !refused.is_empty() {
-        outcome.unavailable.push(Unavailable::new(Service::Dns, format!("lists refuse to answer: {}", refused.join(", "))));
+        outcome
+            .unavailable
+            .push(Unavailable::new(Service::Dns, format!("lists refuse to answer: {}", refused.join(", "))));
     }
     outcome.unavailable.extend(asked.gap());
     outcome
@@ -230,7 +232,7 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use tidegate_rules::language::{ParseOptions, parse, source::SourceFile, no_includes};
+    use tidegate_rules::language::{ParseOptions, no_includes, parse, source::SourceFile};
     use tidegate_rules::{CompileOptions, compile};
 
     use super::*;

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use tidegate_mail::{Domain, Score};
 
 use crate::check::{Ask, Class, Finding, Group, OnData, OnMail, Outcome, RefusalKind, Symbol, SymbolRef};
-use crate::dns::{Question, Record, RecordKind, Resolver, Status, is_internal};
 use crate::checks::Parts;
-use crate::settings::ConfigError;
+use crate::dns::{Question, Record, RecordKind, Resolver, Status, is_internal};
+use crate::known::{Answer, Known};
 use crate::panel::Hosting;
 use crate::session::{Mail, Sender};
+use crate::settings::ConfigError;
 use crate::world::World;
-use crate::known::{Answer, Known};
 
 /// Mail exchangers of one domain that are followed; a domain with more is not judged by them.
 const EXCHANGERS_MAX: usize = 10;
@@ -23,11 +23,16 @@ const EXCHANGERS_MAX: usize = 10;
 const IMPOSSIBLE: Score = Score::milli(3000);
 
 static MISSING: Symbol = impossible("SENDER_DOMAIN_MISSING", "the sender's domain does not exist");
-static NULL_MX: Symbol =
-    impossible("SENDER_DOMAIN_NULL_MX", "the sender's domain declares that it takes no mail, so no bounce could reach it");
-static NO_HOST: Symbol = impossible("SENDER_DOMAIN_NO_HOST", "the sender's domain has neither mail exchanger nor address");
-static INTERNAL_MX: Symbol =
-    impossible("SENDER_DOMAIN_INTERNAL_MX", "the mail exchangers of the sender's domain are private or loopback addresses");
+static NULL_MX: Symbol = impossible(
+    "SENDER_DOMAIN_NULL_MX",
+    "the sender's domain declares that it takes no mail, so no bounce could reach it",
+);
+static NO_HOST: Symbol =
+    impossible("SENDER_DOMAIN_NO_HOST", "the sender's domain has neither mail exchanger nor address");
+static INTERNAL_MX: Symbol = impossible(
+    "SENDER_DOMAIN_INTERNAL_MX",
+    "the mail exchangers of the sender's domain are private or loopback addresses",
+);
 static MX_WITHOUT_ADDRESS: Symbol = Symbol::evidence(
     "SENDER_MX_WITHOUT_ADDRESS",
     2000,

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::{Ask, Finding, Group, OnMail, Outcome, Symbol, SymbolRef};
 use crate::checks::Parts;
-use crate::settings::ConfigError;
 use crate::identity::{Spf, SpfResult};
-use crate::session::{Client, Sender};
 use crate::known::{Answer, Known};
+use crate::session::{Client, Sender};
+use crate::settings::ConfigError;
 
 static FAIL: Symbol =
     Symbol::evidence("SPF_FAIL", 2000, Group::Identity, "the sender's domain says that the client may not use it");
@@ -25,8 +25,12 @@ static ALLOWS_EVERYONE: Symbol = Symbol::evidence(
     Group::Identity,
     "the sender's domain lets nearly any client use it, so its SPF counts as none",
 );
-static PERMERROR: Symbol =
-    Symbol::evidence("SPF_PERMERROR", 500, Group::Identity, "the SPF record of the sender's domain cannot be evaluated");
+static PERMERROR: Symbol = Symbol::evidence(
+    "SPF_PERMERROR",
+    500,
+    Group::Identity,
+    "the SPF record of the sender's domain cannot be evaluated",
+);
 static HELO_FAIL: Symbol =
     Symbol::evidence("SPF_HELO_FAIL", 2000, Group::Identity, "the client may not use the name that it greets with");
 

@@ -13,11 +13,11 @@ use tidegate_mail::{Domain, UrlForm, UrlPlace};
 use crate::blocklists::{Kind, List, Listing, ask_domains};
 use crate::check::{Ask, Finding, OnData, Outcome, SymbolRef};
 use crate::checks::Parts;
-use crate::settings::ConfigError;
+use crate::known::Answer;
 use crate::panel::Hosting;
 use crate::session::Mail;
+use crate::settings::ConfigError;
 use crate::world::World;
-use crate::known::Answer;
 
 /// Domains of one message that lists are asked about.
 const DOMAINS_MAX: usize = 16;
@@ -93,9 +93,8 @@ impl Check {
         if let Some(helo) = mail.envelope.sender.greeting.helo.as_ref().filter(|_| self.config.helo) {
             helo.domain().iter().for_each(|domain| see(domain, SENDER_RANK, 1));
         }
-        let is_asked = |domain: &Domain| {
-            !self.exempt.contains(domain) && world.panel.hosting(domain) == Hosting::Foreign
-        };
+        let is_asked =
+            |domain: &Domain| !self.exempt.contains(domain) && world.panel.hosting(domain) == Hosting::Foreign;
         let mut ordered: Vec<((u8, usize), Domain)> =
             ranked.into_iter().filter(|(domain, _)| is_asked(domain)).map(|(domain, rank)| (rank, domain)).collect();
         ordered.sort();

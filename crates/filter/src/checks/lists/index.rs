@@ -23,7 +23,11 @@ impl Index {
         let (mut v4, mut v6) = (BTreeSet::new(), BTreeSet::new());
         for (position, entry) in entries.iter().enumerate() {
             if let Subject::Client(net) = &entry.subject {
-                if net.addr().is_ipv4() { v4.insert(net.prefix_len()) } else { v6.insert(net.prefix_len()) };
+                if net.addr().is_ipv4() {
+                    v4.insert(net.prefix_len())
+                } else {
+                    v6.insert(net.prefix_len())
+                };
             }
             by_subject.entry(entry.subject.clone()).or_default().push(position);
         }

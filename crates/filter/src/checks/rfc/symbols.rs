@@ -17,8 +17,11 @@ pub(super) static NULL_SENDER_SEVERAL: Symbol = Symbol::refusal(
     RefusalKind::Protocol,
     "a message with the null sender goes to one recipient; this one asks for several",
 );
-pub(super) static TOO_MANY_HOPS: Symbol =
-    Symbol::refusal("TOO_MANY_HOPS", RefusalKind::Protocol, "the message has passed too many servers: it runs in a circle");
+pub(super) static TOO_MANY_HOPS: Symbol = Symbol::refusal(
+    "TOO_MANY_HOPS",
+    RefusalKind::Protocol,
+    "the message has passed too many servers: it runs in a circle",
+);
 pub(super) static SUBMISSION_OVER_LIMIT: Symbol = Symbol::refusal(
     "SUBMISSION_OVER_LIMIT",
     RefusalKind::Limit,
@@ -32,8 +35,11 @@ pub(super) static LINE_ENDS: &[OfDefects] = &[
     OfDefects { symbol: &BARE_LINE_END, defects: &[Defect::BareCr, Defect::BareLf] },
 ];
 
-static SMUGGLED_END: Symbol =
-    form("SMUGGLED_END", 3000, "a line of one dot between line ends that are not CRLF: so a second message is smuggled in");
+static SMUGGLED_END: Symbol = form(
+    "SMUGGLED_END",
+    3000,
+    "a line of one dot between line ends that are not CRLF: so a second message is smuggled in",
+);
 static NUL_OCTET: Symbol = form("NUL_OCTET", 1500, "the message holds NUL octets (RFC 5322 section 4)");
 static BARE_LINE_END: Symbol =
     form("BARE_LINE_END", 1000, "the message holds CR or LF alone (RFC 5321 section 2.3.8 forbids it)");
@@ -117,12 +123,8 @@ pub(super) static LIMITS: &[Defect] = &[
 ];
 
 /// Limits of the reader's view: what comes behind them was not looked at.
-pub(super) static TEXT_LIMITS: &[Defect] = &[
-    Defect::TextTooLong,
-    Defect::HtmlTooDeep,
-    Defect::TooManyHtmlItems,
-    Defect::TooManyUrls,
-];
+pub(super) static TEXT_LIMITS: &[Defect] =
+    &[Defect::TextTooLong, Defect::HtmlTooDeep, Defect::TooManyHtmlItems, Defect::TooManyUrls];
 
 pub(super) static TEXT_OVER_LIMIT: Symbol =
     form("TEXT_OVER_LIMIT", 500, "the text exceeds what is read of one; something may stand behind the end");
@@ -136,7 +138,8 @@ pub(super) static SEVERAL_AUTHORS: Symbol = form(
     "the message has several authors and does not say who sent it (RFC 5322 section 3.6.2)",
 );
 // In labelled mail good messages lack these two as often as spam does, so they are hardly more than notes.
-pub(super) static MISSING_TO: Symbol = form("MISSING_TO", 0, "the message is addressed to nobody: no To, no Cc, no Bcc");
+pub(super) static MISSING_TO: Symbol =
+    form("MISSING_TO", 0, "the message is addressed to nobody: no To, no Cc, no Bcc");
 pub(super) static MISSING_SUBJECT: Symbol = form("MISSING_SUBJECT", 100, "the message has no subject");
 pub(super) static DATE_IN_FUTURE: Symbol = form("DATE_IN_FUTURE", 1500, "the date of the message lies far ahead");
 pub(super) static DATE_IN_PAST: Symbol = form("DATE_IN_PAST", 500, "the date of the message lies far back");

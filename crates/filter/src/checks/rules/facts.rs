@@ -5,8 +5,8 @@ use tidegate_rules::input::{DmarcResult, Identity, Signature, SpfResult};
 use tidegate_rules::{Context, Relay};
 
 use crate::identity::{self, ArcResult, DkimResult, Dmarc, DmarcPolicy, Fcrdns, Spf};
-use crate::session::{Client, Mail, Sender};
 use crate::known::Known;
+use crate::session::{Client, Mail, Sender};
 
 /// The context of `mail`, which came in at `now`.
 pub(super) fn context(mail: &Mail, now: Timestamp) -> Context {

@@ -188,10 +188,7 @@ impl Echoes<'_> {
 
     /// A meta echoes if all its parts do: what it adds is only how they are joined.
     fn of_parts(&self, parts: &[RuleId], depth: usize) -> Option<Echo> {
-        let parts: Vec<Echo> = parts
-            .iter()
-            .map(|part| self.of(*part, depth))
-            .collect::<Option<_>>()?;
+        let parts: Vec<Echo> = parts.iter().map(|part| self.of(*part, depth)).collect::<Option<_>>()?;
         let first = *parts.first()?;
         let is_said = parts.iter().all(|part| part.said_by.is_some());
         Some(if is_said { first } else { Echo { said_by: None, ..first } })
