@@ -110,7 +110,9 @@ checks! {
     reply_to      => [Data];                            // answers that go to a free mailbox elsewhere
     urlbl         => [Data];                            // blocklists of domains in the message
     greylist      => [Rcpt, Data];                      // at Rcpt only if nothing in Data could change the party
-    rules         => [Data];                            // rule files; last, since what another check says is not said twice
+    // Last, since it is told which symbols those above declare: a rule that only looks at identity results or at a list that they ask has no
+    // points, nor has a stock rule of the table `SAME`. A rule over text that a check looks at too counts beside it.
+    rules         => [Data];                            // rule files
 }
 
 /// What a check may read of the configuration, besides its own table, when it is built.

@@ -169,15 +169,20 @@ pub(crate) fn check_case(path: &Path) -> Result<(), String> {
     let shown = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap_or(path).display().to_string();
     let text = std::fs::read_to_string(path).map_err(|e| format!("{shown}: {e}"))?;
     let mut case: Case = toml::from_str(&text).map_err(|e| format!("{shown}: {e}"))?;
-    let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
+    let folder = folder_of(path);
     case.run_only_those_of(folder);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    let (judgement, mut unasked) = runtime.block_on(judge(&case, path)).map_err(|e| format!("{shown}: {e}"))?;
+    let engine = Arc::new(engine(&case).map_err(|e| format!("{shown}: {e}"))?);
+    let (judgement, mut unasked) =
+        runtime.block_on(judge(&case, &engine, path)).map_err(|e| format!("{shown}: {e}"))?;
     if !ABOUT_IDENTITY.contains(&folder) {
         unasked.retain(|question| !question.ends_with(" TXT"));
     }
     if !unasked.is_empty() {
         return Err(format!("{shown}: asked DNS for names that the case does not give:\n  {}", unasked.join("\n  ")));
+    }
+    if let Some(fault) = not_named(&engine, &judgement) {
+        return Err(format!("{shown}: {fault}"));
     }
     let found = found(&case.expect, &judgement);
     let again = policy::decide(&judgement.brief);
@@ -195,9 +200,25 @@ pub(crate) fn check_case(path: &Path) -> Result<(), String> {
     Err(format!("{shown}\n  why: {}\n  expected: {:?}\n  found:    {found:?}", case.why, case.expect))
 }
 
-async fn judge(case: &Case, path: &Path) -> Result<(Judgement, Vec<String>), String> {
+/// The check that a case is about.
+pub(crate) fn folder_of(path: &Path) -> &str {
+    path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default()
+}
+
+/// A symbol that is found but not named beforehand could be given no points, and nobody proves that it does not refuse.
+fn not_named(engine: &Engine, judgement: &Judgement) -> Option<String> {
+    let brief = &judgement.brief;
+    let mut found = brief.findings.iter().chain(brief.recipients.iter().flat_map(|recipient| &recipient.findings));
+    let is_named = |check: &str, name: &str| {
+        engine.symbols().any(|(owner, symbol)| owner.as_str() == check && symbol.name == name)
+    };
+    let unnamed = found.find(|finding| !is_named(&finding.check, &finding.symbol))?;
+    let (check, symbol) = (&unnamed.check, &unnamed.symbol);
+    Some(format!("the check `{check}` finds {symbol}, but `symbols()` in its code does not name it"))
+}
+
+async fn judge(case: &Case, engine: &Arc<Engine>, path: &Path) -> Result<(Judgement, Vec<String>), String> {
     let outside = TestWorld::new(case.now, &case.dns, case.panel.clone())?;
-    let engine = Arc::new(engine(case)?);
     let own = Transaction {
         client: case.client.clone(),
         vouched: case.vouched.clone(),
@@ -210,13 +231,13 @@ async fn judge(case: &Case, path: &Path) -> Result<(Judgement, Vec<String>), Str
         let earlier = own.but(before, path)?;
         for _ in 0..before.times {
             outside.set_clock(case.now - jiff::SignedDuration::from_secs(before.seconds));
-            let judgement = earlier.judge(&engine, &outside).await?;
+            let judgement = earlier.judge(engine, &outside).await?;
             let now = outside.world.clock.now();
             outside.world.store.write(&judgement.writes, now).await.map_err(|e| e.to_string())?;
         }
     }
     outside.set_clock(case.now);
-    let judgement = own.judge(&engine, &outside).await?;
+    let judgement = own.judge(engine, &outside).await?;
     Ok((judgement, outside.unknown_names()))
 }
 
