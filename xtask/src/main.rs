@@ -34,7 +34,7 @@ const TASKS: [(&str, &str, Task); 8] = [
     ("docs", "make the reference pages in docs/reference; --check says whether they are up to date", docs::run),
     (
         "new-check",
-        "begin a check: code, page, case and its line in the list, as `new-check NAME STAGE…`; see CONTRIBUTING.md",
+        "begin a check: code, page, case and its line in the list, as `new-check NAME STAGE… [--symbol SYMBOL]`; see CONTRIBUTING.md",
         new_check::run,
     ),
     (

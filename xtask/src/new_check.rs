@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context, bail, ensure};
 
-use crate::checks::{BLANK, CASES, FOLDER, LIST, listed};
+use crate::checks::{self, BLANK, CASES, FOLDER, LIST, listed};
 use crate::root;
 
 /// A stage: its name, the trait, its method, and the facts it is given.
@@ -16,6 +16,14 @@ const STAGES: [(&str, &str, &str, &str); 5] = [
     ("Rcpt", "OnRcpt", "rcpt", "Rcpt"),
     ("Data", "OnData", "data", "Mail"),
 ];
+/// Names that are something else already: words of Rust, keys of `[checks]`, and the folder of cases about the engine.
+const TAKEN: &str = "abstract as async await become box break const continue crate do dyn else enum extern false final fn for gen if impl in \
+     let loop macro match mod move mut override priv pub ref return self static struct super trait true try type typeof \
+     unsafe unsized use virtual where while yield off on_unavailable policy";
+/// How names of shipped rules begin.
+const OF_RULES: &str = "TG_";
+const USAGE: &str = "cargo xtask new-check NAME STAGE… [--symbol SYMBOL], such as `new-check generic_rdns Connect`; the symbol is called like \
+                     the check if nothing else is said";
 /// The check that stands last in the list, whatever comes.
 const LAST: &str = "rules";
 const CODE: &str = include_str!("new_check/code.rs.txt");
@@ -23,20 +31,23 @@ const PAGE: &str = include_str!("new_check/page.md");
 const CASE: &str = include_str!("new_check/case.toml");
 const MESSAGE: &str = include_str!("new_check/message.eml");
 
-/// `cargo xtask new-check NAME STAGE…`.
+/// `cargo xtask new-check NAME STAGE… [--symbol SYMBOL]`.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let Some((name, stages)) = arguments.split_first().filter(|(_, stages)| !stages.is_empty()) else {
-        bail!("cargo xtask new-check NAME STAGE…, such as `new-check generic_rdns Connect`");
-    };
-    let stages = stages_of(stages)?;
+    let Wanted { name, symbol, stages } = wanted(arguments)?;
     let list = fs::read_to_string(root().join(LIST)).context(LIST)?;
-    ensure!(is_name(name), "`{name}` is no name of a check; write it as generic_rdns");
-    ensure!(!listed(&list).contains(name), "there is a check `{name}` already");
+    let listed = listed(&list);
+    ensure!(!listed.contains(name), "there is a check `{name}` already");
+    for check in &listed {
+        ensure!(
+            !checks::symbols(check)?.contains(&symbol),
+            "{symbol} is a symbol of `{check}` already; give another by --symbol"
+        );
+    }
     let case = format!("{CASES}/{name}/first");
     let mut files = vec![
-        (format!("{FOLDER}/{name}.rs"), code(name, &stages)),
-        (format!("{FOLDER}/{name}.md"), filled(PAGE, name)),
-        (format!("{case}.toml"), filled(CASE, name).replace("@STAGE@", furthest(&stages))),
+        (format!("{FOLDER}/{name}.rs"), code(name, &symbol, &stages)),
+        (format!("{FOLDER}/{name}.md"), filled(PAGE, name, &symbol)),
+        (format!("{case}.toml"), filled(CASE, name, &symbol).replace("@STAGE@", furthest(&stages))),
     ];
     if furthest(&stages) == "data" {
         files.push((format!("{case}.eml"), MESSAGE.to_owned()));
@@ -59,15 +70,47 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is asked for.
+struct Wanted<'a> {
+    name: &'a str,
+    symbol: String,
+    stages: Vec<Stage>,
+}
+
+fn wanted(arguments: &[String]) -> anyhow::Result<Wanted<'_>> {
+    let mut words = Vec::new();
+    let mut symbol = None;
+    let mut rest = arguments.iter().map(String::as_str);
+    while let Some(word) = rest.next() {
+        match word {
+            "--symbol" => symbol = Some(rest.next().context(USAGE)?.to_owned()),
+            option if option.starts_with('-') => bail!("{USAGE}"),
+            word => words.push(word),
+        }
+    }
+    let (name, stages) = words.split_first().filter(|(_, stages)| !stages.is_empty()).context(USAGE)?;
+    ensure!(is_name(name), "`{name}` is no name of a check; write it as generic_rdns");
+    let is_taken = TAKEN.split_whitespace().any(|taken| taken == *name);
+    ensure!(!is_taken, "`{name}` means something else already; find another name");
+    let symbol = symbol.unwrap_or_else(|| name.to_uppercase());
+    ensure!(is_symbol(&symbol), "`{symbol}` is no name of a symbol; write it as GENERIC_RDNS");
+    let is_of_rule = symbol.starts_with(OF_RULES);
+    ensure!(
+        !is_of_rule,
+        "{symbol}: names that begin with {OF_RULES} are kept for shipped rules; give another by --symbol"
+    );
+    Ok(Wanted { name, symbol, stages: stages_of(stages)? })
+}
+
 type Stage = &'static (&'static str, &'static str, &'static str, &'static str);
 
 /// The stages named, in the order of a session.
-fn stages_of(names: &[String]) -> anyhow::Result<Vec<Stage>> {
+fn stages_of(names: &[&str]) -> anyhow::Result<Vec<Stage>> {
     for name in names {
         let known = STAGES.map(|(stage, ..)| stage).join(", ");
         ensure!(STAGES.iter().any(|(stage, ..)| stage == name), "`{name}` is no stage; there are {known}");
     }
-    Ok(STAGES.iter().filter(|(stage, ..)| names.iter().any(|name| name == stage)).collect())
+    Ok(STAGES.iter().filter(|(stage, ..)| names.contains(stage)).collect())
 }
 
 fn is_name(name: &str) -> bool {
@@ -75,16 +118,21 @@ fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(is_word)
 }
 
+fn is_symbol(name: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    name.starts_with(|c: char| c.is_ascii_uppercase()) && name.chars().all(is_word)
+}
+
 /// How far a case has to go to reach all stages.
 fn furthest(stages: &[Stage]) -> &'static str {
     if stages.iter().any(|(stage, ..)| *stage == "Data") { "data" } else { "rcpt" }
 }
 
-fn filled(blank: &str, name: &str) -> String {
-    blank.replace("@NAME@", name).replace("@SYMBOL@", &name.to_uppercase()).replace("@BLANK@", BLANK)
+fn filled(blank: &str, name: &str, symbol: &str) -> String {
+    blank.replace("@NAME@", name).replace("@SYMBOL@", symbol).replace("@BLANK@", BLANK)
 }
 
-fn code(name: &str, stages: &[Stage]) -> String {
+fn code(name: &str, symbol: &str, stages: &[Stage]) -> String {
     let (head, of_stage) = CODE.split_once("@STAGE@\n").unwrap_or((CODE, ""));
     let words = |pick: fn(Stage) -> &'static str| {
         let mut words: Vec<&str> = stages.iter().map(|stage| pick(stage)).collect();
@@ -101,7 +149,7 @@ fn code(name: &str, stages: &[Stage]) -> String {
         let block = of_stage.replace("@TRAIT@", implemented).replace("@METHOD@", method);
         text.push_str(&block.replace("@FACTS@", facts));
     }
-    filled(&text, name)
+    filled(&text, name, symbol)
 }
 
 /// The list with a line for the check: before the first one that begins at a later stage, else before the last.
@@ -140,8 +188,7 @@ mod tests {
     const BEFORE: &str = "\nchecks! {\n    lists   => [Connect, Mail]; // own\n    spf     => [Mail];          // who\n    dkim    => [Data];          // signed\n    rules   => [Data];          // last\n}\n";
 
     fn placed(name: &str, stages: &[&str]) -> String {
-        let stages: Vec<String> = stages.iter().map(|stage| (*stage).to_owned()).collect();
-        with_line(BEFORE, name, &stages_of(&stages).unwrap()).unwrap()
+        with_line(BEFORE, name, &stages_of(stages).unwrap()).unwrap()
     }
 
     #[test]
@@ -169,14 +216,16 @@ mod tests {
 
     #[test]
     fn code_has_what_its_stages_need() {
-        let stages = stages_of(&["Data".to_owned(), "Rcpt".to_owned()]).unwrap();
-        let code = code("new", &stages);
+        let stages = stages_of(&["Data", "Rcpt"]).unwrap();
+        let code = code("new", "NEW_THING", &stages);
         for part in [
             "use crate::check::{Ask, Group, OnData, OnRcpt, Outcome, Symbol, SymbolRef};",
             "use crate::session::{Mail, Rcpt};",
             "impl OnRcpt for Check {\n    fn rcpt<'a>(&'a self, _ask: &'a Ask<'a, Rcpt>)",
             "impl OnData for Check {\n    fn data<'a>(&'a self, _ask: &'a Ask<'a, Mail>)",
-            "\"NEW\"",
+            "static NEW_THING: Symbol",
+            "\"NEW_THING\"",
+            "`[checks.new]`",
         ] {
             assert!(code.contains(part), "{part}\n{code}");
         }
@@ -185,9 +234,41 @@ mod tests {
 
     #[test]
     fn bad_names_and_stages_are_refused() {
-        for name in ["", "Generic", "generic-rdns", "1st", "../x"] {
-            assert!(!is_name(name), "{name}");
+        for (arguments, part) in [
+            ("", "NAME STAGE"),
+            ("new", "NAME STAGE"),
+            ("--symbol NEW", "NAME STAGE"),
+            ("new Data --symbol", "NAME STAGE"),
+            ("new Data --help", "NAME STAGE"),
+            ("Generic Data", "no name of a check"),
+            ("generic-rdns Data", "no name of a check"),
+            ("1st Data", "no name of a check"),
+            ("../x Data", "no name of a check"),
+            ("type Data", "something else"),
+            ("self Data", "something else"),
+            ("policy Data", "something else"),
+            ("off Data", "something else"),
+            ("new connect", "no stage"),
+            ("new Data --symbol new", "no name of a symbol"),
+            ("new Data --symbol TG_NEW", "shipped rules"),
+            ("tg_new Data", "shipped rules"),
+        ] {
+            let arguments: Vec<String> = arguments.split_whitespace().map(str::to_owned).collect();
+            let error = wanted(&arguments).map(|wanted| wanted.symbol).unwrap_err().to_string();
+            assert!(error.contains(part), "{arguments:?}: {error}");
         }
-        assert!(stages_of(&["connect".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn a_symbol_may_have_a_name_of_its_own() {
+        for (arguments, symbol) in [
+            ("subject_spoof Data", "SUBJECT_SPOOF"),
+            ("subject_spoof Data Mail --symbol SUBJECT_INVISIBLE", "SUBJECT_INVISIBLE"),
+            ("--symbol SUBJECT_INVISIBLE subject_spoof Data", "SUBJECT_INVISIBLE"),
+        ] {
+            let arguments: Vec<String> = arguments.split_whitespace().map(str::to_owned).collect();
+            let wanted = wanted(&arguments).unwrap();
+            assert_eq!((wanted.name, wanted.symbol.as_str()), ("subject_spoof", symbol), "{arguments:?}");
+        }
     }
 }
