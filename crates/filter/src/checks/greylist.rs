@@ -112,7 +112,10 @@ impl Check {
             State::Known { is_fresh: true } => Outcome::nothing(),
             State::Known { is_fresh: false } => Outcome { remember: vec![put(When::Accepted)], ..Outcome::default() },
             State::Passed { waited } => {
-                let evidence = format!("{party}, waited {} min", waited.as_secs() / 60);
+                let evidence = match waited.as_secs() {
+                    seconds @ ..60 => format!("{party}, waited {seconds} s"),
+                    seconds => format!("{party}, waited {} min", seconds / 60),
+                };
                 let finding = Finding::of(&GREYLIST_PASSED, evidence);
                 Outcome { remember: vec![put(When::Accepted)], ..Outcome::found(finding) }
             }

@@ -1,8 +1,9 @@
 //! A verdict in words, for people: what happened to each recipient and why, every finding with its points, and what could not
 //! be known. Hostile text in evidence was made harmless when the evidence was made; addresses, causes and what rules say are made so here.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use tidegate_filter::check::Class;
 use tidegate_filter::policy::{Brief, Weighed};
 use tidegate_filter::verdict::{RecipientVerdict, Verdict};
@@ -38,8 +39,14 @@ fn push_recipient(text: &mut String, recipient: &RecipientVerdict) {
     let _infallible = writeln!(text, "recipient   {address} ({direction}): {action}, score {score}, policy {policy}");
     let _infallible = writeln!(text, "            because {reason}");
     if let Some(until) = until {
-        let _infallible = writeln!(text, "            accepted again from {until}");
+        let _infallible = writeln!(text, "            accepted again from {}", second_after(*until));
     }
+}
+
+/// The first whole second at which a time has come.
+fn second_after(time: Timestamp) -> impl Display {
+    let whole = time.round(TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil));
+    whole.unwrap_or(time).strftime("%Y-%m-%d %H:%M:%S UTC")
 }
 
 fn push_finding(text: &mut String, finding: &Weighed, whom: &str) {
@@ -74,9 +81,11 @@ mod tests {
             score: Score::ZERO,
             action: Action::Accept,
             reason: "there was nothing".to_owned(),
-            until: None,
+            until: Some("2026-11-26T07:05:12.853277357Z".parse().unwrap()),
         };
         push_recipient(&mut text, &recipient);
         assert!(text.starts_with("recipient   a\\u{200b}b\\u{202e}@example.org (inbound): accept"), "{text}");
+        // Whoever comes at that second must not be too early.
+        assert!(text.ends_with("accepted again from 2026-11-26 07:05:13 UTC\n"), "{text}");
     }
 }
