@@ -81,6 +81,38 @@ fn a_listed_client_is_refused_and_reaches_the_postmaster() {
     client.envelope("mail.good.test", "a@good.test", &["b@exim.test"]).unwrap();
 }
 
+/// Refusals of one client for one reason are one record. Whichever of its replies somebody asks about, `why` explains it.
+#[test]
+fn each_id_in_a_reply_is_explained() {
+    let Some((lab, daemon)) = lab("each_id_in_a_reply_is_explained", BLOCKLIST) else { return };
+    let mut ids = Vec::new();
+    for recipients in [["b@exim.test", "c@exim.test"], ["d@exim.test", "b@exim.test"]] {
+        let (mut client, _) = lab.client("203.0.113.66").unwrap();
+        client.envelope("mail.bad.test", "a@bad.test", &[]).unwrap();
+        for recipient in recipients {
+            let reply = client.expect(&format!("RCPT TO:<{recipient}>"), 550).unwrap();
+            let id = reply.text.rsplit_once('[').unwrap().1.trim_end_matches(|c| c != ']').to_owned();
+            ids.push(format!("[{id}"));
+        }
+        // Mail of the same session is another record.
+        client.expect("RCPT TO:<postmaster@exim.test>", 250).unwrap();
+        assert_eq!(client.data(MESSAGE).unwrap().code, 250);
+    }
+    let merged = record(&lab, &daemon, &ids[3]);
+    thread::sleep(Duration::from_millis(500));
+    for id in &ids {
+        let output = daemon.command(&lab, &["why", id]).unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("3 more like it"), "{id} of {ids:?}: {said}\n{merged}");
+        assert!(said.contains("for b@exim.test, c@exim.test, d@exim.test\n"), "{said}");
+    }
+    let output = daemon.command(&lab, &["why", "--json", "--verify", "203.0.113.66"]).unwrap();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(record["verified"], true, "{record}");
+    }
+}
+
 #[test]
 fn a_stranger_in_the_name_of_a_hosted_domain_is_refused() {
     let Some((lab, _daemon)) = lab("a_stranger_in_the_name_of_a_hosted_domain_is_refused", "") else { return };

@@ -63,7 +63,8 @@ fn fill(folder: &Path, accepted: u64, refused: u64, made: &mut Made) -> Duration
         // As dense as on the day that is meant, so that floods are closed as they are in life.
         let at = day + Duration::from_micros(86_399_000_000 * number / RECORDS_A_DAY.max(count));
         let is_delivery = number * accepted / count != (number + 1) * accepted / count;
-        let record = if is_delivery { made.delivery(at) } else { made.refusal(at) };
+        let mut record = if is_delivery { made.delivery(at) } else { made.refusal(at) };
+        journal.name(&mut record);
         while !journal.record(record.clone()) {
             std::thread::sleep(Duration::from_millis(1));
         }

@@ -54,7 +54,8 @@ impl Conclude {
 
     /// Gives `judgement` as it is to be carried out, with a record that is to be handed to [`Conclude::record`] right after the reply:
     /// it waits for others before it is written, so nothing is lost by that, and waking the thread that writes is no wait for the
-    /// client. The record of a message that is kept back is on disk by now.
+    /// client. The record's id is the one that a refusal tells: that of an earlier record, if this one will be added to it. The record
+    /// of a message that is kept back is on disk by now.
     pub async fn conclude(
         &self,
         occasion: &Occasion<'_>,
@@ -85,7 +86,8 @@ impl Conclude {
         if verdict.stage < Stage::Data && !verdict.action.is_refusal() {
             return None;
         }
-        let record = Box::new(record(occasion, judgement, world));
+        let mut record = Box::new(record(occasion, judgement, world));
+        self.journal.name(&mut record);
         if !verdict.recipients.iter().any(|ruled| ruled.action == Action::Quarantine) {
             return Some(record);
         }

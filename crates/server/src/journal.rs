@@ -4,20 +4,22 @@
 //! A folder of one SQL file a day, which is why retention is the removal of whole files. One thread writes in groups;
 //! [`Journal::record`] never waits. Records stand in a tail until there are enough of them for a block, which is compressed
 //! and gets a filter of the keys it may be found by; see `day.rs`. Refusals before DATA come in floods: those of one client
-//! for one reason within an hour are one record that counts.
+//! for one reason within an hour are one record that counts, and [`Journal::name`] tells the id of that record before the reply is
+//! given, so that each id in a reply is one that is found.
 //!
 //! What cannot be recorded, because the disk is full or too slow, is counted in [`Journal::health`]; mail flows.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use self::floods::Names;
 use self::writer::{Message, Status, Writer};
 
 mod block;
@@ -70,6 +72,7 @@ pub struct Health {
 /// The journal, for writing. Reading is [`Reader`]'s, which needs the folder only.
 pub struct Journal {
     folder: PathBuf,
+    names: Mutex<Names>,
     queue: SyncSender<Message>,
     status: Arc<Status>,
     writer: Option<JoinHandle<()>>,
@@ -85,11 +88,20 @@ impl Journal {
         let status = Arc::new(Status::default());
         let writer = Writer::new(folder, config, Arc::clone(&status), receiver);
         let writer = std::thread::Builder::new().name("journal".into()).spawn(move || writer.run())?;
-        Ok(Journal { folder: folder.to_owned(), queue, status, writer: Some(writer) })
+        let names = Mutex::default();
+        Ok(Journal { folder: folder.to_owned(), names, queue, status, writer: Some(writer) })
     }
 
-    /// Records `record` soon. A refusal before DATA may be added to an earlier one of the same client and reason. Returns
-    /// whether there was room; if not, the record is lost and counted.
+    /// Gives `record` the id under which it will be found: a refusal before DATA that says the same as an earlier one of its client
+    /// gets the id of that one, and will be added to it; every other record keeps its own.
+    pub fn name(&self, record: &mut Record) {
+        if record.is_flood() {
+            // No call below can panic between two changes that belong together.
+            self.names.lock().unwrap_or_else(PoisonError::into_inner).name(record);
+        }
+    }
+
+    /// Records `record` soon. Returns whether there was room; if not, the record is lost and counted.
     pub fn record(&self, record: Record) -> bool {
         match self.queue.try_send(Message::Record(Box::new(record))) {
             Ok(()) => true,

@@ -1,28 +1,31 @@
 //! `tidegate why` and `tidegate log`: what was judged and why, from the journal. Neither needs the daemon.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use clap::Args;
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::json;
 use tidegate_filter::check::Evidence;
 use tidegate_filter::session::Direction;
 use tidegate_filter::verdict::Action;
+use tidegate_mail::spelt_out;
 
 use super::explain::explain;
 use super::{Ended, moment};
 use crate::config::Config;
-use crate::journal::{Entry, Query, Reader, Record};
+use crate::journal::{Entry, Query, Reader, Record, Repeats};
 
 #[derive(Args)]
 pub(super) struct Why {
-    /// A record's id (as in an SMTP reply, or the X-Tidegate-Id field), Exim's id of a message, a Message-ID, an address, a domain, a
+    /// A record's id (as in an SMTP reply, or the X-Tidegate-Id field), with or without brackets, Exim's id of a message, a Message-ID, an address, a domain, a
     /// client's address, or a login.
     what: String,
-    /// At most so many records, newest first.
+    /// At most so many records, newest first; one that stands for several refusals has the place of the last.
     #[arg(long, default_value_t = 5)]
     limit: usize,
-    /// Make each verdict again from its record, and say whether it is the same.
+    /// Make each verdict again from its record, and say whether it is the same; with --json in a field `verified`.
     #[arg(long)]
     verify: bool,
     /// One JSON object a record.
@@ -85,29 +88,31 @@ pub(super) fn why(config_path: &Path, why: &Why) -> anyhow::Result<Ended> {
     }
     let mut ended = Ended::Done;
     for entry in &entries {
-        if why.json {
-            println!("{}", serde_json::to_string(entry)?);
-        } else {
-            println!("{}\n{}", heading(&entry.record), explain(&entry.record.brief, &entry.record.verdict));
-        }
-        if why.verify && !verified(&entry.record) {
+        let again = why.verify.then(|| entry.record.verify());
+        if matches!(again, Some(Err(_))) {
             ended = Ended::Found;
+        }
+        if why.json {
+            println!("{}", serde_json::to_string(&Whole { entry, verified: again.map(|again| again.is_ok()) })?);
+            continue;
+        }
+        println!("{}\n{}", heading(entry), explain(&entry.record.brief, &entry.record.verdict));
+        match again {
+            Some(Ok(())) => println!("verified: the record gives the same verdict again ({})", entry.record.engine),
+            Some(Err(other)) => println!("not the same: this version would say {} ({})", other.action, other.reply),
+            None => {}
         }
     }
     Ok(ended)
 }
 
-fn verified(record: &Record) -> bool {
-    match record.verify() {
-        Ok(()) => {
-            println!("verified: the record gives the same verdict again ({})", record.engine);
-            true
-        }
-        Err(other) => {
-            println!("not the same: this version would say {} ({})", other.action, other.reply);
-            false
-        }
-    }
+/// A record for programs.
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    entry: &'a Entry,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<bool>,
 }
 
 pub(super) fn log(config_path: &Path, log: &Log) -> anyhow::Result<Ended> {
@@ -149,11 +154,12 @@ fn find(config_path: &Path, query: &Query) -> anyhow::Result<Vec<Entry>> {
     Ok(found.entries)
 }
 
-/// The facts of a record, two lines.
-fn heading(record: &Record) -> String {
+/// The facts of a record, some lines.
+fn heading(entry: &Entry) -> String {
+    let record = &entry.record;
     let shown = |text: &Option<String>| text.as_deref().map(|text| Evidence::from(text).to_string());
     let client = record.client.map_or_else(|| "this server".to_owned(), |ip| ip.to_string());
-    let mut text = format!("{} at {} from {client}", record.id, record.at.strftime("%Y-%m-%d %H:%M:%S UTC"));
+    let mut text = format!("{} at {} from {client}", record.id, second(record.at));
     for (name, value) in [
         ("helo", shown(&record.helo)),
         ("login", shown(&record.login)),
@@ -168,7 +174,25 @@ fn heading(record: &Record) -> String {
     ] {
         text.extend(value.map(|value| format!("\n{name:<12}{value}")));
     }
+    text.extend(entry.repeats.as_ref().map(|repeats| repeated(record, repeats)));
     text
+}
+
+/// What is known of the refusals that were added to a record.
+fn repeated(record: &Record, repeats: &Repeats) -> String {
+    let Repeats { count, last, recipients, .. } = repeats;
+    let mut text = format!("\nrepeated    {count} more like it, until {}; each reply had this id", second(*last));
+    let named: Vec<String> = record.recipients().chain(recipients).map(ToString::to_string).collect();
+    if named.len() > record.recipients().count() {
+        let rest = if repeats.names_all() { "" } else { " and perhaps others" };
+        let named = spelt_out(&named.join(", "));
+        text.push_str(&format!("\n            for {named}{rest}"));
+    }
+    text
+}
+
+fn second(at: Timestamp) -> impl Display {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC")
 }
 
 pub(super) fn line(entry: &Entry) -> String {
@@ -177,11 +201,12 @@ pub(super) fn line(entry: &Entry) -> String {
     let sender = sender.as_ref().map(ToString::to_string).unwrap_or_default();
     let recipients: Vec<String> = entry.record.recipients().map(ToString::to_string).collect();
     let score = verdict.recipients.iter().map(|r| r.score).max().unwrap_or_default();
-    let repeats =
-        entry.repeats.as_ref().map(|r| format!(" (and {} more until {})", r.count, r.last)).unwrap_or_default();
+    // The line stands where its last refusal belongs, so that is the time it shows.
+    let first = at.strftime("%Y-%m-%d %H:%M:%S");
+    let repeats = entry.repeats.as_ref().map(|r| format!(" (and {} more since {first})", r.count)).unwrap_or_default();
     let parties = Evidence::from(format!("{sender} -> {}", recipients.join(", ")));
-    let at = at.strftime("%Y-%m-%d %H:%M:%S");
-    format!("{at} {id} {:<10} {score:>6} {client} {parties}{repeats}", verdict.action)
+    let last = entry.last().strftime("%Y-%m-%d %H:%M:%S");
+    format!("{last} {id} {:<10} {score:>6} {client} {parties}{repeats}", verdict.action)
 }
 
 pub(super) fn json_line(entry: &Entry) -> serde_json::Value {

@@ -1,4 +1,6 @@
-//! Refusals before DATA that say the same of the same client become one entry that counts.
+//! Refusals before DATA that say the same of the same client become one entry that counts. Which entry that is, is settled before
+//! the reply ([`Names`]), so that the reply carries the id under which its refusal will be found; the thread that writes puts together
+//! what has one id ([`Floods`]).
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -9,7 +11,8 @@ use siphasher::sip::SipHasher13;
 use tidegate_filter::policy::Weighed;
 use tidegate_filter::verdict::Action;
 
-use super::record::{Entry, Record, Repeats};
+use super::day;
+use super::record::{Entry, REPEATED_RECIPIENTS_MAX, Record, Repeats};
 
 /// How long an entry stays open after its last refusal.
 const IDLE: Duration = Duration::from_secs(600);
@@ -17,8 +20,52 @@ const IDLE: Duration = Duration::from_secs(600);
 const LONGEST: Duration = Duration::from_secs(3600);
 /// Entries that are open at most, each some kilobytes; above it the oldest are closed.
 const OPEN_MAX: usize = 4_000;
-/// Recipients an entry names besides the first: they are half of what a flood takes on disk, and the client is what tells.
-const RECIPIENTS_MAX: usize = 6;
+
+/// Who opened an entry that still counts: the ids that further refusals of its kind will have. They are of one process: after a
+/// restart, each kind begins anew.
+#[derive(Default)]
+pub(super) struct Names {
+    by_kind: HashMap<i64, Named>,
+}
+
+struct Named {
+    id: String,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+impl Names {
+    /// Gives `record` the id of the entry it will be added to; it keeps its own if it opens one.
+    pub(super) fn name(&mut self, record: &mut Record) {
+        let (kind, at) = (kind(record), record.at);
+        match self.by_kind.get_mut(&kind) {
+            // The entry stands in the file of its day.
+            Some(named) if !has_ended(named.first, named.last, at) && day::date(named.first) == day::date(at) => {
+                named.last = named.last.max(at);
+                record.id.clone_from(&named.id);
+            }
+            _ => {
+                self.by_kind.insert(kind, Named { id: record.id.clone(), first: at, last: at });
+                if self.by_kind.len() > OPEN_MAX {
+                    self.forget(at);
+                }
+            }
+        }
+    }
+
+    /// Forgets what has ended by `now` and, if there are still too many, the quarter that was idle longest.
+    fn forget(&mut self, now: Timestamp) {
+        self.by_kind.retain(|_, named| !has_ended(named.first, named.last, now));
+        if self.by_kind.len() <= OPEN_MAX {
+            return;
+        }
+        let mut by_age: Vec<_> = self.by_kind.iter().map(|(kind, named)| (named.last, *kind)).collect();
+        by_age.sort_unstable();
+        for (_, kind) in by_age.into_iter().take(OPEN_MAX / 4) {
+            self.by_kind.remove(&kind);
+        }
+    }
+}
 
 /// Entries of one day that still count.
 #[derive(Default)]
@@ -33,11 +80,11 @@ struct Open {
 }
 
 impl Floods {
-    /// Adds a refusal to the entry of its kind, or opens one. An earlier entry that no longer counts is handed back.
+    /// Adds a refusal to the entry of its kind that has its id, or opens one. An earlier entry that no longer counts is handed back.
     pub(super) fn add(&mut self, record: Record) -> Option<(i64, Entry)> {
-        let kind = kind(&record);
+        let kind = kind_and_id(&record);
         match self.open.get_mut(&kind) {
-            Some(open) if !has_ended(&open.entry, record.at) => {
+            Some(open) if !open.has_ended(record.at) => {
                 open.is_changed = true;
                 repeat(&mut open.entry, &record);
                 None
@@ -61,8 +108,8 @@ impl Floods {
 
     /// Takes out the entries that no longer count at `now`.
     pub(super) fn close(&mut self, now: Timestamp) -> Vec<(i64, Entry)> {
-        let has_ended = |open: &Open| has_ended(&open.entry, now);
-        let mut kinds: Vec<i64> = self.open.iter().filter(|(_, open)| has_ended(open)).map(|(kind, _)| *kind).collect();
+        let mut kinds: Vec<i64> =
+            self.open.iter().filter(|(_, open)| open.has_ended(now)).map(|(kind, _)| *kind).collect();
         if self.open.len() - kinds.len() > OPEN_MAX {
             let mut by_age: Vec<_> = self.open.iter().map(|(kind, open)| (open.entry.last(), *kind)).collect();
             by_age.sort_unstable();
@@ -78,10 +125,16 @@ impl Floods {
     }
 }
 
-/// Whether an entry counts no more at `now`. A clock that was set back ends it as well.
-fn has_ended(entry: &Entry, now: Timestamp) -> bool {
-    now.duration_since(entry.last()).unsigned_abs() >= IDLE
-        || now.duration_since(entry.record.at).unsigned_abs() >= LONGEST
+impl Open {
+    fn has_ended(&self, now: Timestamp) -> bool {
+        has_ended(self.entry.record.at, self.entry.last(), now)
+    }
+}
+
+/// Whether an entry of which the `first` and the `last` refusal are known counts no more at `now`. A clock that was set back ends it
+/// as well.
+fn has_ended(first: Timestamp, last: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(last).unsigned_abs() >= IDLE || now.duration_since(first).unsigned_abs() >= LONGEST
 }
 
 fn repeat(entry: &mut Entry, record: &Record) {
@@ -92,10 +145,19 @@ fn repeat(entry: &mut Entry, record: &Record) {
     repeats.last = repeats.last.max(record.at);
     for recipient in record.recipients() {
         let is_known = first.contains(recipient) || repeats.recipients.contains(recipient);
-        if !is_known && repeats.recipients.len() < RECIPIENTS_MAX {
+        if !is_known && repeats.recipients.len() < REPEATED_RECIPIENTS_MAX {
             repeats.recipients.push(recipient.clone());
         }
     }
+}
+
+/// What two refusals must share to be one entry. The id alone would not do: that of a transaction stands in all its refusals, for
+/// whatever reason.
+fn kind_and_id(record: &Record) -> i64 {
+    let mut hasher = SipHasher13::new();
+    kind(record).hash(&mut hasher);
+    record.id.hash(&mut hasher);
+    i64::from_ne_bytes(hasher.finish().to_ne_bytes())
 }
 
 /// What two refusals must share to say the same.

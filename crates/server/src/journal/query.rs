@@ -33,13 +33,22 @@ impl Query {
         Query { limit: limit.min(FOUND_MAX), ..Query::default() }
     }
 
-    /// Only what `text` may stand for: a record's id or a session's, the MTA's id of a message, a Message-ID with or without
-    /// angle brackets, an address (as sender or recipient), a domain and those below it, a client's address, a login.
+    /// Only what `text` may stand for: a record's id or a session's, the MTA's id of a message, a Message-ID, an address (as sender or
+    /// recipient), a domain and those below it, a client's address, a login. Brackets around it, as in a reply or in a header, do not
+    /// matter.
     #[must_use]
     pub fn about(mut self, text: &str) -> Query {
         let text = text.trim();
-        let bare = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(text);
-        let mut keys = vec![key::id(bare), key::message_id(bare), key::login(bare), key::address(bare)];
+        let within = |open, close| text.strip_prefix(open)?.strip_suffix(close);
+        let bare = within('<', '>').or_else(|| within('[', ']')).unwrap_or(text);
+        // Ours have no capitals; in Exim's, capitals count.
+        let mut keys = vec![
+            key::id(bare),
+            key::id(&bare.to_ascii_lowercase()),
+            key::message_id(bare),
+            key::login(bare),
+            key::address(bare),
+        ];
         keys.push(key::domain(bare.strip_prefix('@').unwrap_or(bare)));
         keys.extend(bare.parse::<IpAddr>().ok().map(key::ip));
         self.any = Some(keys);
@@ -106,7 +115,7 @@ impl Query {
 /// What a query found.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
-    /// The entries, newest first.
+    /// The entries, newest first: one of several refusals stands at the time of the last.
     pub entries: Vec<Entry>,
     /// What could not be read, in words: the answer may lack something.
     pub gaps: Vec<String>,

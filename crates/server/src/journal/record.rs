@@ -14,10 +14,14 @@ const SUBJECT_OCTETS_MAX: usize = 200;
 /// Longest other text kept that a client chose, in octets: a domain name has 255 (RFC 5321 section 4.5.3.1.2).
 const TEXT_OCTETS_MAX: usize = 255;
 
+/// Recipients an entry names besides the first record's: they are half of what a flood takes on disk, and the client is what tells.
+pub(super) const REPEATED_RECIPIENTS_MAX: usize = 6;
+
 /// What was judged and how. Text in it is hostile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// The name by which people find it: session and transaction, `sid.n`.
+    /// The name by which people find it: session and transaction, `sid.n`. A refusal that is added to an earlier one has the id of that
+    /// one.
     pub id: String,
     /// When it was judged.
     pub at: Timestamp,
@@ -81,6 +85,13 @@ pub struct Repeats {
     /// Recipients other than the first record's, up to a limit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<Address>,
+}
+
+impl Repeats {
+    /// Whether there were no recipients besides the first record's and those named here.
+    pub fn names_all(&self) -> bool {
+        self.recipients.len() < REPEATED_RECIPIENTS_MAX
+    }
 }
 
 impl Record {

@@ -96,13 +96,18 @@ fn open(folder: &Path) -> Journal {
     Journal::open(folder, Config::default()).unwrap()
 }
 
-fn put(journal: &Journal, records: impl IntoIterator<Item = Record>) {
-    for record in records {
+/// Records them as the daemon does; returns the ids that replies would tell.
+fn put(journal: &Journal, records: impl IntoIterator<Item = Record>) -> Vec<String> {
+    let mut told = Vec::new();
+    for mut record in records {
+        journal.name(&mut record);
+        told.push(record.id.clone());
         while !journal.record(record.clone()) {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
     runtime().block_on(journal.flush()).unwrap();
+    told
 }
 
 fn ids(journal: &Journal, query: Query) -> Vec<String> {
@@ -187,6 +192,51 @@ fn a_flood_is_one_record() {
     put(&journal, [refused("new.1", at(5002), "u1@here.test")]);
     assert_eq!(ids(&journal, Query::newest(9)), ["new.1", "late.1", "f0.1", "other.1"]);
     assert_eq!(found[0].record.verify(), Ok(()));
+}
+
+/// The reply of each refusal ends in an id: whichever it is, `tidegate why` must find what explains it, also where a restart, midnight,
+/// too many clients or two threads come between refusals of one kind.
+#[test]
+fn every_id_that_was_told_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let night = 86_400 - 10;
+    let of =
+        |client: u32, record: Record| Record { client: Some(std::net::Ipv4Addr::from(client + 1).into()), ..record };
+    let other = |id: &str, second| {
+        let bad = finding("BAD_HELO", Class::Refusal(RefusalKind::BlockList), Score::ZERO, "x");
+        record(id, at(second), Stage::Rcpt, vec![bad], &["a@here.test"])
+    };
+    let journal = open(folder.path());
+    let mut told = put(&journal, (0..40).map(|n| refused(&format!("a{n}.1"), at(night + n), "a@here.test")));
+    // Two reasons in one transaction, then mail in the same session.
+    told.extend(put(
+        &journal,
+        [other("s.1", night), refused("s.1", at(night), "b@here.test"), accepted("s.1", at(night))],
+    ));
+    told.extend(put(&journal, (0..4200).map(|n| of(n, refused(&format!("c{n}.1"), at(90_000), "a@here.test")))));
+    told.extend(put(&journal, (0..4200).map(|n| of(n, refused(&format!("d{n}.1"), at(90_001), "a@here.test")))));
+    drop(journal);
+    let journal = open(folder.path());
+    told.extend(put(&journal, (0..3).map(|n| refused(&format!("e{n}.1"), at(90_002), "a@here.test"))));
+    // The later of two refusals is written first.
+    let [mut one, mut two] = [refused("f1.1", at(95_000), "a@here.test"), refused("f2.1", at(95_001), "a@here.test")];
+    journal.name(&mut one);
+    journal.name(&mut two);
+    assert!(journal.record(two.clone()) && journal.record(one.clone()));
+    runtime().block_on(journal.flush()).unwrap();
+    told.extend([one.id, two.id]);
+    let kept: std::collections::BTreeSet<String> = journal
+        .reader()
+        .find(&Query::newest(10_000))
+        .unwrap()
+        .entries
+        .into_iter()
+        .map(|entry| entry.record.id)
+        .collect();
+    let lost: Vec<&String> = told.iter().filter(|id| !kept.contains(*id)).collect();
+    assert!(lost.is_empty(), "{} of {}, the first {:?}", lost.len(), told.len(), lost.first());
+    assert_eq!(ids(&journal, Query::newest(9).about("[F1.1]")), ["f1.1"], "as it is pasted from a reply");
+    assert_eq!(told.iter().filter(|id| *id == "a0.1").count(), 10, "one entry until midnight");
 }
 
 /// Who waits for a greylisted message asks by its addresses: these refusals are not thrown together.

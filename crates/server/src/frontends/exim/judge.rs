@@ -300,7 +300,8 @@ async fn concluded(
     let occasion =
         Occasion { id: &id, session: &slot.session, mta_id: ask.transaction.id.as_deref(), submitted, began };
     let (judgement, record) = daemon.conclude.conclude(&occasion, judgement, &daemon.world).await;
-    let answer = translated(&judgement, &id, occasion.submitted.as_ref());
+    let told = record.as_ref().map_or(id.as_str(), |record| record.id.as_str());
+    let answer = translated(&judgement, told, occasion.submitted.as_ref());
     Answered { answer, record, writes: judgement.writes }
 }
 
