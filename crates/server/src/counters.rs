@@ -18,6 +18,8 @@ pub struct Counters {
     pub gaps: Counter,
     pub unreadable_asks: Counter,
     pub failed_asks: Counter,
+    pub late_asks: Counter,
+    pub late_answers: Counter,
     pub refused_peers: Counter,
     pub over_limit: Counter,
     pub not_kept: Counter,

@@ -13,10 +13,11 @@ use ipnet::IpNet;
 
 /// Sessions that are kept at most; a busy server has some hundreds at once.
 const SESSIONS_MAX: usize = 20_000;
-/// How long a session lives after its last ask. Exim waits five minutes for a command.
-const IDLE_MAX: Duration = Duration::from_secs(15 * 60);
-/// How often expired sessions are looked for.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a session lives after its last ask. Exim waits five minutes for a command (`smtp_receive_timeout`) and tells its end, unless
+/// it was killed or gave up asking; a message that takes longer to arrive has its session made again.
+const IDLE_MAX: Duration = Duration::from_secs(6 * 60);
+/// How often expired sessions are looked for, at most.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// All open sessions, each with a `T` that its front-end keeps there.
 pub struct Sessions<T> {
@@ -58,7 +59,13 @@ impl<T> Sessions<T> {
 
     /// How many sessions the network of `ip` has open, with one that is about to be opened.
     pub fn open_from(&self, ip: IpAddr) -> u32 {
-        self.inner().by_network.get(&network(ip)).copied().unwrap_or(0).saturating_add(1)
+        self.open_at(ip, Instant::now())
+    }
+
+    fn open_at(&self, ip: IpAddr, now: Instant) -> u32 {
+        let mut inner = self.inner();
+        inner.sweep_in_time(now);
+        inner.by_network.get(&network(ip)).copied().unwrap_or(0).saturating_add(1)
     }
 
     /// Keeps a new session; its name.
@@ -68,9 +75,7 @@ impl<T> Sessions<T> {
         let network = ip.map(network);
         let now = Instant::now();
         let mut inner = self.inner();
-        if now.duration_since(inner.swept) > SWEEP_INTERVAL || inner.by_name.len() >= SESSIONS_MAX {
-            inner.sweep(now);
-        }
+        inner.sweep_in_time(now);
         if let Some(network) = network {
             *inner.by_network.entry(network).or_default() += 1;
         }
@@ -85,7 +90,9 @@ impl<T> Sessions<T> {
 
     /// How many are open.
     pub fn len(&self) -> usize {
-        self.inner().by_name.len()
+        let mut inner = self.inner();
+        inner.sweep_in_time(Instant::now());
+        inner.by_name.len()
     }
 
     /// Whether none is open.
@@ -103,6 +110,13 @@ impl<T> Inner<T> {
             if *open == 0 {
                 self.by_network.remove(&network);
             }
+        }
+    }
+
+    /// What has expired is forgotten before it is counted.
+    fn sweep_in_time(&mut self, now: Instant) {
+        if now.duration_since(self.swept) >= SWEEP_INTERVAL || self.by_name.len() >= SESSIONS_MAX {
+            self.sweep(now);
         }
     }
 
@@ -159,6 +173,19 @@ mod tests {
         sessions.remove(&name);
         sessions.remove(&name);
         assert_eq!(sessions.open_from(ip), 1);
+    }
+
+    /// The first client that comes when the sessions of its network have expired is not told that there are too many.
+    #[test]
+    fn expired_sessions_are_not_counted() {
+        let sessions = Sessions::default();
+        let ip: IpAddr = "192.0.2.7".parse().unwrap();
+        for _ in 0..55 {
+            sessions.insert((), Some(ip));
+        }
+        let now = Instant::now();
+        assert_eq!(sessions.open_at(ip, now + IDLE_MAX - SWEEP_INTERVAL), 56);
+        assert_eq!(sessions.open_at(ip, now + IDLE_MAX + SWEEP_INTERVAL), 1);
     }
 
     #[test]

@@ -183,6 +183,8 @@ fn alarms(status: &Value) -> Vec<String> {
     for (counter, meaning) in [
         ("unreadable_asks", "asks that could not be read and were accepted"),
         ("failed_asks", "asks that failed and were accepted"),
+        ("late_asks", "asks that were heard when Exim had given up waiting: it went on without a verdict"),
+        ("late_answers", "answers that came when Exim had given up waiting: it went on without a verdict"),
         ("refused_peers", "connections of users that may not ask"),
         ("not_kept", "messages that could not be kept back and were delivered as spam"),
         ("unrecorded", "verdicts that could not be recorded"),

@@ -88,6 +88,11 @@ impl Drop for Listening {
 }
 
 async fn answer(peer: Peer, ask: Ask, daemon: &Arc<Daemon>, began: Instant) {
+    if judge::is_judged(ask.stage) && peer.is_gone() {
+        // Exim went on without a verdict. A session that is begun now would never be ended.
+        daemon.counters.late_asks.increment();
+        return;
+    }
     let (stage, takes_quoted) = (ask.stage, ask.content.takes_quoted);
     // A session whose ask panicked is judged as far as it came: its next ask carries all facts again.
     let judged = AssertUnwindSafe(judge::answer(daemon, ask)).catch_unwind().await;
@@ -98,20 +103,25 @@ async fn answer(peer: Peer, ask: Ask, daemon: &Arc<Daemon>, began: Instant) {
     });
     daemon.waits.note(stage, began.elapsed());
     let line = if takes_quoted { answered.answer.encode_quoted() } else { answered.answer.encode() };
-    give(peer, &line, answered, daemon).await;
+    if !give(peer, &line, answered, daemon).await && judge::is_judged(stage) {
+        daemon.counters.late_answers.increment();
+    }
 }
 
-/// Exim may have given up waiting. A reply that was not given must not be remembered as given: a client that never heard of
-/// greylisting has not begun to wait.
-async fn give(peer: Peer, line: &[u8], answered: Answered, daemon: &Daemon) {
-    let Answered { record, writes, .. } = answered;
+/// Whether the answer could be given. Exim may have given up waiting. A reply that was not given must not be remembered as given: a client that never heard of
+/// greylisting has not begun to wait. Nor does Exim know the name of a session that was begun for it.
+async fn give(peer: Peer, line: &[u8], answered: Answered, daemon: &Daemon) -> bool {
+    let Answered { record, writes, opened, .. } = answered;
     let given = hearing::send(peer, line).await;
     if let Some(record) = record {
         daemon.conclude.record(record);
     }
-    if given.is_ok() && !writes.is_empty() {
-        daemon.conclude.remember(&writes, &daemon.world).await;
+    match given {
+        Ok(()) if !writes.is_empty() => daemon.conclude.remember(&writes, &daemon.world).await,
+        Ok(()) => {}
+        Err(_) => opened.into_iter().for_each(|name| daemon.sessions.remove(&name)),
     }
+    given.is_ok()
 }
 
 /// An answer, with what is to be recorded and remembered once it has been given.
@@ -119,6 +129,8 @@ struct Answered {
     answer: Answer,
     record: Option<Box<Record>>,
     writes: Vec<Write>,
+    /// The session that was begun for this ask.
+    opened: Option<String>,
 }
 
 impl Answered {
@@ -127,6 +139,6 @@ impl Answered {
     }
 
     fn only(answer: Answer) -> Answered {
-        Answered { answer, record: None, writes: Vec::new() }
+        Answered { answer, record: None, writes: Vec::new(), opened: None }
     }
 }

@@ -70,6 +70,21 @@ pub(super) struct Peer {
     _place: OwnedSemaphorePermit,
 }
 
+impl Peer {
+    /// Whether Exim has closed the connection already, so that nobody would hear an answer. Who only has no more to say (a half-closed
+    /// connection) still waits for one.
+    pub(super) fn is_gone(&self) -> bool {
+        is_closed(&self.stream)
+    }
+}
+
+fn is_closed(stream: &UnixStream) -> bool {
+    let mut wait = [PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut wait, Some(&now)).is_ok()
+        && wait.iter().any(|fd| fd.revents().intersects(PollFlags::HUP | PollFlags::ERR))
+}
+
 /// All that is left to do for one request.
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -345,6 +360,18 @@ mod tests {
         assert!(matches!(progress, Progress::Partly));
         drop(here);
         writer.join().unwrap();
+    }
+
+    /// Exim that has given up closes both ways; one that half-closes after its request waits for the answer.
+    #[test]
+    fn only_who_closed_both_ways_is_gone() {
+        let (here, mut there) = UnixStream::pair().unwrap();
+        there.write_all(b"v=1 st=connect\n").unwrap();
+        assert!(!is_closed(&here));
+        there.shutdown(std::net::Shutdown::Write).unwrap();
+        assert!(!is_closed(&here));
+        drop(there);
+        assert!(is_closed(&here));
     }
 
     #[test]

@@ -22,6 +22,11 @@ use crate::daemon::Daemon;
 use crate::log_watch::{Told, script_named};
 use crate::quarantine::{Admission, FIELD, Keep};
 
+/// Whether something is judged at `stage`. The others tell what has happened, whether somebody waits for the answer or not.
+pub(super) fn is_judged(stage: Stage) -> bool {
+    !matches!(stage, Stage::End | Stage::Lost | Stage::Keep | Stage::Event)
+}
+
 /// Answers one ask.
 pub(super) async fn answer(daemon: &Arc<Daemon>, ask: Ask) -> Answered {
     if ask.stage != Stage::Event {
@@ -75,6 +80,7 @@ async fn in_session(daemon: &Arc<Daemon>, ask: &Ask) -> Answered {
             None => return Answered::accept(),
         },
     };
+    let begun_now = opened.is_some();
     let mut guard = slot.lock().await;
     let mut answered = if ask.stage == Stage::Connect {
         match opened {
@@ -85,6 +91,7 @@ async fn in_session(daemon: &Arc<Daemon>, ask: &Ask) -> Answered {
         at_stage(daemon, ask, &name, &mut guard, began).await
     };
     answered.answer.session = Some(name.clone());
+    answered.opened = begun_now.then(|| name.clone());
     if ask.stage == Stage::NotSmtp {
         // A local submission is one message and no connection that ends later.
         daemon.sessions.remove(&name);
@@ -302,7 +309,7 @@ async fn concluded(
     let (judgement, record) = daemon.conclude.conclude(&occasion, judgement, &daemon.world).await;
     let told = record.as_ref().map_or(id.as_str(), |record| record.id.as_str());
     let answer = translated(&judgement, told, occasion.submitted.as_ref());
-    Answered { answer, record, writes: judgement.writes }
+    Answered { answer, record, writes: judgement.writes, opened: None }
 }
 
 fn translated(judgement: &Judgement, id: &str, submitted: Option<&Submitted<'_>>) -> Answer {
