@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tidegate_e2e::cast::{GOOD, HAM};
-use tidegate_e2e::{Daemon, Lab, Plan};
+use tidegate_e2e::{Daemon, Lab, Plan, why_not};
 
 /// How long the daemon may take to notice that something has changed.
 const PATIENCE: Duration = Duration::from_secs(30);
+const BLOCKLIST: &str = "[blocklists.\"bl.test\"]\ncodes = { \"127.0.0.2\" = {} }\n";
 
 fn lab(test: &str, dns: &str, config: &str) -> Option<(Lab, Daemon)> {
     Daemon::with_lab(test, &Plan { dns: dns.to_owned(), ..Plan::default() }, config).unwrap()
@@ -40,6 +41,19 @@ fn wait_until(lab: &Lab, daemon: &Daemon, what: &str, is_so: impl Fn(&serde_json
             return;
         }
         assert!(begun.elapsed() < PATIENCE, "{what}\n{now:#}\n{}", daemon.log());
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn wait_for_output(lab: &Lab, daemon: &Daemon, arguments: &[&str], part: &str) -> String {
+    let begun = Instant::now();
+    loop {
+        let output = daemon.command(lab, arguments).unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if said.contains(part) {
+            return said;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{arguments:?}: {said}\n{}", daemon.log());
         thread::sleep(Duration::from_millis(200));
     }
 }
@@ -71,4 +85,34 @@ fn what_queued_up_while_the_daemon_hung_leaves_nothing_behind() {
     client.envelope("mail.good.test", "a@good.test", &["b@exim.test"]).unwrap();
     assert_eq!(client.data(HAM).unwrap().code, 250);
     client.expect("QUIT", 221).unwrap();
+}
+
+/// However long one question may take, a stage ends in time: facts and checks do not wait one after the other.
+#[test]
+fn dead_dns_costs_a_stage_its_deadline_and_no_more() {
+    let test = "dead_dns_costs_a_stage_its_deadline_and_no_more";
+    if let Some(reason) = why_not() {
+        println!("skipped: {test}: {reason}");
+        return;
+    }
+    let lab = Lab::start(&Plan { dns: "* ANY timeout".to_owned(), ..Plan::default() }).unwrap();
+    let mut daemon = Daemon::prepare(&lab, BLOCKLIST).unwrap();
+    daemon.edit(|config| config.replace("timeout_ms = 500", "timeout_ms = 5000")).unwrap();
+    daemon.spawn(&lab).unwrap();
+    let (mut client, _) = lab.client("203.0.113.10").unwrap();
+    client.envelope("mail.good.test", "a@good.test", &["b@exim.test"]).unwrap();
+    assert_eq!(client.data(HAM).unwrap().code, 250);
+    let delivered = lab.exim.wait_delivered(1).unwrap().remove(0);
+    assert_eq!(delivered.header("X-Tidegate-Status").len(), 1, "judged all the same: {}", lab.exim.log());
+    // Exim asks DNS itself as well, so what the client waited for says less.
+    let status = status(&lab, &daemon);
+    for stage in ["connect", "helo", "mail", "rcpt"] {
+        let longest = status["waits"][stage]["longest_us"].as_u64().unwrap();
+        assert!(longest < 1_800_000, "{stage}: {status:#}");
+    }
+    assert_eq!(status["counters"]["late_answers"], 0, "{status:#}");
+    let why = wait_for_output(&lab, &daemon, &["why", "--limit", "1", "203.0.113.10"], "unknown");
+    for check in ["fcrdns at connect", "dnsbl at connect", "spf at mail", "dmarc at data"] {
+        assert!(why.contains(&format!("unknown     {check}")), "{check}: {why}");
+    }
 }

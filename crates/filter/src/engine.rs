@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tidegate_mail::{Domain, Score};
 use tidegate_rules::RuleSet;
+use tokio::time::Instant;
 
 use crate::blocklists::{self, List};
 use crate::check::{Symbol, SymbolRef};
@@ -128,12 +129,22 @@ impl Engine {
 
     /// Begins a session with `client` and judges the connection.
     pub async fn open(self: &Arc<Self>, client: Client, world: World) -> (Session, Judgement) {
-        Session::open(Arc::clone(self), client, world, Given::default()).await
+        Session::open(Arc::clone(self), client, world, Given::default(), None).await
+    }
+
+    /// As [`Engine::open`], for somebody who waits no longer than `until`: see [`Session::answer_by`].
+    pub async fn open_by(self: &Arc<Self>, client: Client, world: World, until: Instant) -> (Session, Judgement) {
+        Session::open(Arc::clone(self), client, world, Given::default(), Some(until)).await
+    }
+
+    /// How long a stage may take.
+    pub fn deadlines(&self) -> Deadlines {
+        self.deadlines
     }
 
     /// As [`Engine::open`], with identity results that stand for look-ups.
     pub async fn open_given(self: &Arc<Self>, client: Client, world: World, given: Given) -> (Session, Judgement) {
-        Session::open(Arc::clone(self), client, world, given).await
+        Session::open(Arc::clone(self), client, world, given, None).await
     }
 
     /// The name of this server.

@@ -13,7 +13,6 @@ mod dmarc;
 mod fcrdns;
 mod given;
 mod message;
-mod patience;
 mod signable;
 mod spf;
 mod tags;
@@ -21,7 +20,6 @@ mod tags;
 pub use fcrdns::fcrdns;
 pub use given::Given;
 pub use message::{MessageInput, identify};
-pub(crate) use patience::Patience;
 pub use spf::{SpfInput, spf_helo, spf_mail_from};
 
 /// Forward-confirmed reverse DNS of a client ("iprev", RFC 8601 section 3).

@@ -16,6 +16,7 @@ pub mod judgement;
 pub mod known;
 pub mod panel;
 pub mod party;
+mod patience;
 pub mod policy;
 pub mod reputation;
 pub mod session;

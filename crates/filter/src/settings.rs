@@ -34,7 +34,7 @@ pub struct Deadlines {
 
 impl Default for Deadlines {
     fn default() -> Deadlines {
-        // Exim's ACL waits 2 s and 20 s; an answer has to be written within that.
+        // Exim's ACL waits 3 s and 20 s; an answer has to be written within that.
         Deadlines { envelope_ms: 1500, data_ms: 15_000 }
     }
 }

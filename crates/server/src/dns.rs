@@ -49,7 +49,9 @@ impl Default for Config {
 }
 
 /// The server's [`Resolver`].
-pub struct Dns {
+pub struct Dns(Arc<Asker>);
+
+struct Asker {
     hickory: TokioResolver,
     deadline: Duration,
     kept: Cache<Question, Arc<Kept>>,
@@ -85,9 +87,11 @@ impl Dns {
         };
         set_options(builder.options_mut(), deadline);
         let hickory = builder.build().map_err(NoResolver::NoServers)?;
-        Ok(Dns { hickory, deadline, kept: Cache::new(ANSWERS_MAX) })
+        Ok(Dns(Arc::new(Asker { hickory, deadline, kept: Cache::new(ANSWERS_MAX) })))
     }
+}
 
+impl Asker {
     async fn ask(&self, question: &Question) -> Kept {
         let asked = tokio::time::timeout(self.deadline, self.send(question)).await;
         let answer = asked.unwrap_or_else(|_elapsed| {
@@ -175,17 +179,29 @@ fn read(data: &RData, kind: RecordKind) -> Option<Record> {
 impl Resolver for Dns {
     fn lookup<'a>(&'a self, question: &'a Question) -> Answer<'a, Known<Reply>> {
         Box::pin(async move {
-            if let Some(kept) = self.kept.get(question).filter(|kept| kept.until > Instant::now()) {
+            if let Some(kept) = self.0.kept.get(question).filter(|kept| kept.until > Instant::now()) {
                 return kept.answer.clone();
             }
-            self.kept.remove(question);
-            let asked = self.kept.get_or_insert_async(question, async {
-                Ok::<_, std::convert::Infallible>(Arc::new(self.ask(question).await))
-            });
-            match asked.await {
-                Ok(kept) => kept.answer.clone(),
-                Err(never) => match never {},
+            // Who asks may wait less long than an answer takes; it is kept all the same, silence as well.
+            let (asker, question) = (Arc::clone(&self.0), question.clone());
+            match tokio::spawn(async move { asker.answer(&question).await }).await {
+                Ok(answer) => answer,
+                Err(_panic) => Err(Unavailable::new(Service::Dns, "asking DNS failed")),
             }
         })
+    }
+}
+
+impl Asker {
+    /// The answer to a question that is not kept any more, which is sent once however many ask it now.
+    async fn answer(&self, question: &Question) -> Known<Reply> {
+        self.kept.remove_if(question, |kept| kept.until <= Instant::now());
+        let asked = self.kept.get_or_insert_async(question, async {
+            Ok::<_, std::convert::Infallible>(Arc::new(self.ask(question).await))
+        });
+        match asked.await {
+            Ok(kept) => kept.answer.clone(),
+            Err(never) => match never {},
+        }
     }
 }

@@ -2,8 +2,10 @@
 //! with Exim itself, restarts once, and puts every file back byte for byte when something is wrong.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use tidegate_filter::settings::Deadlines;
 
 use crate::frontends::exim;
 
@@ -182,6 +184,27 @@ pub fn contradictions(config: &exim::config::Config) -> Vec<String> {
     differs.collect()
 }
 
+/// How long Exim waits for an answer unless its configuration says otherwise: macro, seconds, and the deadline that must end before.
+const WAITS: [(&str, u64, &str); 2] =
+    [("TIDEGATE_WAIT_ENVELOPE", 3, "envelope_ms"), ("TIDEGATE_WAIT_CONTENT", 20, "data_ms")];
+/// What an answer takes besides what it waits for.
+const ANSWERING: Duration = Duration::from_millis(250);
+
+/// Deadlines that end when Exim has stopped waiting: all mail that meets one would go on without a verdict.
+pub fn late_deadlines(exim: &Path, deadlines: &Deadlines) -> Vec<String> {
+    let ours = [deadlines.envelope_ms, deadlines.data_ms];
+    let late = WAITS.into_iter().zip(ours).filter_map(|((name, seconds, key), ms)| {
+        let waits = proof::wait(exim, name).unwrap_or(Duration::from_secs(seconds));
+        (Duration::from_millis(ms) + ANSWERING > waits).then(|| {
+            format!(
+                "[deadlines] {key} = {ms} is too long: Exim waits {} ms ({name}), and what is answered later goes on without a verdict",
+                waits.as_millis()
+            )
+        })
+    });
+    late.collect()
+}
+
 /// What Exim's log selector lacks of what `tidegate logs` needs; `None` also when Exim does not tell.
 pub fn missing_in_log(exim: &Path) -> Option<String> {
     proof::missing_in_log(exim)
@@ -197,4 +220,27 @@ pub const INCLUDE: &str = include_str!("../../../packaging/exim/layouts/include/
 pub fn settle(plan: &Plan, exim: &Path, restart: bool) -> anyhow::Result<()> {
     proof::prove(plan, exim)?;
     if restart { proof::restart(plan.layout) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_ends_before_exim_stops_waiting() {
+        let late = |envelope_ms, data_ms| late_deadlines(Path::new("/nowhere"), &Deadlines { envelope_ms, data_ms });
+        assert_eq!(late_deadlines(Path::new("/nowhere"), &Deadlines::default()), [""; 0]);
+        for (envelope_ms, data_ms, named) in [(2800, 15_000, "envelope_ms = 2800"), (1500, 20_000, "data_ms = 20000")] {
+            let late = late(envelope_ms, data_ms);
+            assert!(late.len() == 1 && late.iter().all(|late| late.contains(named)), "{late:?}");
+        }
+    }
+
+    #[test]
+    fn exim_waits_as_long_as_the_pieces_say() {
+        let pieces = include_str!("../../../packaging/exim/main.conf");
+        for (name, seconds, _) in WAITS {
+            assert!(pieces.contains(&format!("{name} = {seconds}s")), "{name}");
+        }
+    }
 }

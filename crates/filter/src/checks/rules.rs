@@ -12,8 +12,8 @@ use tidegate_rules::{Answers, Context, DnsQuestion, Input, Matches, RuleSet, Set
 use crate::aside::{aside, in_place};
 use crate::check::{Ask, Finding, Group, OnData, Outcome, Symbol, SymbolRef};
 use crate::checks::Parts;
-use crate::identity::Patience;
 use crate::known::{Answer, Service, Unavailable};
+use crate::patience::Patience;
 use crate::session::{Mail, Stage};
 use crate::settings::ConfigError;
 
@@ -93,7 +93,7 @@ impl OnData for Check {
     fn data<'a>(&'a self, ask: &'a Ask<'a, Mail>) -> Answer<'a, Outcome> {
         Box::pin(async move {
             let Some(known) = &self.known else { return Outcome::nothing() };
-            let dns = Patience::new(&*ask.world.dns, self.patience);
+            let dns = Patience::new(Arc::clone(&ask.world.dns), self.patience);
             let message = &ask.facts.message;
             let context = facts::context(ask.facts, ask.now);
             let (matches, asked) = if in_place(message.raw().len()) {
@@ -120,7 +120,7 @@ async fn matched_in_place(
     set: &RuleSet,
     message: &Message,
     context: &Context,
-    dns: &Patience<'_>,
+    dns: &Patience,
 ) -> (Option<Matches>, Asked) {
     let mut asked = Asked::default();
     let mut answers = Answers::default();
@@ -147,7 +147,7 @@ async fn matched_aside(
     set: &Arc<RuleSet>,
     message: &Arc<Message>,
     context: Context,
-    dns: &Patience<'_>,
+    dns: &Patience,
     read: Read,
 ) -> (Option<Matches>, Asked) {
     let octets = message.raw().len();
@@ -275,8 +275,8 @@ mod tests {
         let text = format!("Subject: t\n\nhttp://www.bad.com/\n{}", "long line of text\n".repeat(8000));
         let message = Arc::new(Message::parse(text.into_bytes(), &tidegate_mail::Limits::default()));
         assert!(!in_place(message.raw().len()), "it is worked on aside");
-        let names = Names::default();
-        let dns = Patience::new(&names, Duration::from_secs(60));
+        let names = Arc::new(Names::default());
+        let dns = Patience::new(Arc::clone(&names) as Arc<dyn Resolver>, Duration::from_secs(60));
         let (matches, _) = matched_aside(&Arc::new(set), &message, Context::default(), &dns, counted).await;
         assert_eq!(names.0.lock().unwrap().len(), 3, "{:?}", names.0.lock().unwrap());
         assert_eq!(matches.unwrap().hits.len(), 1);

@@ -1,8 +1,7 @@
-//! Runs all checks of one stage at once, each under the stage's deadline and with its panics caught. Findings stand in
+//! Runs all checks of one stage at once, all under the stage's deadline and with its panics caught. Findings stand in
 //! registry order, never in order of completion; silence, delay and panic become one thing: a gap.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -11,6 +10,7 @@ use super::Engine;
 use crate::check::{Finding, Outcome, Remember};
 use crate::checks::{Listed, Name};
 use crate::known::{Answer, Known, Service, Unavailable};
+use crate::patience::Deadline;
 use crate::policy::{Gap, Weighed};
 use crate::session::Stage;
 
@@ -23,14 +23,14 @@ pub(super) struct StageOutcome {
 }
 
 impl Engine {
-    /// Runs `checks`, each started by `start`.
+    /// Runs `checks`, each started by `start`, until `deadline`.
     pub(super) async fn run<'a, C: ?Sized>(
         &self,
         stage: Stage,
+        deadline: Deadline,
         checks: &'a [Listed<C>],
         start: impl Fn(&'a C) -> Answer<'a, Outcome>,
     ) -> StageOutcome {
-        let deadline = self.deadlines.of(stage);
         let answers = checks.iter().map(|listed| guarded(deadline, start(&listed.check)));
         let outcomes = join_all(answers).await;
         let mut all = StageOutcome::default();
@@ -58,25 +58,22 @@ impl Engine {
             on_unavailable: self.on_unavailable.get(&check).copied().unwrap_or_default(),
         }
     }
-
-    /// A fact, or a gap if it was not known within the stage's deadline.
-    pub(super) async fn fact<T>(&self, stage: Stage, fact: impl Future<Output = Known<T>>) -> Known<T> {
-        match tokio::time::timeout(self.deadlines.of(stage), fact).await {
-            Ok(known) => known,
-            Err(_elapsed) => Err(overrun(self.deadlines.of(stage))),
-        }
-    }
 }
 
-async fn guarded(deadline: Duration, answer: Answer<'_, Outcome>) -> Outcome {
+/// A fact, or a gap if it was not known in time.
+pub(super) async fn fact<T>(deadline: Deadline, fact: impl Future<Output = Known<T>>) -> Known<T> {
+    tokio::time::timeout_at(deadline.until(), fact).await.unwrap_or_else(|_elapsed| Err(overrun(deadline)))
+}
+
+async fn guarded(deadline: Deadline, answer: Answer<'_, Outcome>) -> Outcome {
     // A check keeps no state that a panic could leave half changed: it only reads.
-    match tokio::time::timeout(deadline, AssertUnwindSafe(answer).catch_unwind()).await {
+    match tokio::time::timeout_at(deadline.until(), AssertUnwindSafe(answer).catch_unwind()).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_panic)) => Outcome::unavailable(Unavailable::new(Service::Check, "the check panicked")),
         Err(_elapsed) => Outcome::unavailable(overrun(deadline)),
     }
 }
 
-fn overrun(deadline: Duration) -> Unavailable {
-    Unavailable::new(Service::Check, format!("no answer within {} ms", deadline.as_millis()))
+fn overrun(deadline: Deadline) -> Unavailable {
+    Unavailable::new(Service::Check, deadline.overrun())
 }

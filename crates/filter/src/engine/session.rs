@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use tidegate_mail::{Address, Message, ReversePath};
+use tokio::time::Instant;
 
 use super::Engine;
-use super::run::StageOutcome;
+use super::run::{StageOutcome, fact};
 use crate::check::{Ask, Remember, When};
 use crate::headers;
 use crate::identity::{self, Fcrdns, Given, Identity, MessageInput, Spf, SpfInput};
 use crate::judgement::Judgement;
 use crate::known::Known;
 use crate::panel::{Hosting, Mailbox};
+use crate::patience::Deadline;
 use crate::policy::{self, Brief, Gap, RecipientBrief, Weighed};
 use crate::session::{
     Client, Connect, Direction, Envelope, Greeting, Helo, Login, Mail, Rcpt, Recipient, Sender, Stage,
@@ -20,12 +22,19 @@ use crate::store::Write;
 use crate::verdict::{Action, Verdict};
 use crate::world::World;
 
+/// A stage's facts may take the first half of its time, so that dead DNS of a client's own takes nothing from the lists that are asked
+/// about it.
+const FACTS_SHARE: u32 = 2;
+/// The identities of a message may take a third: matching its content needs time as well.
+const IDENTITY_SHARE: u32 = 3;
+
 /// One SMTP session under judgement. A message follows another in the same session: [`Session::mail`] begins anew.
 pub struct Session {
     engine: Arc<Engine>,
     world: World,
     given: Given,
     advises: bool,
+    answer_by: Option<Instant>,
     connect: Heard<Arc<Connect>>,
     greeting: Option<Heard<Arc<Greeting>>>,
     transaction: Option<Transaction>,
@@ -54,17 +63,29 @@ struct HeardRecipient {
 }
 
 impl Session {
-    pub(super) async fn open(engine: Arc<Engine>, client: Client, world: World, given: Given) -> (Session, Judgement) {
+    pub(super) async fn open(
+        engine: Arc<Engine>,
+        client: Client,
+        world: World,
+        given: Given,
+        answer_by: Option<Instant>,
+    ) -> (Session, Judgement) {
+        let deadline = Deadline::within(engine.deadlines.of(Stage::Connect), answer_by);
         let fcrdns = match (given.fcrdns.clone(), client.ip()) {
             (Some(given), _) => Ok(given),
-            (None, Some(ip)) => engine.fact(Stage::Connect, identity::fcrdns(ip, &*world.dns)).await,
+            (None, Some(ip)) => {
+                let patient = deadline.first_of(FACTS_SHARE).world(&world);
+                fact(deadline, identity::fcrdns(ip, &*patient.dns)).await
+            }
             (None, None) => Ok(Fcrdns::None),
         };
         let facts = Arc::new(Connect { trusted: engine.is_trusted(&client), client, fcrdns });
-        let ask = Ask { facts: &*facts, world: &world, now: world.clock.now() };
-        let outcome = engine.run(Stage::Connect, &engine.checks.connect, |check| check.connect(&ask)).await;
+        let patient = deadline.world(&world);
+        let ask = Ask { facts: &*facts, world: &patient, now: world.clock.now() };
+        let outcome = engine.run(Stage::Connect, deadline, &engine.checks.connect, |check| check.connect(&ask)).await;
         let connect = Heard::new(&engine, Stage::Connect, Arc::clone(&facts), outcome);
-        let session = Session { engine, world, given, advises: false, connect, greeting: None, transaction: None };
+        let session =
+            Session { engine, world, given, advises: false, answer_by, connect, greeting: None, transaction: None };
         let judgement = session.judge(Stage::Connect);
         (session, judgement)
     }
@@ -74,20 +95,33 @@ impl Session {
         self.advises = true;
     }
 
+    /// From now on every stage ends by `until`: whoever asks waits no longer, even if several stages are judged for one ask.
+    pub fn answer_by(&mut self, until: Instant) {
+        self.answer_by = Some(until);
+    }
+
+    /// A stage that begins now ends by then, whatever it has to wait for.
+    fn deadline(&self, stage: Stage) -> Deadline {
+        Deadline::within(self.engine.deadlines.of(stage), self.answer_by)
+    }
+
     /// Judges EHLO or HELO. It may come again; a transaction under way is forgotten (RFC 5321 section 4.1.4).
     pub async fn helo(&mut self, helo: Option<Helo>, tls: Option<String>) -> Judgement {
         self.transaction = None;
+        let deadline = self.deadline(Stage::Helo);
         let spf_helo = match (self.connect.facts.client.ip(), &helo) {
             _ if self.given.spf_helo.is_some() => Ok(self.given.spf_helo.clone().unwrap_or_else(Spf::none)),
             (Some(ip), Some(_)) => {
                 let input = SpfInput { ip, helo: helo.as_ref() };
-                self.engine.fact(Stage::Helo, identity::spf_helo(&input, &self.world)).await
+                let patient = deadline.first_of(FACTS_SHARE).world(&self.world);
+                fact(deadline, identity::spf_helo(&input, &patient)).await
             }
             _ => Ok(Spf::none()),
         };
         let facts = Arc::new(Greeting { connect: Arc::clone(&self.connect.facts), helo, tls, spf_helo });
-        let ask = Ask { facts: &*facts, world: &self.world, now: self.world.clock.now() };
-        let outcome = self.engine.run(Stage::Helo, &self.engine.checks.helo, |check| check.helo(&ask)).await;
+        let patient = deadline.world(&self.world);
+        let ask = Ask { facts: &*facts, world: &patient, now: self.world.clock.now() };
+        let outcome = self.engine.run(Stage::Helo, deadline, &self.engine.checks.helo, |check| check.helo(&ask)).await;
         self.greeting = Some(Heard::new(&self.engine, Stage::Helo, Arc::clone(&facts), outcome));
         self.judge(Stage::Helo)
     }
@@ -103,22 +137,25 @@ impl Session {
                 spf_helo: Ok(Spf::none()),
             }),
         };
-        let spf = self.spf_mail_from(&greeting, &path).await;
+        let deadline = self.deadline(Stage::Mail);
+        let spf = self.spf_mail_from(&greeting, &path, deadline).await;
         let facts = Arc::new(Sender { greeting, path, login, spf });
-        let ask = Ask { facts: &*facts, world: &self.world, now: self.world.clock.now() };
-        let outcome = self.engine.run(Stage::Mail, &self.engine.checks.mail, |check| check.mail(&ask)).await;
+        let patient = deadline.world(&self.world);
+        let ask = Ask { facts: &*facts, world: &patient, now: self.world.clock.now() };
+        let outcome = self.engine.run(Stage::Mail, deadline, &self.engine.checks.mail, |check| check.mail(&ask)).await;
         let sender = Heard::new(&self.engine, Stage::Mail, Arc::clone(&facts), outcome);
         self.transaction = Some(Transaction { sender, recipients: Vec::new(), refused: 0 });
         self.judge(Stage::Mail)
     }
 
-    async fn spf_mail_from(&self, greeting: &Greeting, path: &ReversePath) -> Known<Spf> {
+    async fn spf_mail_from(&self, greeting: &Greeting, path: &ReversePath, deadline: Deadline) -> Known<Spf> {
         if let Some(given) = &self.given.spf {
             return Ok(given.clone());
         }
         let Some(ip) = greeting.connect.client.ip() else { return Ok(Spf::none()) };
         let input = SpfInput { ip, helo: greeting.helo.as_ref() };
-        self.engine.fact(Stage::Mail, identity::spf_mail_from(&input, path, &self.world)).await
+        let patient = deadline.first_of(FACTS_SHARE).world(&self.world);
+        fact(deadline, identity::spf_mail_from(&input, path, &patient)).await
     }
 
     /// Judges one RCPT TO.
@@ -157,8 +194,10 @@ impl Session {
         let heard = u32::try_from(transaction.recipients.len()).unwrap_or(u32::MAX);
         let count = heard.saturating_add(transaction.refused).saturating_add(1);
         let facts = Rcpt { sender, recipient, count, refused: transaction.refused };
-        let ask = Ask { facts: &facts, world: &self.world, now: self.world.clock.now() };
-        let outcome = self.engine.run(Stage::Rcpt, &self.engine.checks.rcpt, |check| check.rcpt(&ask)).await;
+        let deadline = self.deadline(Stage::Rcpt);
+        let patient = deadline.world(&self.world);
+        let ask = Ask { facts: &facts, world: &patient, now: self.world.clock.now() };
+        let outcome = self.engine.run(Stage::Rcpt, deadline, &self.engine.checks.rcpt, |check| check.rcpt(&ask)).await;
         let heard = Heard::new(&self.engine, Stage::Rcpt, (), outcome);
         Ok(HeardRecipient {
             recipient: facts.recipient,
@@ -179,12 +218,14 @@ impl Session {
         let envelope = Arc::new(Envelope { sender: Arc::clone(&sender), recipients });
         let spf_domain = sender.spf_domain();
         // The checks that follow need the rest of the stage's time.
-        let patience = self.engine.deadlines.of(Stage::Data) / 3;
+        let deadline = self.deadline(Stage::Data);
+        let patience = deadline.first_of(IDENTITY_SHARE).left();
         let input = MessageInput { message: &message, spf: &sender.spf, spf_domain: spf_domain.as_ref(), patience };
         let identity = self.identify(&input).await;
         let facts = Mail { envelope, message, identity };
-        let ask = Ask { facts: &facts, world: &self.world, now: self.world.clock.now() };
-        let outcome = self.engine.run(Stage::Data, &self.engine.checks.data, |check| check.data(&ask)).await;
+        let patient = deadline.world(&self.world);
+        let ask = Ask { facts: &facts, world: &patient, now: self.world.clock.now() };
+        let outcome = self.engine.run(Stage::Data, deadline, &self.engine.checks.data, |check| check.data(&ask)).await;
         let mut judgement = self.judge_message(outcome);
         judgement.edits = headers::edits(&facts, &judgement.brief, &judgement.verdict, &self.engine.identity);
         Ok(judgement)

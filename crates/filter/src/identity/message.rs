@@ -1,14 +1,15 @@
 //! DKIM, ARC and DMARC of a complete message (RFC 6376, 8617, 9989).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join3;
 use tidegate_mail::{Domain, Message};
 
-use super::patience::Patience;
 use super::signable::Signable;
 use super::{Identity, Spf, arc, dkim, dmarc};
 use crate::known::Known;
+use crate::patience::Patience;
 use crate::world::World;
 
 /// What the identities of a message depend on.
@@ -26,7 +27,7 @@ pub struct MessageInput<'a> {
 /// Evaluates every signature, the ARC chain and DMARC. Key expiry is judged by the World's clock.
 pub async fn identify(input: &MessageInput<'_>, world: &World) -> Identity {
     let now = world.clock.now();
-    let dns = Patience::new(&*world.dns, input.patience);
+    let dns = Patience::new(Arc::clone(&world.dns), input.patience);
     let signable = Signable::new(input.message);
     let authors = dmarc::author_domains(input.message);
     let (dkim, arc, authors) = join3(

@@ -6,6 +6,7 @@
 
 mod case;
 mod catalogue;
+mod deadlines;
 mod declared;
 mod weights;
 mod world;

@@ -7,6 +7,7 @@ use tidegate_filter::engine::Engine;
 
 use super::Ended;
 use crate::config::{self, Config};
+use crate::installer;
 use crate::rules::Loaded;
 
 #[derive(Subcommand)]
@@ -47,6 +48,18 @@ fn check(path: &Path) -> anyhow::Result<Ended> {
     let (config, rules, engine) = read(path)?;
     for name in engine.idle_weights() {
         println!("note: [weights] {name} waits: its check or list is off, or no rules are read");
+    }
+    let most = config.deadlines.envelope_ms;
+    if config.dns.timeout_ms >= most {
+        println!(
+            "note: [dns] timeout_ms = {} is no shorter than a stage ([deadlines] envelope_ms = {most}): what takes as long counts as unknown",
+            config.dns.timeout_ms
+        );
+    }
+    let late = installer::late_deadlines(&config.exim.program, &config.deadlines);
+    if !late.is_empty() {
+        late.iter().for_each(|late| println!("! {late}"));
+        return Ok(Ended::BadInput);
     }
     let limits = match config.limits()?.count() {
         0 => String::new(),

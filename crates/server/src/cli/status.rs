@@ -23,6 +23,7 @@ pub(super) fn run(config_path: &Path, json: bool) -> anyhow::Result<Ended> {
     let mut alarms = alarms(&status);
     alarms.extend(installer::alarm(&config.exim.socket, &config.exim_snapshots()));
     alarms.extend(installer::contradictions(&config.exim));
+    alarms.extend(installer::late_deadlines(&config.exim.program, &config.deadlines));
     let missing_in_log = installer::missing_in_log(&config.exim.program);
     if json {
         if let Some(status) = status.as_object_mut() {

@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
@@ -69,6 +70,14 @@ fn run(command: &[&str]) -> anyhow::Result<()> {
 pub(super) fn missing_in_log(exim: &Path) -> Option<String> {
     let present = setting(exim, "log_selector")?;
     fuller_log_selector(&present).map(|fuller| fuller.trim_start_matches(present.as_str()).trim().to_owned())
+}
+
+/// How long Exim waits by the macro of this name; `None` when Exim does not tell (only root is told), or not in seconds.
+pub(super) fn wait(exim: &Path, name: &str) -> Option<Duration> {
+    let output = Command::new(exim).args(["-bP", "macro", name]).stdin(Stdio::null()).output().ok()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let seconds = said.trim().strip_prefix(name)?.trim().strip_prefix('=')?.trim().strip_suffix('s')?;
+    Some(Duration::from_secs(seconds.parse().ok()?))
 }
 
 /// The value of one of Exim's main options, as it runs; `None` when Exim does not tell.

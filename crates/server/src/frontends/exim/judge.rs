@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tidegate_filter::aside::aside;
+use tidegate_filter::engine::Engine;
 use tidegate_filter::judgement::Judgement;
-use tidegate_filter::session::{Client, Helo, Local, Login, Remote};
+use tidegate_filter::session::{self, Client, Helo, Local, Login, Remote};
 use tidegate_filter::verdict::{self, HeaderEdit};
 use tidegate_mail::{Address, Limits, Message, ReversePath};
 use tidegate_wire::exim::{
     Action, Answer, Ask, Assembly, ExactAddress, HeaderLine, Mail, Origin, PartError, Position, Stage,
 };
 use tokio::sync::Mutex;
+use tokio::time::Instant as Moment;
 
 use super::slot::Slot;
 use super::{Answered, spool};
@@ -72,10 +74,13 @@ async fn keep(daemon: &Daemon, ask: &Ask) -> Answer {
 
 async fn in_session(daemon: &Arc<Daemon>, ask: &Ask) -> Answered {
     let began = Instant::now();
+    let engine = daemon.engine.load_full();
+    // However much has to be judged again for it, one ask is answered within the time of its own stage.
+    let until = Moment::from_std(began) + engine.deadlines().of(stage(ask));
     let known = ask.session.as_deref().and_then(|name| Some((name.to_owned(), daemon.sessions.get(name)?)));
     let (name, slot, opened) = match known {
         Some((name, slot)) => (name, slot, None),
-        None => match open(daemon, ask).await {
+        None => match open(daemon, ask, &engine, until).await {
             Some((name, slot, judgement)) => (name, slot, Some(judgement)),
             None => return Answered::accept(),
         },
@@ -88,7 +93,7 @@ async fn in_session(daemon: &Arc<Daemon>, ask: &Ask) -> Answered {
             None => Answered::accept(),
         }
     } else {
-        at_stage(daemon, ask, &name, &mut guard, began).await
+        at_stage(daemon, ask, &name, &mut guard, began, until).await
     };
     answered.answer.session = Some(name.clone());
     answered.opened = begun_now.then(|| name.clone());
@@ -99,13 +104,36 @@ async fn in_session(daemon: &Arc<Daemon>, ask: &Ask) -> Answered {
     answered
 }
 
-async fn open(daemon: &Arc<Daemon>, ask: &Ask) -> Option<(String, Arc<Mutex<Slot>>, Judgement)> {
+async fn open(
+    daemon: &Daemon,
+    ask: &Ask,
+    engine: &Arc<Engine>,
+    until: Moment,
+) -> Option<(String, Arc<Mutex<Slot>>, Judgement)> {
     let client = client(daemon, ask)?;
     let ip = client.ip();
-    let (session, judgement) = daemon.engine.load_full().open(client, daemon.world.clone()).await;
+    let until = if ask.stage == Stage::Connect { until } else { half_way(until) };
+    let (session, judgement) = engine.open_by(client, daemon.world.clone(), until).await;
     let slot = Slot { session, helo: None, sender: None, transactions: 0, assembly: Assembly::default() };
     let (name, slot) = daemon.sessions.insert(slot, ip);
     Some((name, slot, judgement))
+}
+
+/// The stage of the judgement that an ask belongs to.
+fn stage(ask: &Ask) -> session::Stage {
+    match ask.stage {
+        Stage::Data | Stage::NotSmtp => session::Stage::Data,
+        Stage::Rcpt => session::Stage::Rcpt,
+        Stage::Mail => session::Stage::Mail,
+        Stage::Helo => session::Stage::Helo,
+        _ => session::Stage::Connect,
+    }
+}
+
+/// What was judged before, and has to be judged again, takes half of the time that is left.
+fn half_way(until: Moment) -> Moment {
+    let now = Moment::now();
+    now + until.saturating_duration_since(now) / 2
 }
 
 fn client(daemon: &Daemon, ask: &Ask) -> Option<Client> {
@@ -131,19 +159,29 @@ fn unmapped(ip: IpAddr) -> IpAddr {
     }
 }
 
-async fn at_stage(daemon: &Arc<Daemon>, ask: &Ask, name: &str, slot: &mut Slot, began: Instant) -> Answered {
+async fn at_stage(
+    daemon: &Arc<Daemon>,
+    ask: &Ask,
+    name: &str,
+    slot: &mut Slot,
+    began: Instant,
+    until: Moment,
+) -> Answered {
     match ask.stage {
         Stage::Helo => {
+            slot.session.answer_by(until);
             let judgement = hear_helo(ask, slot).await;
             concluded(daemon, ask, name, slot, judgement, began, None).await
         }
         Stage::Mail => {
-            catch_up_helo(ask, slot).await;
+            catch_up_helo(ask, slot, until).await;
+            slot.session.answer_by(until);
             let judgement = hear_mail(daemon, ask, slot).await;
             concluded(daemon, ask, name, slot, judgement, began, None).await
         }
         Stage::Rcpt => {
-            catch_up_mail(daemon, ask, slot).await;
+            catch_up_mail(daemon, ask, slot, until).await;
+            slot.session.answer_by(until);
             let recipient = ask.transaction.recipient.as_ref().and_then(|recipient| recipient.address().ok());
             let Some(recipient) = recipient else { return Answered::accept() };
             match slot.session.rcpt(recipient).await {
@@ -151,7 +189,7 @@ async fn at_stage(daemon: &Arc<Daemon>, ask: &Ask, name: &str, slot: &mut Slot, 
                 Err(_out_of_order) => Answered::accept(),
             }
         }
-        Stage::Data | Stage::NotSmtp => at_data(daemon, ask, name, slot, began).await,
+        Stage::Data | Stage::NotSmtp => at_data(daemon, ask, name, slot, began, until).await,
         _ => Answered::accept(),
     }
 }
@@ -163,8 +201,9 @@ async fn hear_helo(ask: &Ask, slot: &mut Slot) -> Judgement {
     slot.session.helo(ask.helo.clone().map(Helo::new), tls).await
 }
 
-async fn catch_up_helo(ask: &Ask, slot: &mut Slot) {
+async fn catch_up_helo(ask: &Ask, slot: &mut Slot, until: Moment) {
     if ask.helo.is_some() && ask.helo != slot.helo {
+        slot.session.answer_by(half_way(until));
         let _heard_before = hear_helo(ask, slot).await;
     }
 }
@@ -185,16 +224,24 @@ async fn hear_mail(daemon: &Daemon, ask: &Ask, slot: &mut Slot) -> Judgement {
     slot.session.mail(path, login).await
 }
 
-async fn catch_up_mail(daemon: &Daemon, ask: &Ask, slot: &mut Slot) {
-    catch_up_helo(ask, slot).await;
+async fn catch_up_mail(daemon: &Daemon, ask: &Ask, slot: &mut Slot, until: Moment) {
+    catch_up_helo(ask, slot, until).await;
     let sender = ask.transaction.sender.as_ref().map(|s| s.as_str().to_owned()).unwrap_or_default();
     let heard = slot.sender.as_ref().is_some_and(|(path, login)| *path == sender && *login == ask.login.account);
     if !heard || !slot.session.has_sender() {
+        slot.session.answer_by(half_way(until));
         let _heard_before = hear_mail(daemon, ask, slot).await;
     }
 }
 
-async fn at_data(daemon: &Arc<Daemon>, ask: &Ask, name: &str, slot: &mut Slot, began: Instant) -> Answered {
+async fn at_data(
+    daemon: &Arc<Daemon>,
+    ask: &Ask,
+    name: &str,
+    slot: &mut Slot,
+    began: Instant,
+    until: Moment,
+) -> Answered {
     if ask.part.number > 1 {
         return match slot.assembly.add(ask) {
             Ok(()) | Err(PartError::Missing) => Answered::only(Answer::new(Action::More)),
@@ -225,8 +272,10 @@ async fn at_data(daemon: &Arc<Daemon>, ask: &Ask, name: &str, slot: &mut Slot, b
     {
         daemon.log_watch.script_is(id.clone(), script);
     }
-    catch_up_mail(daemon, ask, slot).await;
+    catch_up_mail(daemon, ask, slot, until).await;
+    slot.session.answer_by(half_way(until));
     hear_recipients(slot, &mail).await;
+    slot.session.answer_by(until);
     let Ok(judgement) = slot.session.data(Arc::clone(&message)).await else {
         return Answered::accept();
     };
