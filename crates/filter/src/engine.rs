@@ -4,18 +4,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tidegate_mail::{Domain, Score};
+use tidegate_mail::{Domain, Message, Score};
 use tidegate_rules::RuleSet;
 use tokio::time::Instant;
 
 use crate::blocklists::{self, List};
 use crate::check::{Symbol, SymbolRef};
 use crate::checks::{self, ByStage, Name, Parts};
+use crate::headers;
 use crate::identity::Given;
 use crate::judgement::Judgement;
 use crate::policy::{self, OnUnavailable};
 use crate::session::Client;
 use crate::settings::{ConfigError, Deadlines, ServerIdentity};
+use crate::verdict::HeaderEdit;
 use crate::world::World;
 
 mod run;
@@ -109,6 +111,11 @@ impl Engine {
     /// Names program and configuration.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// Removes what `message` says in our name: for one that goes on without being judged.
+    pub fn without_forgeries(&self, message: &Message) -> Vec<HeaderEdit> {
+        headers::removals(message, &self.identity.hostname)
     }
 
     /// Every symbol that can be found, with the check it belongs to.

@@ -1,9 +1,9 @@
 //! Header fields that go with a message: Authentication-Results (RFC 8601) and our own X-Tidegate-* fields. Forged ones that
-//! came with the message are removed, foreign Authentication-Results are kept.
+//! came with the message are removed (see forged.rs), foreign Authentication-Results are kept.
 
 use std::fmt::Write;
 
-use tidegate_mail::{Domain, HeaderField};
+use tidegate_mail::{Domain, Message};
 
 use crate::identity::{ArcResult, DkimResult, DkimSignature, Dmarc, Fcrdns, Identity, Spf, SpfResult};
 use crate::known::Known;
@@ -12,17 +12,22 @@ use crate::session::{Client, Mail};
 use crate::settings::ServerIdentity;
 use crate::verdict::{Action, HeaderEdit, Verdict};
 
-const RESULTS: &str = "Authentication-Results";
+pub(crate) mod forged;
+
+use forged::{ForeignResults, OwnNames, RESULTS};
+
 const STATUS: &str = "X-Tidegate-Status";
-/// Every field of our own begins so; such fields in a message from outside are forged.
-const OWN_PREFIX: &str = "x-tidegate-";
+/// Octets that the symbols of a status may take; how many more there are is told.
+const TESTS_OCTETS_MAX: usize = 800;
+/// Octets of our Authentication-Results above which no further signature is told.
+const SIGNATURES_OCTETS_MAX: usize = 4 << 10;
 
 /// The edits for a judged message: none if nobody gets it.
 pub(crate) fn edits(mail: &Mail, brief: &Brief, verdict: &Verdict, own: &ServerIdentity) -> Vec<HeaderEdit> {
     if verdict.action.is_refusal() {
         return Vec::new();
     }
-    let mut edits = removals(mail, &own.hostname);
+    let mut edits = removals(&mail.message, &own.hostname);
     edits.push(add(STATUS, status(brief, verdict)));
     edits.push(add(RESULTS, authentication_results(mail, &own.hostname)));
     edits
@@ -43,51 +48,41 @@ fn add(name: &str, value: String) -> HeaderEdit {
     HeaderEdit::Add { name: name.to_owned(), value }
 }
 
-/// Removes our own names, and Authentication-Results if one claims to be ours; then the foreign ones are put back.
-fn removals(mail: &Mail, authserv_id: &Domain) -> Vec<HeaderEdit> {
-    let mut edits: Vec<HeaderEdit> = Vec::new();
-    for field in mail.message.headers() {
-        let name = field.name();
-        let forged = name.to_ascii_lowercase().starts_with(OWN_PREFIX);
-        let known =
-            edits.iter().any(|e| matches!(e, HeaderEdit::RemoveAll { name: n } if n.eq_ignore_ascii_case(name)));
-        if forged && !known {
-            edits.push(HeaderEdit::RemoveAll { name: name.to_owned() });
-        }
-    }
-    let results: Vec<String> = mail.message.headers_named(RESULTS).map(one_line).collect();
-    let claims_us = |value: &String| authserv_id_of(value).eq_ignore_ascii_case(authserv_id.as_str());
-    if results.iter().any(claims_us) {
-        edits.push(HeaderEdit::RemoveAll { name: RESULTS.to_owned() });
-        let foreign = results.into_iter().filter(|value| !claims_us(value));
-        edits.extend(foreign.map(|value| add(RESULTS, value)));
+/// Removes what came in our name; foreign Authentication-Results that this removes as well are put back as far as they have room.
+pub(crate) fn removals(message: &Message, authserv_id: &Domain) -> Vec<HeaderEdit> {
+    let remove = |name: &str| HeaderEdit::RemoveAll { name: name.to_owned() };
+    let mut edits: Vec<HeaderEdit> = OwnNames::of(message).removed.into_iter().map(remove).collect();
+    if let Some(foreign) = ForeignResults::of(message, authserv_id) {
+        edits.push(remove(RESULTS));
+        let put_back = |value| HeaderEdit::PutBack { name: RESULTS.to_owned(), value };
+        edits.extend(foreign.kept.into_iter().map(put_back));
     }
     edits
-}
-
-/// A foreign field's value on one line; a control character would let it add fields of its own.
-fn one_line(field: &HeaderField) -> String {
-    let value = String::from_utf8_lossy(&field.unfolded()).into_owned();
-    value.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// The authserv-id of an Authentication-Results value: its first token, comments skipped (RFC 8601 section 2.2).
-fn authserv_id_of(value: &str) -> &str {
-    let mut rest = value.trim_start();
-    while let Some(comment) = rest.strip_prefix('(') {
-        rest = comment.split_once(')').map_or("", |(_, after)| after).trim_start();
-    }
-    let end = rest.find(|c: char| c == ';' || c.is_whitespace()).unwrap_or(rest.len());
-    rest.get(..end).unwrap_or(rest).trim_matches('"')
 }
 
 /// `accept score=1.5 tests=A,B`: the mildest action and highest score over the recipients, and the shared symbols.
 fn status(brief: &Brief, verdict: &Verdict) -> String {
     let score = verdict.recipients.iter().map(|r| r.score).max().unwrap_or_default();
     let action = if verdict.recipients.iter().all(|r| r.action == Action::Tag) { Action::Tag } else { verdict.action };
-    let symbols: Vec<&str> = brief.findings.iter().map(|f| f.symbol.as_str()).collect();
-    let tests = if symbols.is_empty() { "none".to_owned() } else { symbols.join(",") };
-    format!("{action} score={score} tests={tests}")
+    format!("{action} score={score} tests={}", tests(brief))
+}
+
+/// `A,B,+7`: the shared symbols, as many as have room, and how many more there are.
+fn tests(brief: &Brief) -> String {
+    if brief.findings.is_empty() {
+        return "none".into();
+    }
+    let mut tests = String::new();
+    for (index, finding) in brief.findings.iter().enumerate() {
+        let comma = if tests.is_empty() { "" } else { "," };
+        if tests.len() + comma.len() + finding.symbol.len() > TESTS_OCTETS_MAX {
+            let _infallible = write!(tests, "{comma}+{}", brief.findings.len() - index);
+            break;
+        }
+        tests.push_str(comma);
+        tests.push_str(&finding.symbol);
+    }
+    tests
 }
 
 /// The value of our Authentication-Results field, on one line.
@@ -115,7 +110,9 @@ fn push_identity(value: &mut String, identity: &Identity) {
         value.push_str("; dkim=none");
     }
     for signature in &identity.dkim {
-        push_dkim(value, signature);
+        if value.len() < SIGNATURES_OCTETS_MAX {
+            push_dkim(value, signature);
+        }
     }
     push_dmarc(value, &identity.dmarc);
     let arc = match &identity.arc {
@@ -196,18 +193,6 @@ fn token(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_authserv_id_is_the_first_token() {
-        for (value, id) in [
-            ("mx.example.org; spf=pass", "mx.example.org"),
-            (" (a comment) mx.example.org 1; none", "mx.example.org"),
-            ("\"mx.example.org\"; none", "mx.example.org"),
-            ("", ""),
-        ] {
-            assert_eq!(authserv_id_of(value), id, "{value}");
-        }
-    }
 
     #[test]
     fn hostile_text_cannot_add_results() {

@@ -127,10 +127,16 @@ pub enum HeaderEdit {
         /// Value on one line, without the line end.
         value: String,
     },
-    /// Removes every field of this name. An MTA cannot remove one of several, so foreign fields that must stay are added
-    /// again.
+    /// Removes every field of this name. An MTA cannot remove one of several, so foreign fields that must stay are put back.
     RemoveAll {
         /// Field name.
         name: String,
+    },
+    /// Puts back a field that came with the message, below the trace fields of the last servers; several in order.
+    PutBack {
+        /// Field name.
+        name: String,
+        /// Value on one line, without the line end.
+        value: String,
     },
 }

@@ -338,6 +338,17 @@ proptest! {
         }
     }
 
+    /// RFC 5322 section 2.1.1 allows lines of 998 octets; a word that is longer stays whole.
+    #[test]
+    fn long_values_are_folded_and_say_the_same(value in "[a-z; ]{0,3000}") {
+        let line = HeaderLine::folded("X-A", &value, Position::Start).unwrap();
+        let text = String::from_utf8(line.as_bytes().to_vec()).unwrap();
+        prop_assert_eq!(text.replace("\n ", " "), format!("X-A: {value}"));
+        let word = value.split(' ').map(str::len).max().unwrap_or_default();
+        let blanks = value.len() - value.trim_end().len();
+        prop_assert!(text.lines().all(|line| line.len() <= 901 + word + blanks), "{}", text);
+    }
+
     #[test]
     fn the_acl_accepts_every_answer(
         session in proptest::option::of(text()),

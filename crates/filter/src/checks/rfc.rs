@@ -10,10 +10,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tidegate_mail::{Defect, Defects, Message, ReversePath};
+use tidegate_mail::{Defect, Defects, Domain, HeaderField, Message, ReversePath};
 
 use crate::check::{Ask, Class, Finding, OnData, OnRcpt, Outcome, RefusalKind, Symbol, SymbolRef};
 use crate::checks::Parts;
+use crate::headers::forged::{ForeignResults, OwnNames};
 use crate::known::Answer;
 use crate::session::{Client, Mail, Rcpt};
 use crate::settings::ConfigError;
@@ -65,6 +66,8 @@ pub struct Check {
     /// Symbols whose class the configuration decides, in the order of [`LINE_ENDS`].
     line_ends: Vec<Arc<Symbol>>,
     repeated: Arc<Symbol>,
+    /// Our name in Authentication-Results.
+    authserv_id: Domain,
 }
 
 impl Check {
@@ -72,13 +75,14 @@ impl Check {
     ///
     /// # Errors
     /// None.
-    pub fn build(config: &Config, _parts: &Parts<'_>) -> Result<Check, ConfigError> {
+    pub fn build(config: &Config, parts: &Parts<'_>) -> Result<Check, ConfigError> {
         let class = |refuse| if refuse { Class::Refusal(RefusalKind::Protocol) } else { Class::Evidence };
         let symbol = |declared: &Symbol, refuse| Arc::new(declared.clone().with_class(class(refuse)));
         Ok(Check {
             line_ends: LINE_ENDS.iter().map(|of| symbol(of.symbol, config.refuse_line_ends)).collect(),
             repeated: symbol(&symbols::REPEATED_FIELD, config.refuse_repeated),
             config: config.clone(),
+            authserv_id: parts.identity.hostname.clone(),
         })
     }
 
@@ -103,6 +107,7 @@ impl Check {
         found.extend(about_correspondents(message));
         found.extend(self.about_date(message, now));
         found.extend(self.about_size(message));
+        found.extend(self.about_our_name(message));
         found.extend(seen(message.defects(), LIMITS).map(|what| Finding::of(&symbols::OVER_LIMIT, what)));
         let text = seen(&message.text_defects(), TEXT_LIMITS);
         found.extend(text.map(|what| Finding::of(&symbols::TEXT_OVER_LIMIT, what)));
@@ -124,6 +129,17 @@ impl Check {
             _ => return None,
         };
         Some(Finding::of(symbol, format!("{} days", days.unsigned_abs())))
+    }
+
+    /// What the message says in our name is removed; here is what cannot be.
+    fn about_our_name(&self, message: &Message) -> Vec<Finding> {
+        let left = OwnNames::of(message).left;
+        let dropped = ForeignResults::of(message, &self.authserv_id).map_or(0, |foreign| foreign.dropped);
+        let found = [
+            (left > 0).then(|| Finding::of(&symbols::FORGED_FIELDS, format!("{left} too many"))),
+            (dropped > 0).then(|| Finding::of(&symbols::TOO_MANY_RESULTS, format!("{dropped} left out"))),
+        ];
+        found.into_iter().flatten().collect()
     }
 
     fn about_size(&self, message: &Message) -> Vec<Finding> {
@@ -183,16 +199,29 @@ fn seen(all: &Defects, defects: &[Defect]) -> Option<String> {
     (!names.is_empty()).then(|| names.join(", "))
 }
 
-/// Raw octets above 127 in the header: UTF-8 is what SMTPUTF8 (RFC 6532) allows, other charsets are never right.
+/// Raw octets above 127 in the header: UTF-8 is what SMTPUTF8 (RFC 6532) allows, other charsets are never right. The topmost
+/// Received is none of the sender's: the server that asks wrote it, with a recipient that may be such an address.
 fn about_eight_bit(message: &Message) -> Option<Finding> {
     let defects = message.defects();
-    let symbol = match (defects.has(Defect::EightBitHeaderNotUtf8), defects.has(Defect::EightBitHeader)) {
-        (true, _) => &symbols::EIGHT_BIT_HEADER_NOT_UTF8,
-        (false, true) => &symbols::EIGHT_BIT_HEADER,
-        (false, false) => return None,
+    if !defects.has(Defect::EightBitHeader) && !defects.has(Defect::EightBitHeaderNotUtf8) {
+        return None;
+    }
+    let is_raw = |field: &&HeaderField| !field.raw_value().is_ascii();
+    let own = message.headers().first().filter(|field| field.is("Received"));
+    let theirs = message.headers().get(usize::from(own.is_some())..).unwrap_or_default();
+    let raw: Vec<&HeaderField> = theirs.iter().filter(is_raw).collect();
+    if raw.is_empty() && own.as_ref().is_some_and(is_raw) {
+        return None;
+    }
+    let is_broken = |field: &&&HeaderField| std::str::from_utf8(field.raw_value()).is_err();
+    let broken = raw.iter().find(is_broken);
+    let symbol = match (broken, own.as_ref().is_some_and(is_raw)) {
+        (Some(_), _) => &symbols::EIGHT_BIT_HEADER_NOT_UTF8,
+        // Lines that are no fields may hold them as well.
+        (None, false) if defects.has(Defect::EightBitHeaderNotUtf8) => &symbols::EIGHT_BIT_HEADER_NOT_UTF8,
+        _ => &symbols::EIGHT_BIT_HEADER,
     };
-    let field = message.headers().iter().find(|field| !field.raw_value().is_ascii());
-    Some(Finding::of(symbol, field.map_or("", |field| field.name())))
+    Some(Finding::of(symbol, broken.or(raw.first()).map_or("", |field| field.name())))
 }
 
 /// Authors and recipients as the header names them.

@@ -381,6 +381,7 @@ fn found(expect: &Expect, judgement: &Judgement) -> Expect {
     let edits = judgement.edits.iter().map(|edit| match edit {
         HeaderEdit::Add { name, value } => format!("{name}: {value}"),
         HeaderEdit::RemoveAll { name } => format!("-{name}"),
+        HeaderEdit::PutBack { name, value } => format!("+{name}: {value}"),
     });
     Expect {
         stage: verdict.stage,

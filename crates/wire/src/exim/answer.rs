@@ -73,9 +73,17 @@ impl Action {
 pub enum Position {
     /// Above everything, as trace fields want it (RFC 8601 section 2).
     Start,
+    /// Right below the topmost block of `Received` fields, and above those that were put there before.
+    AfterReceived,
     /// After the last field.
     End,
 }
+
+/// What Exim puts before a field to know its place; without a word it goes to the end.
+const PLACES: [(&str, Position); 3] =
+    [(":at_start:", Position::Start), (":after_received:", Position::AfterReceived), ("", Position::End)];
+/// Longest line of a field, in octets. RFC 5322 section 2.1.1 allows 998.
+const LINE_OCTETS_MAX: usize = 900;
 
 /// A header field to add: name, colon, value, folded lines joined by LF and white space.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +123,26 @@ impl HeaderLine {
         line.extend_from_slice(b": ");
         line.extend_from_slice(value);
         Ok(HeaderLine { line, position })
+    }
+
+    /// The field `name: value`, its value on one line folded before blanks where it is too long.
+    ///
+    /// # Errors
+    /// As [`HeaderLine::new`].
+    pub fn folded(name: &str, value: &str, position: Position) -> Result<HeaderLine, HeaderLineError> {
+        let mut text = String::with_capacity(value.len());
+        let mut line = name.len() + 2;
+        for word in value.split_inclusive(' ') {
+            let fits = line + word.len() <= LINE_OCTETS_MAX;
+            if !fits && text.ends_with(' ') && !word.trim().is_empty() {
+                // The blank itself begins the next line.
+                text.insert(text.len() - 1, '\n');
+                line = 1;
+            }
+            text.push_str(word);
+            line += word.len();
+        }
+        HeaderLine::new(name, text.as_bytes(), position)
     }
 
     /// The field as it will stand in the message, without its last line end.
@@ -218,9 +246,8 @@ impl Answer {
             if !block.is_empty() {
                 block.push(b'\n');
             }
-            if field.position == Position::Start {
-                block.extend_from_slice(b":at_start:");
-            }
+            let place = PLACES.iter().find(|(_, position)| *position == field.position).map_or("", |(place, _)| place);
+            block.extend_from_slice(place.as_bytes());
             block.extend_from_slice(&field.line);
         }
         block
@@ -266,10 +293,10 @@ fn read_added(block: &[u8]) -> Vec<HeaderLine> {
                 field.line.push(b'\n');
                 field.line.extend_from_slice(line);
             }
-            _ => fields.push(match line.strip_prefix(b":at_start:") {
-                Some(line) => HeaderLine { line: line.to_vec(), position: Position::Start },
-                None => HeaderLine { line: line.to_vec(), position: Position::End },
-            }),
+            _ => fields.extend(PLACES.iter().find_map(|(place, position)| {
+                let line = line.strip_prefix(place.as_bytes())?.to_vec();
+                Some(HeaderLine { line, position: *position })
+            })),
         }
     }
     fields

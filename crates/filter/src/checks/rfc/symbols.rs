@@ -22,6 +22,16 @@ pub(super) static TOO_MANY_HOPS: Symbol = Symbol::refusal(
     RefusalKind::Protocol,
     "the message has passed too many servers: it runs in a circle",
 );
+pub(super) static FORGED_FIELDS: Symbol = Symbol::refusal(
+    "FORGED_FIELDS",
+    RefusalKind::Protocol,
+    "the message brings more fields in the name of this filter than any server writes, so that they could not all be removed",
+);
+pub(super) static TOO_MANY_RESULTS: Symbol = form(
+    "TOO_MANY_RESULTS",
+    1500,
+    "beside Authentication-Results in our name the message brings more of other servers than can be kept",
+);
 pub(super) static SUBMISSION_OVER_LIMIT: Symbol = Symbol::refusal(
     "SUBMISSION_OVER_LIMIT",
     RefusalKind::Limit,
@@ -155,6 +165,8 @@ pub(super) static DEEP_NESTING: Symbol = form("DEEP_NESTING", 1000, "the parts o
 pub(super) static OTHERS: &[&Symbol] = &[
     &NULL_SENDER_SEVERAL,
     &TOO_MANY_HOPS,
+    &FORGED_FIELDS,
+    &TOO_MANY_RESULTS,
     &SUBMISSION_OVER_LIMIT,
     &OVER_LIMIT,
     &TEXT_OVER_LIMIT,

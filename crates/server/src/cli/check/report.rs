@@ -92,7 +92,7 @@ impl Report {
             symbol.evidence = symbol.seen.join("; ");
         }
         let headers = self.judgement.edits.iter().filter_map(|edit| match edit {
-            HeaderEdit::Add { name, value } => Some(format!("{name}: {value}")),
+            HeaderEdit::Add { name, value } | HeaderEdit::PutBack { name, value } => Some(format!("{name}: {value}")),
             HeaderEdit::RemoveAll { .. } => None,
         });
         Line {

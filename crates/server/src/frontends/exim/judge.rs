@@ -302,7 +302,13 @@ async fn from_quarantine(daemon: &Daemon, ask: &Ask, message: &Message) -> Optio
     }
     let token = message.header(FIELD)?.decoded().trim().to_owned();
     match daemon.conclude.quarantine().admit(&token).await {
-        Ok(Admission::First { .. }) => Some(Answer::new(Action::Accept)),
+        Ok(Admission::First { .. }) => {
+            let mut answer = Answer::new(Action::Tag);
+            carry_edits(&mut answer, &daemon.engine.load().without_forgeries(message));
+            // It is removed with those that came from outside.
+            answer.add.extend(HeaderLine::new(FIELD, token.as_bytes(), Position::Start).ok());
+            Some(answer)
+        }
         Ok(Admission::Again) => {
             let mut answer = Answer::new(Action::Reject);
             answer.reply = Some("550 5.7.1 this message was released before".into());
@@ -361,6 +367,22 @@ async fn concluded(
     Answered { answer, record, writes: judgement.writes, opened: None }
 }
 
+/// A field that cannot be written safely is left out; what it says is in the record.
+fn carry_edits(answer: &mut Answer, edits: &[HeaderEdit]) {
+    let mut back = Vec::new();
+    for edit in edits {
+        match edit {
+            HeaderEdit::RemoveAll { name } => answer.remove.push(name.clone()),
+            HeaderEdit::Add { name, value } => answer.add.extend(HeaderLine::folded(name, value, Position::Start).ok()),
+            HeaderEdit::PutBack { name, value } => {
+                back.extend(HeaderLine::folded(name, value, Position::AfterReceived).ok())
+            }
+        }
+    }
+    // The lowest first: Exim puts each above those before.
+    answer.add.extend(back.into_iter().rev());
+}
+
 fn translated(judgement: &Judgement, id: &str, submitted: Option<&Submitted<'_>>) -> Answer {
     let verdict = &judgement.verdict;
     let mut answer = Answer::new(match verdict.action {
@@ -376,15 +398,7 @@ fn translated(judgement: &Judgement, id: &str, submitted: Option<&Submitted<'_>>
         answer.reply = Some(format!("{} [{id}]", verdict.reply));
         return answer;
     }
-    for edit in &judgement.edits {
-        match edit {
-            HeaderEdit::RemoveAll { name } => answer.remove.push(name.clone()),
-            // A field that cannot be written safely is left out; what it says is in the record.
-            HeaderEdit::Add { name, value } => {
-                answer.add.extend(HeaderLine::new(name, value.as_bytes(), Position::Start).ok());
-            }
-        }
-    }
+    carry_edits(&mut answer, &judgement.edits);
     let Some(submitted) = submitted else { return answer };
     let kept = verdict.recipients.iter().filter(|r| r.action == verdict::Action::Quarantine);
     let kept: Vec<&Address> = kept.map(|r| &r.address).collect();
