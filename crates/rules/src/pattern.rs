@@ -225,6 +225,13 @@ impl Pattern {
     }
 }
 
+/// Whether patterns run as machine code here. Where memory may not be both written and executed (systemd's `MemoryDenyWriteExecute`,
+/// some kernels), or the processor is none that PCRE2 knows, they are interpreted, which takes about twice as long.
+#[must_use]
+pub fn has_machine_code() -> bool {
+    RegexBuilder::new().jit(true).build("a+b").is_ok()
+}
+
 /// What PCRE2 is to make of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Code {

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidegate_rules::language::conditions::Claims;
+use tidegate_rules::pattern::has_machine_code;
 
 mod files;
 mod load;
@@ -17,6 +18,10 @@ pub use files::Stamps;
 pub(crate) use files::would_read;
 pub use load::{Cache, Loaded, load};
 pub(crate) use load::{every_plugin, included, read, read_named};
+
+/// What is said where patterns are interpreted.
+pub(crate) const NO_MACHINE_CODE: &str = "patterns of rules run without machine code, in about twice the time: memory may not be written \
+                                          and executed here; see MemoryDenyWriteExecute in the unit";
 
 /// Remarks that `tidegate status` shows.
 const REMARKS_SHOWN: usize = 20;
@@ -149,6 +154,7 @@ impl Live {
             "files": loaded.names,
             "since": loaded.at.to_string(),
             "load_ms": loaded.load_ms,
+            "machine_code": has_machine_code(),
             "warnings": remarks.len(),
             "remarks": remarks.into_iter().take(REMARKS_SHOWN).collect::<Vec<_>>(),
             "trouble": trouble,

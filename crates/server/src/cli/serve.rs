@@ -11,6 +11,7 @@ use tidegate_filter::panel::Panel;
 use tidegate_filter::store::Store;
 use tidegate_filter::tables;
 use tidegate_filter::world::World;
+use tidegate_rules::pattern::has_machine_code;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
@@ -125,6 +126,9 @@ fn build(config: &Config, path: &Path) -> anyhow::Result<Daemon> {
     let engine = config.engine(path, Some(&loaded))?;
     loaded.errors().iter().for_each(|error| tracing::error!("rule files: {error}"));
     tracing::info!(rules = loaded.live(), load_ms = loaded.load_ms, "rule files read");
+    if !has_machine_code() {
+        tracing::warn!("{}", rules::NO_MACHINE_CODE);
+    }
     let rules = rules::Live::default();
     rules.put(Arc::new(loaded), jiff::Timestamp::now());
     let outside = Outside {

@@ -137,6 +137,9 @@ fn print_rules(rules: &Value) {
     let files = rules.get("files").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let since = rules.get("since").and_then(Value::as_str).unwrap_or("the start");
     println!("{} rules of {} files, read {since} in {} ms", number("live"), files.len(), number("load_ms"));
+    if rules.get("machine_code") == Some(&Value::Bool(false)) {
+        println!("note: {}", crate::rules::NO_MACHINE_CODE);
+    }
     for remark in rules.get("remarks").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
         println!("  {}", Evidence::from(remark));
     }
