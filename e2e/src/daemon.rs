@@ -96,7 +96,7 @@ impl Daemon {
     /// # Errors
     /// As [`Daemon::start`].
     pub fn spawn(&mut self, lab: &Lab) -> anyhow::Result<()> {
-        self.spawn_only(as_daemon(lab, &self.program), Stdio::null())?;
+        self.spawn_only(as_service(lab, &self.program)?, Stdio::null())?;
         self.wait_until_up()
     }
 
@@ -108,7 +108,7 @@ impl Daemon {
         let handed_over = OwnedFd::from(listener.try_clone()?);
         // The variable names the process that is meant, which is known to itself only.
         let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec 3<&0 0</dev/null; exec \"$0\" \"$@\"";
-        let mut command = as_daemon(lab, Path::new("sh"));
+        let mut command = as_service(lab, Path::new("sh"))?;
         command.args(["-c", script]).arg(&self.program).env("NOTIFY_SOCKET", notify);
         self.spawn_only(command, Stdio::from(handed_over))
     }
@@ -229,6 +229,27 @@ fn as_daemon(lab: &Lab, program: &Path) -> Command {
     let mut command = lab.namespace().command("setpriv");
     command.args([&format!("--reuid={UID}"), &format!("--regid={GROUP}"), "--clear-groups"]).arg(program);
     command
+}
+
+/// As [`as_daemon`], with the capabilities that the packaged unit gives, and no others to be had.
+fn as_service(lab: &Lab, program: &Path) -> anyhow::Result<Command> {
+    let unit = include_str!("../../packaging/systemd/tidegate.service");
+    let told = |key: &str| -> anyhow::Result<String> {
+        let line = unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        let given = line.with_context(|| format!("tidegate.service has no {key}"))?.to_lowercase();
+        let names = given.split_whitespace().map(|name| format!(",+{}", name.trim_start_matches("cap_")));
+        Ok(format!("-all{}", names.collect::<String>()))
+    };
+    let (bounding, ambient) = (told("CapabilityBoundingSet")?, told("AmbientCapabilities")?);
+    let mut command = lab.namespace().command("setpriv");
+    command.args([&format!("--reuid={UID}"), &format!("--regid={GROUP}"), "--clear-groups", "--no-new-privs"]);
+    command.args([
+        &format!("--inh-caps={ambient}"),
+        &format!("--ambient-caps={ambient}"),
+        &format!("--bounding-set={bounding}"),
+    ]);
+    command.arg(program);
+    Ok(command)
 }
 
 /// `tidegate`, as cargo put it beside our own program, at a place in the lab: its user may not be able to walk down to a

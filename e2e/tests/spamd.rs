@@ -11,10 +11,10 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidegate_e2e::{Daemon, Lab, Layout, Plan, why_not};
 
@@ -51,6 +51,10 @@ const SPAM: &str = "Received: from mail.bad.test (mail.bad.test [203.0.113.9]) b
 const HAM: &str = "Received: from mail.good.test (mail.good.test [203.0.113.10]) by mx.exim.test with ESMTP;\n\tWed, 25 Nov 2026 10:00:00 +0000\nFrom: a@good.test\nTo: b@exim.test\nSubject: lunch\nDate: Wed, 25 Nov 2026 10:00:00 +0000\nMessage-ID: <h@good.test>\n\nSee you at noon.\n";
 
 fn lab(test: &str) -> Option<(Lab, Daemon)> {
+    lab_with(test, CONFIG)
+}
+
+fn lab_with(test: &str, config: &str) -> Option<(Lab, Daemon)> {
     let reason = why_not().or((!Path::new("/usr/bin/spamc").exists()).then_some("spamc is not installed"));
     if let Some(reason) = reason {
         println!("skipped: {test}: {reason}");
@@ -60,7 +64,7 @@ fn lab(test: &str) -> Option<(Lab, Daemon)> {
     fs::write(lab.folder().join("spam.acl"), ACL).unwrap();
     fs::create_dir_all(lab.folder().join("rules")).unwrap();
     fs::write(lab.folder().join("rules/local.cf"), RULE).unwrap();
-    let daemon = Daemon::start(&lab, CONFIG).unwrap();
+    let daemon = Daemon::start(&lab, config).unwrap();
     Some((lab, daemon))
 }
 
@@ -126,6 +130,58 @@ fn what_a_client_heard_is_explained() {
     });
     let said = said.unwrap();
     assert!(said.contains("tag at data") && said.contains("LOCAL_PRIZE") && said.contains("verified:"), "{said}");
+}
+
+/// spamd's own port is below 1024: the daemon has it with what the packaged unit gives, and asks for no more.
+#[test]
+fn the_unit_lets_the_daemon_have_the_port_of_spamd() {
+    let Some((_lab, daemon)) = lab_with("the_unit_lets_the_daemon_have_the_port_of_spamd", ON_783) else { return };
+    assert_eq!(ping(783), PONG, "{}", daemon.log());
+}
+
+/// Whoever has the port keeps it; Exim's mail is judged meanwhile, and spamd's clients are heard once the port is free.
+#[test]
+fn a_place_that_cannot_be_had_is_tried_on_and_takes_no_mail_along() {
+    let test = "a_place_that_cannot_be_had_is_tried_on_and_takes_no_mail_along";
+    let Some((lab, mut daemon)) = lab_with(test, ON_783) else { return };
+    daemon.kill();
+    let other = TcpListener::bind("127.0.0.1:783").unwrap();
+    daemon.spawn(&lab).unwrap();
+    let status = || {
+        let output = daemon.command(&lab, &["status"]).unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(status().contains("! spamd's clients are not heard on 127.0.0.1:783"), "{}", status());
+    assert!(status().contains("does spamd still run?") && daemon.log().contains("does spamd still run?"));
+    drop(other);
+    until(|| TcpStream::connect("127.0.0.1:783").is_ok());
+    assert_eq!(ping(783), PONG);
+    assert!(!status().contains("spamd's clients"), "{}", status());
+    assert_eq!(daemon.log().matches("cannot listen").count(), 1, "said once: {}", daemon.log());
+
+    daemon.reconfigure(|text| text.replace(":783", ":17831")).unwrap();
+    until(|| TcpStream::connect("127.0.0.1:17831").is_ok());
+    assert_eq!(ping(17831), PONG);
+    assert!(TcpStream::connect("127.0.0.1:783").is_err(), "what the configuration names no more is closed");
+}
+
+const ON_783: &str = "[spamd]\nlisten = [\"127.0.0.1:783\"]\n";
+const PONG: &str = "SPAMD/1.5 0 PONG\r\n";
+
+fn ping(port: u16) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(b"PING SPAMC/1.5\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn until(holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it does not come to this");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// A request as octets: what hostile or broken clients send, and how it is answered.

@@ -19,6 +19,7 @@ use crate::control::{Request, Response};
 use crate::counters::Counters;
 use crate::frontends::exim::slot::Slot;
 use crate::frontends::exim::waits::Waits;
+use crate::frontends::spamd::places::Places;
 use crate::log_watch::LogWatch;
 use crate::panels::Live;
 use crate::quarantine::QuarantineError;
@@ -49,6 +50,8 @@ pub struct Daemon {
     pub config: ArcSwap<Config>,
     /// The rule files in use.
     pub rules: rules::Live,
+    /// Where spamd's clients are listened to.
+    pub spamd: Places,
     /// Held while configuration or rules are read again, so that one does not undo the other.
     pub reloading: Mutex<()>,
     /// The watch over the mail logs.
@@ -171,6 +174,7 @@ impl Daemon {
             "quarantine": self.quarantine_status().await,
             "lists": self.list_health().await,
             "logs": self.log_watch.status(),
+            "spamd": self.spamd.status(),
         })
     }
 

@@ -52,7 +52,6 @@ pub(super) fn run(path: &Path) -> anyhow::Result<Ended> {
         }
         let control_listener = control::listen(&config.state.control_socket())
             .with_context(|| format!("cannot listen on {}", config.state.control_socket().display()))?;
-        let spamd_listeners = frontends::spamd::listen(&config.spamd).await?;
         let daemon = Arc::new(build(&config, path)?);
         let answering = Arc::clone(&daemon);
         let answer = Arc::new(move |request| {
@@ -64,11 +63,9 @@ pub(super) fn run(path: &Path) -> anyhow::Result<Ended> {
             tokio::spawn(upkeep::run(Arc::clone(&daemon), config.panel.clone())),
             tokio::spawn(upkeep::rules(Arc::clone(&daemon))),
         ];
-        let spamd = Arc::new(config.spamd.clone());
-        serving.extend(spamd_listeners.into_iter().map(|listener| {
-            let (spamd, daemon) = (Arc::clone(&spamd), Arc::clone(&daemon));
-            tokio::spawn(frontends::spamd::serve(listener, spamd, daemon, content.handle().clone()))
-        }));
+        let mut spamd = frontends::spamd::places::Open::default();
+        spamd.follow(&daemon, content.handle()).await;
+        serving.push(tokio::spawn(spamd.keep_following(Arc::clone(&daemon), content.handle().clone())));
         let (here, there) = (Handle::current(), content.handle().clone());
         let hearing = Hearing::start(listener, Arc::clone(&daemon), here, there).context("cannot hear Exim")?;
         tracing::info!(socket = %config.exim.socket.display(), "ready");
@@ -142,6 +139,7 @@ fn build(config: &Config, path: &Path) -> anyhow::Result<Daemon> {
         engine: ArcSwap::from_pointee(engine),
         config: ArcSwap::from_pointee(config.clone()),
         rules,
+        spamd: frontends::spamd::places::Places::default(),
         waits: Waits::default(),
         reloading: Mutex::new(()),
         world,

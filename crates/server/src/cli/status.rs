@@ -179,6 +179,10 @@ fn alarms(status: &Value) -> Vec<String> {
         let cause = Evidence::from(cause.as_str().unwrap_or_default());
         alarms.push(format!("the rule files are broken, and what was read before stays in use: {cause}"));
     }
+    for (place, trouble) in status.pointer("/spamd/trouble").and_then(Value::as_object).into_iter().flatten() {
+        let cause = trouble.get("cause").and_then(Value::as_str).unwrap_or_default();
+        alarms.push(format!("spamd's clients are not heard on {place} ([spamd] listen), which is tried on: {cause}"));
+    }
     let count = |place: &str| status.pointer(place).and_then(Value::as_u64).unwrap_or(0);
     let dropped = count("/journal/dropped");
     if dropped > 0 {

@@ -3,26 +3,24 @@
 //! is learned of the client, because nobody tells what becomes of the message. Off until it is given a place to listen.
 
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use flate2::read::ZlibDecoder;
 use tidegate_wire::spamd::{self, Fault, HEAD_OCTETS_MAX, Head, Method};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::daemon::Daemon;
 
-use config::{Config, Place};
+use config::Config;
+use places::Listener;
 
 pub mod config;
 mod judge;
 mod markup;
+pub mod places;
 mod report;
 
 /// Clients served at once; further ones wait.
@@ -36,51 +34,15 @@ const LINGER_OCTETS_MAX: u64 = 1 << 20;
 /// Octets a request may have beyond its message, for what is read with the head.
 const READ_OCTETS: usize = 64 * 1024;
 
-/// A place that is listened on.
-pub(crate) enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-/// Begins to listen on every place.
-pub(crate) async fn listen(config: &Config) -> anyhow::Result<Vec<Listener>> {
-    let mut listeners = Vec::new();
-    for place in &config.listen {
-        let listener = match place {
-            Place::Tcp(address) => {
-                let cannot = || format!("cannot listen on {address} ([spamd] listen); does spamd still run there?");
-                Listener::Tcp(TcpListener::bind(address).await.with_context(cannot)?)
-            }
-            Place::Unix(path) => Listener::Unix(unix(path)?),
-        };
-        listeners.push(listener);
-    }
-    Ok(listeners)
-}
-
-/// A socket that every user of this server may ask: it gets advice, no more.
-fn unix(path: &Path) -> anyhow::Result<UnixListener> {
-    let cannot = || format!("cannot listen on {} ([spamd] listen)", path.display());
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        anyhow::bail!("{}: somebody already answers there", cannot());
-    }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(cannot),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path).with_context(cannot)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).with_context(cannot)?;
-    Ok(listener)
-}
-
 /// Answers requests on `listener` until the task is dropped. Messages are judged on `content`.
-pub(crate) async fn serve(listener: Listener, config: Arc<Config>, daemon: Arc<Daemon>, content: Handle) {
+async fn serve(listener: Listener, daemon: Arc<Daemon>, content: Handle) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let (config, daemon, content) = (Arc::clone(&config), Arc::clone(&daemon), content.clone());
+        let (daemon, content) = (Arc::clone(&daemon), content.clone());
         let accepted = match &listener {
             Listener::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
+                let config = Arc::new(daemon.config.load().spamd.clone());
                 let may_ask = config.clients.iter().any(|net| net.contains(&peer.ip().to_canonical()));
                 if !may_ask {
                     tracing::warn!(%peer, "a client that is not in [spamd] clients asked");
@@ -93,6 +55,7 @@ pub(crate) async fn serve(listener: Listener, config: Arc<Config>, daemon: Arc<D
                 });
             }),
             Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| {
+                let config = Arc::new(daemon.config.load().spamd.clone());
                 tokio::spawn(async move {
                     converse(stream, config, daemon, content).await;
                     drop(place);
