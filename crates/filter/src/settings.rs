@@ -52,9 +52,6 @@ pub enum ConfigError {
     /// Two checks, rules or tables declare the same symbol.
     #[error("symbol {0} is declared twice ({1} and {2}); give one of them another name")]
     DuplicateSymbol(String, &'static str, &'static str),
-    /// `[weights]` names a symbol that nothing declares.
-    #[error("[weights] names {0}, which no check declares; `tidegate config symbols` lists those there are")]
-    UnknownSymbol(String),
     /// Evidence could decide alone.
     #[error(transparent)]
     Unsafe(#[from] policy::LintError),

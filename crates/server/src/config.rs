@@ -219,7 +219,11 @@ impl Config {
             blocklists: blocklists::changed(shipped_blocklists(), &self.blocklists),
             rules: rules.map(|loaded| Arc::clone(&loaded.set)),
         };
-        Engine::new(config).map_err(|problems| Error::Problems { path: path.to_owned(), problems })
+        let engine = Engine::new(config).map_err(|problems| Error::Problems { path: path.to_owned(), problems })?;
+        for name in engine.unknown_weights() {
+            tracing::warn!("[weights] names {name}, which no check and no rule declares; it counts nothing");
+        }
+        Ok(engine)
     }
 }
 

@@ -54,9 +54,16 @@ fn what_runs_is_not_idle() {
 }
 
 #[test]
-fn a_misspelt_name_is_refused() {
-    for weighed in ["REPLY_TO_ELSEWEHRE", "reply_to_elsewhere", "B_RULE", ""] {
-        let problems = engine(weighed, &[Name::reply_to], rules()).err().unwrap_or_default();
-        assert_eq!(problems, [ConfigError::UnknownSymbol(weighed.to_owned())]);
+fn a_name_that_nothing_declares_is_told_and_keeps_nobody_from_judging() {
+    for (weighed, why) in [
+        ("REPLY_TO_ELSEWEHRE", "misspelt"),
+        ("reply_to_elsewhere", "in small letters"),
+        ("B_RULE", "a rule that an update has taken away"),
+        ("", "nothing"),
+    ] {
+        let engine = engine(weighed, &[Name::reply_to], rules()).unwrap();
+        assert_eq!(engine.unknown_weights().collect::<Vec<_>>(), [weighed], "{why}");
+        assert_eq!(engine.idle_weights().next(), None, "{why}");
     }
+    assert_eq!(engine("A_RULE", &[], rules()).unwrap().unknown_weights().next(), None);
 }

@@ -61,6 +61,16 @@ fn check(path: &Path) -> anyhow::Result<Ended> {
         late.iter().for_each(|late| println!("! {late}"));
         return Ok(Ended::BadInput);
     }
+    let unknown: Vec<&str> = engine.unknown_weights().collect();
+    if !unknown.is_empty() {
+        let names = unknown.join(", ");
+        println!(
+            "{}: `tidegate serve` would go on, but [weights] names what nothing declares: {names}",
+            path.display()
+        );
+        println!("`tidegate config symbols` lists those there are");
+        return Ok(Ended::BadInput);
+    }
     let limits = match config.limits()?.count() {
         0 => String::new(),
         count => format!(", {count} limits"),
