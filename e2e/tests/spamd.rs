@@ -12,6 +12,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
@@ -182,6 +183,46 @@ fn until(holds: impl Fn() -> bool) {
         assert!(begun.elapsed() < Duration::from_secs(20), "it does not come to this");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Any user may ask by the socket. Whoever announces much and keeps it open takes no more than the room for all, and is in nobody's way
+/// who asks about small messages.
+#[test]
+fn whoever_holds_much_takes_no_more_than_the_room_for_all() {
+    const OCTETS: usize = 60 << 20;
+    const HOLDERS: usize = 24;
+    const KB_MAX: u64 = 500_000;
+    let test = "whoever_holds_much_takes_no_more_than_the_room_for_all";
+    let Some((lab, daemon)) = lab(test) else { return };
+    let socket = lab.folder().join("run/spamd.sock");
+    let announced = format!("CHECK SPAMC/1.5\r\nContent-length: {}\r\n\r\n", OCTETS + 1);
+    let holder = |_| {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        stream.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+        stream.write_all(announced.as_bytes()).unwrap();
+        // Those for whom there is no room yet are not read.
+        let _as_far_as_it_goes = stream.write_all(&vec![b'a'; OCTETS]);
+        stream
+    };
+    let holders: Vec<UnixStream> = (0..HOLDERS).map(holder).collect();
+    let resident = daemon.resident_kb().unwrap();
+    assert!(resident < KB_MAX, "{resident} KB");
+    assert_eq!(spamc(&lab, &["-c"], SPAM).1, 1, "a small message waits for nobody");
+    drop(holders);
+    let large = format!("{HAM}{}", "Words and words.\n".repeat(60_000));
+    let (score, code) = spamc(&lab, &["-s", "9000000", "-c"], &large);
+    assert!(score.ends_with("/5.0\n") && code == 0, "room came back: {score}");
+}
+
+/// All connections of a place are taken by clients that say nothing: once others wait, ten seconds are enough for them.
+#[test]
+fn silent_clients_make_room_when_others_wait() {
+    let Some((_lab, daemon)) = lab_with("silent_clients_make_room_when_others_wait", ON_783) else { return };
+    let silent: Vec<TcpStream> = (0..210).map(|_| TcpStream::connect("127.0.0.1:783").unwrap()).collect();
+    let begun = Instant::now();
+    assert_eq!(ping(783), PONG, "{}", daemon.log());
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    drop(silent);
 }
 
 /// A request as octets: what hostile or broken clients send, and how it is answered.

@@ -23,6 +23,7 @@ use crate::frontends::spamd::places::Places;
 use crate::log_watch::LogWatch;
 use crate::panels::Live;
 use crate::quarantine::QuarantineError;
+use crate::room::Rooms;
 use crate::rules;
 use crate::sessions::Sessions;
 use crate::stores::embedded::Embedded;
@@ -52,6 +53,8 @@ pub struct Daemon {
     pub rules: rules::Live,
     /// Where spamd's clients are listened to.
     pub spamd: Places,
+    /// How much of messages is in memory at once.
+    pub rooms: Rooms,
     /// Held while configuration or rules are read again, so that one does not undo the other.
     pub reloading: Mutex<()>,
     /// The watch over the mail logs.

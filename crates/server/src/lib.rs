@@ -22,6 +22,7 @@ pub mod log_watch;
 pub mod logs;
 pub mod panels;
 pub mod quarantine;
+pub mod room;
 pub mod rules;
 pub mod sessions;
 pub mod stores;

@@ -27,6 +27,7 @@ use crate::frontends::exim::{Holder, Listening};
 use crate::journal::Journal;
 use crate::log_watch::{LogWatch, Outside};
 use crate::quarantine::Quarantine;
+use crate::room::Rooms;
 use crate::sessions::Sessions;
 use crate::stores::embedded::Embedded;
 use crate::{control, dns, frontends, panels, rules, upkeep};
@@ -140,6 +141,7 @@ fn build(config: &Config, path: &Path) -> anyhow::Result<Daemon> {
         config: ArcSwap::from_pointee(config.clone()),
         rules,
         spamd: frontends::spamd::places::Places::default(),
+        rooms: Rooms::default(),
         waits: Waits::default(),
         reloading: Mutex::new(()),
         world,

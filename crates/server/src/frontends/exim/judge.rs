@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tidegate_filter::aside::aside;
+use tidegate_filter::aside::{aside, in_place};
 use tidegate_filter::engine::Engine;
 use tidegate_filter::judgement::Judgement;
 use tidegate_filter::session::{self, Client, Helo, Local, Login, Remote};
@@ -256,6 +256,9 @@ async fn at_data(
     if ask.content.is_cut {
         return too_long(daemon, ask);
     }
+    let octets = octets_of(ask, &mail);
+    // Who gives up waiting has no answer, and does what is configured for that.
+    let _turn = if in_place(octets) { None } else { daemon.rooms.exim.take(octets).await };
     let message = match read(daemon, ask.clone(), Arc::clone(&mail)).await {
         Ok(message) => message,
         Err(error) => {
@@ -283,12 +286,16 @@ async fn at_data(
     concluded(daemon, ask, name, slot, judgement, began, Some(submitted)).await
 }
 
+/// How large the message is; one of which that is not known counts as large.
+fn octets_of(ask: &Ask, mail: &Mail) -> usize {
+    let body = ask.content.body_octets.and_then(|octets| usize::try_from(octets).ok()).unwrap_or(usize::MAX);
+    body.saturating_add(mail.headers.len())
+}
+
 /// The message, read from the spool and taken apart where that holds up nobody.
 async fn read(daemon: &Arc<Daemon>, ask: Ask, mail: Arc<Mail>) -> Result<Arc<Message>, spool::SpoolError> {
     let daemon = Arc::clone(daemon);
-    let body = ask.content.body_octets.and_then(|octets| usize::try_from(octets).ok()).unwrap_or(usize::MAX);
-    let octets = body.saturating_add(mail.headers.len());
-    aside(octets, move || {
+    aside(octets_of(&ask, &mail), move || {
         let raw = spool::read_message(&daemon.spool, &ask, &mail)?;
         Ok(Arc::new(Message::parse(raw, &Limits::default())))
     })
