@@ -2,7 +2,7 @@
 //! at all, so that whoever reads `current` sees one whole version.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -71,7 +71,12 @@ impl Shelf {
     /// Keeps others out until the answer is dropped.
     pub(super) fn lock(&self) -> Result<File, Error> {
         fs::create_dir_all(&self.folder).map_err(|error| self.trouble("cannot be made", &error))?;
-        let file = File::create(self.folder.join("lock")).map_err(|error| self.trouble("cannot be locked", &error))?;
+        let file = File::create(self.folder.join("lock")).map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied => {
+                self.trouble("cannot be locked; it must belong to the daemon's user", &error)
+            }
+            _ => self.trouble("cannot be locked", &error),
+        })?;
         for _ in 0..LOCK_TRIES {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(file),
@@ -86,7 +91,7 @@ impl Shelf {
     pub(super) fn is_reverted(&self, version: u64) -> Result<bool, Error> {
         match fs::read_to_string(self.folder.join(REVERTED)) {
             Ok(text) => Ok(text.trim() == version.to_string()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(self.trouble("cannot be read", &error)),
         }
     }
@@ -123,7 +128,7 @@ impl Shelf {
     fn version(&self, link: &str) -> Result<Option<u64>, Error> {
         match fs::read_link(self.folder.join(link)) {
             Ok(target) => Ok(target.to_str().and_then(|name| name.parse().ok())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.trouble("cannot be read", &error)),
         }
     }
@@ -132,7 +137,7 @@ impl Shelf {
     fn point(&self, link: &str, version: u64) -> Result<(), Error> {
         let fresh = self.folder.join(format!("{link}.new"));
         let changed = match fs::remove_file(&fresh) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => symlink(version.to_string(), &fresh)
                 .and_then(|()| fs::rename(&fresh, self.folder.join(link)))
                 .and_then(|()| sync_folder(&self.folder)),
@@ -153,9 +158,7 @@ impl Shelf {
 
     fn remove(&self, folder: &Path) -> Result<(), Error> {
         match fs::remove_dir_all(folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(self.trouble("cannot be cleared", &error))
-            }
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.trouble("cannot be cleared", &error)),
             _ => Ok(()),
         }
     }

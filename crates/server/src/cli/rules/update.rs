@@ -1,8 +1,11 @@
 //! `tidegate rules update`: fetches, proves and enables the newest rules of channels, or goes back to those before.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use rustix::process::{Gid, Uid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::Ended;
 use crate::channels::{self, Channel, Error, Outcome, Shelf};
@@ -37,6 +40,7 @@ pub(in crate::cli) struct Arguments {
 
 pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<Ended> {
     let config = check::config(config_path)?;
+    as_owner_of(&config.state.folder)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut ended = Ended::Done;
     for channel in &arguments.channels {
@@ -59,9 +63,8 @@ pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<E
             let enabled = shelf.enabled();
             offer().and_then(|offer| Ok(Told::Offered { offered: offer.version, enabled: enabled? }))
         } else {
-            let keys = arguments.keys.clone().unwrap_or_else(|| default_keys(channel));
-            offer()
-                .and_then(|offer| channels::update(&offer, &shelf, &keys, config.server.hostname.as_str()))
+            let keys = arguments.keys.clone().map_or_else(|| default_keys(channel), Ok);
+            keys.and_then(|keys| channels::update(&offer()?, &shelf, &keys, config.server.hostname.as_str()))
                 .map(Told::Done)
         };
         let told = tell(channel, &shelf, result);
@@ -69,6 +72,20 @@ pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<E
         ended = worse(ended, told.ended);
     }
     Ok(ended)
+}
+
+/// Goes on as the owner of the folder if root asks: what root put there, the daemon's user could not change, and its timer would fail.
+/// Before any other thread is there, so that all have this user.
+fn as_owner_of(folder: &Path) -> anyhow::Result<()> {
+    let Ok(folder) = std::fs::metadata(folder) else { return Ok(()) };
+    if !rustix::process::geteuid().is_root() || folder.uid() == 0 {
+        return Ok(());
+    }
+    let (user, group) = (Uid::from_raw(folder.uid()), Gid::from_raw(folder.gid()));
+    set_thread_groups(&[group])?;
+    set_thread_res_gid(group, group, group)?;
+    set_thread_res_uid(user, user, user)?;
+    Ok(())
 }
 
 /// What came of one channel.
@@ -142,7 +159,12 @@ fn worse(a: Ended, b: Ended) -> Ended {
     if rank(b) > rank(a) { b } else { a }
 }
 
-fn default_keys(channel: &Channel) -> PathBuf {
-    let path = |ending: &str| Path::new(KEYS_FOLDER).join(format!("{channel}.{ending}"));
-    if path("asc").exists() { path("asc") } else { path("gpg") }
+fn default_keys(channel: &Channel) -> Result<PathBuf, Error> {
+    let places = ["asc", "gpg"].map(|ending| Path::new(KEYS_FOLDER).join(format!("{channel}.{ending}")));
+    places.into_iter().find(|place| place.exists()).ok_or_else(|| {
+        Error::Local(format!(
+            "there is no public key of the channel: put it into {KEYS_FOLDER} as {channel}.asc or {channel}.gpg, or name its file \
+             with --keys"
+        ))
+    })
 }
