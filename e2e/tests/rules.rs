@@ -99,6 +99,27 @@ fn a_rule_is_in_use_within_a_second_and_a_broken_file_takes_none_away() {
     assert!(why(&lab, &daemon, 4).contains("1.25   LOCAL_INVOICE"));
 }
 
+/// What root fetched by hand, the timer can bring up to date: it runs as the daemon's user.
+#[test]
+fn what_root_updates_belongs_to_the_daemons_user() {
+    let test = "what_root_updates_belongs_to_the_daemons_user";
+    if let Some(reason) = why_not() {
+        println!("skipped: {test}: {reason}");
+        return;
+    }
+    let lab = Lab::start(&Plan::default()).unwrap();
+    let daemon = Daemon::prepare(&lab, CONFIG).unwrap();
+    let arguments = ["rules", "update", "--revert", "rules.example.org"];
+    for output in [daemon.command_as_root(&lab, &arguments), daemon.command(&lab, &arguments)] {
+        let said = String::from_utf8(output.unwrap().stdout).unwrap();
+        assert!(said.contains("keeps no version before this one"), "{said}");
+    }
+    let output = daemon.command_as_root(&lab, &["rules", "update", "nokey.example.org"]).unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("nokey.example.org.asc or nokey.example.org.gpg") && said.contains("--keys"), "{said}");
+    assert_eq!(output.status.code(), Some(2));
+}
+
 /// Four messages of one kind, sent through Exim.
 struct Kind {
     text: &'static str,

@@ -97,10 +97,12 @@ struct State {
     trouble: Option<Trouble>,
 }
 
-/// Why the files as they are now are not in use.
+/// Why the files as they are now are not, or not wholly, in use.
 #[derive(Clone, Debug, Serialize)]
 struct Trouble {
     since: Timestamp,
+    /// The files as they were before are in use; else what can be read of them as they are.
+    former_in_use: bool,
     /// What is wrong, each with file, line and column.
     causes: Vec<String>,
 }
@@ -131,7 +133,7 @@ impl Live {
         let mut state = self.state();
         state.tried = Some(loaded.stamps.clone());
         state.included.clone_from(&loaded.included);
-        state.trouble = (!causes.is_empty()).then_some(Trouble { since: now, causes });
+        state.trouble = (!causes.is_empty()).then_some(Trouble { since: now, former_in_use: false, causes });
         state.loaded = Some(loaded);
     }
 
@@ -140,7 +142,7 @@ impl Live {
         let mut state = self.state();
         state.tried = Some(loaded.stamps.clone());
         state.included.clone_from(&loaded.included);
-        state.trouble = Some(Trouble { since: now, causes });
+        state.trouble = Some(Trouble { since: now, former_in_use: true, causes });
     }
 
     /// For `tidegate status`.
@@ -200,6 +202,25 @@ mod tests {
         put("rules.cache", "damaged");
         assert_eq!(load(&config).hash, whole.hash, "a file that cannot be used is as good as none, and is replaced");
         assert_ne!(std::fs::read(folder.path().join("rules.cache")).unwrap(), b"damaged");
+    }
+
+    /// A thousand remarks on one file say no more than ten, and hide those on others.
+    #[test]
+    fn of_a_file_that_is_none_of_rules_a_few_lines_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let octets: Vec<u8> =
+            (0..300_000_u32).map(|n| u8::try_from(n.wrapping_mul(2_654_435_761) >> 24).unwrap()).collect();
+        std::fs::write(folder.path().join("a.cf"), octets).unwrap();
+        std::fs::write(folder.path().join("b.cf"), "body BROKEN /(/").unwrap();
+        let config = Config { files: vec![folder.path().display().to_string()], ..Config::default() };
+        let loaded = load(&config, &[], Cache::Read(Path::new("/nonexistent")));
+        let errors = loaded.errors();
+        assert!(errors.len() == 12 && errors.last().unwrap().contains("a.cf: and "), "{errors:#?}");
+        assert!(errors.iter().any(|error| error.contains("b.cf:1:")), "{errors:#?}");
+
+        let live = Live::default();
+        live.put(Arc::new(loaded), Timestamp::UNIX_EPOCH);
+        assert_eq!(live.status()["trouble"]["former_in_use"], false, "there is no former set");
     }
 
     #[test]

@@ -175,9 +175,11 @@ fn alarms(status: &Value) -> Vec<String> {
             alarms.push(format!("DNS list {zone} is switched off: {cause}"));
         }
     }
+    let is_former = status.pointer("/rules/trouble/former_in_use") != Some(&Value::Bool(false));
+    let in_use = if is_former { "what was read before stays in use" } else { "all that can be read of them is in use" };
     for cause in status.pointer("/rules/trouble/causes").and_then(Value::as_array).into_iter().flatten() {
         let cause = Evidence::from(cause.as_str().unwrap_or_default());
-        alarms.push(format!("the rule files are broken, and what was read before stays in use: {cause}"));
+        alarms.push(format!("the rule files are broken, and {in_use}: {cause}"));
     }
     for (place, trouble) in status.pointer("/spamd/trouble").and_then(Value::as_object).into_iter().flatten() {
         let cause = trouble.get("cause").and_then(Value::as_str).unwrap_or_default();

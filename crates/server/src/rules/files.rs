@@ -47,12 +47,14 @@ pub(crate) fn would_read(config: &Config, path: &Path) -> bool {
     })
 }
 
+/// Hidden files are meant only by who says so, as in a shell: editors leave links such as `.#local.cf`, which lead nowhere.
 fn fits(name: &str, front: &str, back: &str) -> bool {
-    name.len() >= front.len() + back.len() && name.starts_with(front) && name.ends_with(back)
+    let is_hidden = name.starts_with('.') && !front.starts_with('.');
+    !is_hidden && name.len() >= front.len() + back.len() && name.starts_with(front) && name.ends_with(back)
 }
 
 fn is_rule_file(name: &str) -> bool {
-    [".cf", ".pre"].iter().any(|ending| name.ends_with(ending))
+    !name.starts_with('.') && [".cf", ".pre"].iter().any(|ending| name.ends_with(ending))
 }
 
 /// The files in the order in which they are read, and entries that lead to none.
@@ -95,12 +97,12 @@ pub(super) fn of_path(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(vec![path.to_owned()])
 }
 
+/// All that has such a name. What is no file, or a link to nothing, is told of when it is to be read: its rules must not just vanish.
 fn in_folder(folder: &Path, fits: impl Fn(&str) -> bool) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        let is_meant = path.file_name().and_then(|name| name.to_str()).is_some_and(&fits);
-        if is_meant && path.is_file() {
+        if path.file_name().and_then(|name| name.to_str()).is_some_and(&fits) {
             files.push(path);
         }
     }
@@ -162,6 +164,26 @@ mod tests {
             ("other.cf", false),
         ] {
             assert_eq!(would_read(&config, &at(name)), is_read, "{name}");
+        }
+    }
+
+    /// A link whose target is gone for a moment must not take its rules along without a word.
+    #[test]
+    fn what_has_the_name_of_a_rule_file_and_is_none_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(at(to), at(name)).unwrap();
+        std::fs::write(at("a.cf"), "body A /aaa/").unwrap();
+        std::fs::write(at(".hidden.cf"), "body HIDDEN /(/").unwrap();
+        link("nowhere", "gone.cf");
+        link("user@host.4711", ".#a.cf");
+        std::fs::create_dir(at("folder.cf")).unwrap();
+        for entry in ["*.cf", ""] {
+            let config = Config { files: vec![at(entry).display().to_string()], ..Config::default() };
+            let (sources, errors) = crate::rules::read(&config);
+            assert_eq!(sources.iter().filter(|source| source.name.starts_with('/')).count(), 1, "{entry}");
+            assert_eq!(errors.len(), 2, "{errors:?}");
+            assert!(errors[0].contains("folder.cf: it is a folder") && errors[1].contains("gone.cf: No such file"));
         }
     }
 

@@ -22,6 +22,9 @@ use super::files::{self, Stamps};
 /// Largest file that is read; KAM's, the largest known, has 1 MB.
 const FILE_OCTETS_MAX: u64 = 16 * 1024 * 1024;
 
+/// Errors of one file that are named.
+const ERRORS_NAMED_MAX: usize = 10;
+
 /// What rule files came to.
 pub struct Loaded {
     /// The compiled set.
@@ -45,9 +48,28 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// What is broken: files that cannot be read, and lines that were left out.
+    /// What is broken: files that cannot be read, and lines that were left out. Of each file the first few are named and the others
+    /// counted: a file that is none of rules has a thousand.
     pub fn errors(&self) -> Vec<String> {
-        self.unreadable.iter().cloned().chain(self.shown(Severity::Error)).collect()
+        let mut errors = self.unreadable.clone();
+        let mut left_out: Vec<(&str, usize)> = Vec::new();
+        let (mut file, mut named) = ("", 0_usize);
+        for remark in self.remarks.iter().filter(|remark| remark.severity == Severity::Error) {
+            if file != &*remark.place.file {
+                (file, named) = (&remark.place.file, 0);
+            }
+            named += 1;
+            if named <= ERRORS_NAMED_MAX {
+                errors.push(format!("{}: {}", remark.place, remark.message));
+            } else {
+                match left_out.iter_mut().find(|(known, _)| *known == file) {
+                    Some((_, count)) => *count += 1,
+                    None => left_out.push((file, 1)),
+                }
+            }
+        }
+        errors.extend(left_out.iter().map(|(file, count)| format!("{file}: and {count} more lines that are no rules")));
+        errors
     }
 
     /// What works otherwise than its author may think.
@@ -179,7 +201,10 @@ pub(crate) fn read_named(paths: &[PathBuf]) -> anyhow::Result<Vec<SourceFile>> {
         ensure!(!found.is_empty(), "{} holds no .cf or .pre file", path.display());
         files.extend(found);
     }
-    let read = |path: PathBuf| read_text(&path).with_context(|| format!("cannot read {}", path.display()));
+    let read = |path: PathBuf| {
+        let source = if paths.contains(&path) { read_text(&path) } else { read_file(&path) };
+        source.with_context(|| format!("cannot read {}", path.display()))
+    };
     files::plugins_first(files).into_iter().map(read).collect()
 }
 
