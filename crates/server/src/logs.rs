@@ -6,6 +6,7 @@ mod file;
 mod merge;
 pub mod owners;
 pub mod places;
+mod repeats;
 
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ pub struct FileRow {
     pub kind: LogKind,
     /// Lines read.
     pub lines: u64,
-    /// Lines left out because another file has them as well (Exim's reject log, a copy in syslog).
+    /// Lines left out because another file has them as well (Exim's reject log, a copy of a log, a copy in syslog).
     pub repeated: u64,
     /// Why it was not read, or not to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,7 +64,12 @@ impl Logs {
     #[must_use]
     pub fn named(paths: &[PathBuf], zone: &TimeZone) -> Logs {
         let mut files = Vec::new();
+        let mut has_input = false;
         for path in paths {
+            // Standard input can be read once.
+            if path == Path::new("-") && std::mem::replace(&mut has_input, true) {
+                continue;
+            }
             if path.is_dir() {
                 files.extend(in_folder(path, zone));
             } else {

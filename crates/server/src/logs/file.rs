@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use indicatif::ProgressBar;
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use tidegate_watch::{Kind, LINE_OCTETS_MAX, Reader, Source, Timestamp};
+use tidegate_watch::{Connection, Kind, LINE_OCTETS_MAX, Reader, Source, Timestamp};
 
 use super::clock::{self, Hour};
 
@@ -45,10 +45,22 @@ impl LogKind {
         self < LogKind::Empty
     }
 
-    /// Whether its lines stand in the main log as well.
-    pub(super) fn repeats_main(self) -> bool {
-        matches!(self, LogKind::EximReject | LogKind::EximPanic)
+    /// Which other logs may have the same lines.
+    pub(super) fn family(self) -> Family {
+        match self {
+            LogKind::EximMain | LogKind::EximReject | LogKind::EximPanic => Family::Exim,
+            LogKind::Webmail => Family::Webmail,
+            LogKind::Syslog | LogKind::Empty | LogKind::Unknown | LogKind::Unreadable => Family::Syslog,
+        }
     }
+}
+
+/// Logs that may have lines in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    Exim,
+    Syslog,
+    Webmail,
 }
 
 impl fmt::Display for LogKind {
@@ -291,6 +303,19 @@ struct Look {
     first: Option<Timestamp>,
 }
 
+/// Whether Exim writes such an end of a connection into its reject log as well.
+fn is_refusal(what: Connection) -> bool {
+    matches!(
+        what,
+        Connection::Refused
+            | Connection::SyncError
+            | Connection::ProtocolError
+            | Connection::AuthNotOffered
+            | Connection::TooManyErrors
+            | Connection::RateLimit
+    )
+}
+
 fn look_at(beginning: &[u8], reader: &Reader) -> Look {
     let mut reader = reader.clone();
     let mut first = None;
@@ -305,7 +330,8 @@ fn look_at(beginning: &[u8], reader: &Reader) -> Look {
         let Some(_) = event.time else { continue };
         match (event.source, &event.kind) {
             (Source::Exim, _) if !text.starts_with(|c: char| c.is_ascii_digit()) => syslog += 1,
-            (Source::Exim, Kind::Rejection(_)) => refused += 1,
+            (Source::Exim, Kind::Rejection(_) | Kind::AuthFailure(_)) => refused += 1,
+            (Source::Exim, Kind::Session(session)) if is_refusal(session.what) => refused += 1,
             (Source::Exim, Kind::Arrival(_) | Kind::Delivery(_) | Kind::Completed | Kind::Daemon | Kind::Queue(_)) => {
                 main += 1;
             }
@@ -352,6 +378,36 @@ mod tests {
             std::fs::write(&path, line).unwrap();
             let file = LogFile::look(&path, &berlin);
             assert_eq!(file.first.map(|first| first.to_string()).as_deref(), Some(utc), "{line}");
+        }
+    }
+
+    /// A reject log has many lines that are about no refused command; what has an arrival or a client that left is a main log.
+    #[test]
+    fn a_reject_log_is_told_from_a_main_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let refused = "H=(x) [192.0.2.7] F=<a@b.example> rejected RCPT <c@d.example>: No such user here";
+        for (line, kind) in [
+            (refused, LogKind::EximReject),
+            (
+                "SMTP protocol synchronization error (input sent without waiting for greeting): rejected connection from H=[192.0.2.7] input=\"x\"",
+                LogKind::EximReject,
+            ),
+            ("SMTP call from [192.0.2.7] dropped: too many nonmail commands (last was \"RSET\")", LogKind::EximReject),
+            ("refused connection from [192.0.2.7] (host_reject_connection)", LogKind::EximReject),
+            (
+                "dovecot_login authenticator failed for (x) [192.0.2.7]:5: 535 Incorrect authentication data (set_id=a@b.example)",
+                LogKind::EximReject,
+            ),
+            ("no MAIL in SMTP connection from [192.0.2.7]", LogKind::EximMain),
+            ("1vwaaa-0000000000A-0001 Completed", LogKind::EximMain),
+            ("Start queue run: pid=1", LogKind::EximMain),
+        ] {
+            for other in ["", refused] {
+                let text = [line, other].map(|line| format!("2026-03-02 10:00:00 {line}\n")).concat();
+                std::fs::write(&path, text).unwrap();
+                assert_eq!(LogFile::look(&path, &TimeZone::UTC).kind, kind, "{line}");
+            }
         }
     }
 

@@ -1,17 +1,12 @@
 //! Several files as one log in the order of time: rotated files follow each other, logs of different programs run side by side.
 
-use std::collections::{HashSet, VecDeque};
-use std::hash::{DefaultHasher, Hasher};
-
 use indicatif::ProgressBar;
 use jiff::tz::TimeZone;
 use tidegate_watch::{Event, Place, Reader, Source, Timestamp};
 
-use super::file::{Lines, LogFile, LogKind, Trouble};
+use super::file::{Family, Lines, LogFile, LogKind, Trouble};
+use super::repeats::{REMEMBERED_MS, Repeats};
 use super::{FileRow, Wanted, clock};
-
-/// Lines of the main log that are remembered, to know them again in the reject log.
-const RECENT_MAX: usize = 65_536;
 
 /// Which line comes next: the older one; within a second the main log's before those that repeat it.
 type Turn = (Timestamp, LogKind, usize);
@@ -24,8 +19,10 @@ pub(super) struct Merge {
     rows: Vec<FileRow>,
     wanted: Wanted,
     progress: ProgressBar,
-    /// Lines of the main log, if another file may repeat them.
-    recent: Option<Recent>,
+    /// Lines of a time that several files tell of.
+    repeats: Repeats,
+    /// Each file that was read to its end, with the time there.
+    ended: Vec<(Family, Timestamp)>,
     has_main: bool,
 }
 
@@ -39,8 +36,23 @@ struct Stream {
     /// The time of the line that comes next, or of the one before if that has none.
     next: Timestamp,
     local: Local,
+    /// The times in which another file may have the same lines.
+    shared: Shared,
     /// Whether lines without a time belong to a wanted event.
     is_wanted: bool,
+}
+
+/// All times up to one, and all from another one on.
+#[derive(Clone, Copy)]
+struct Shared {
+    until: Timestamp,
+    from: Timestamp,
+}
+
+impl Shared {
+    fn contains(self, time: Timestamp) -> bool {
+        time <= self.until || time >= self.from
+    }
 }
 
 impl Stream {
@@ -94,7 +106,6 @@ impl Merge {
     pub(super) fn new(files: Vec<LogFile>, wanted: Wanted, progress: ProgressBar) -> Merge {
         let rows = files.iter().map(row).collect();
         let has_main = files.iter().any(|file| file.kind == LogKind::EximMain);
-        let is_repeated = has_main && files.iter().any(|file| file.kind.repeats_main());
         // What was last changed before the wanted time has no wanted line.
         let is_old = |file: &LogFile| match (file.latest, wanted.since) {
             (Some(latest), Some(since)) => latest.plus_millis(1000) < since,
@@ -103,8 +114,8 @@ impl Merge {
         let mut waiting: Vec<(usize, LogFile)> =
             files.into_iter().enumerate().filter(|(_, file)| file.kind.is_log() && !is_old(file)).collect();
         waiting.reverse();
-        let recent = is_repeated.then(Recent::default);
-        Merge { waiting, open: Vec::new(), rows, wanted, progress, recent, has_main }
+        let (open, ended) = (Vec::new(), Vec::new());
+        Merge { waiting, open, rows, wanted, progress, repeats: Repeats::default(), ended, has_main }
     }
 
     /// Reads all. Which file goes on is decided anew when another one's line is due.
@@ -125,11 +136,29 @@ impl Merge {
             let mut stream = self.open.swap_remove(at);
             let others = self.open.iter().map(Stream::turn);
             let until = others.chain(self.waiting.last().map(begins)).min();
+            stream.shared = self.shared(stream.file.kind.family());
             if self.go_on(&mut stream, until, &mut each)? {
                 self.open.push(stream);
+            } else {
+                self.ended.retain(|(family, _)| *family != stream.file.kind.family());
+                self.ended.push((stream.file.kind.family(), stream.next));
             }
         }
         Ok(self.rows)
+    }
+
+    /// When another file of this family than the one that goes on may have the same lines: always while one is open, and around the
+    /// times at which one ended and one begins. Between rotated logs nothing else needs to be remembered.
+    fn shared(&self, family: Family) -> Shared {
+        if self.open.iter().any(|stream| stream.file.kind.family() == family) {
+            return Shared { until: Timestamp::from_millis(i64::MAX), from: clock::LONG_AGO };
+        }
+        let ended = self.ended.iter().find(|(ended, _)| *ended == family).map(|(_, time)| *time);
+        let next = self.waiting.iter().rev().find(|(_, file)| file.kind.family() == family).map(begins);
+        Shared {
+            until: ended.map_or(clock::LONG_AGO, |time| time.plus_millis(REMEMBERED_MS)),
+            from: next.map_or(Timestamp::from_millis(i64::MAX), |(time, ..)| time.plus_millis(-REMEMBERED_MS)),
+        }
     }
 
     fn open_next(&mut self) {
@@ -146,6 +175,7 @@ impl Merge {
                 lines,
                 next: first,
                 local: Local { last: first, offset, certain: certain(&self.wanted.zone, first) },
+                shared: Shared { until: clock::LONG_AGO, from: clock::LONG_AGO },
                 is_wanted: false,
             }),
             Ok(None) => {}
@@ -204,11 +234,11 @@ impl Merge {
             event = stream.reader.read(&text);
         }
         stream.local.last = event.time.unwrap_or(stream.local.last);
-        let is_repeated = match &mut self.recent {
-            Some(recent) if kind == LogKind::EximMain => recent.add(event.time, &stream.lines.buffer),
-            Some(recent) if kind.repeats_main() => recent.has(&stream.lines.buffer),
-            _ => kind == LogKind::Syslog && self.has_main && event.source == Source::Exim,
-        };
+        let time = event.time.unwrap_or(stream.local.last);
+        let is_copied =
+            stream.shared.contains(time) && self.repeats.is_repeated(stream.number, time, &stream.lines.buffer);
+        let is_in_main = kind == LogKind::Syslog && self.has_main && event.source == Source::Exim;
+        let is_repeated = is_copied || is_in_main;
         if let Some(row) = self.rows.get_mut(stream.number) {
             row.lines += 1;
             row.repeated += u64::from(is_repeated);
@@ -241,42 +271,6 @@ fn row(file: &LogFile) -> FileRow {
         repeated: 0,
         trouble: file.trouble.as_ref().map(ToString::to_string),
     }
-}
-
-/// Hashes of the main log's newest lines.
-#[derive(Default)]
-struct Recent {
-    known: HashSet<u64>,
-    order: VecDeque<(Timestamp, u64)>,
-}
-
-impl Recent {
-    /// Adds a line; what is older than a few seconds or too much is forgotten. Never says that the line is a repetition.
-    fn add(&mut self, time: Option<Timestamp>, line: &[u8]) -> bool {
-        const REMEMBERED_MS: i64 = 5000;
-        let Some(time) = time else { return false };
-        let hash = hash(line);
-        if self.known.insert(hash) {
-            self.order.push_back((time, hash));
-        }
-        while let Some((then, old)) = self.order.front().copied()
-            && (self.order.len() > RECENT_MAX || time.as_millis().saturating_sub(then.as_millis()) > REMEMBERED_MS)
-        {
-            self.known.remove(&old);
-            self.order.pop_front();
-        }
-        false
-    }
-
-    fn has(&self, line: &[u8]) -> bool {
-        self.known.contains(&hash(line))
-    }
-}
-
-fn hash(line: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(line);
-    hasher.finish()
 }
 
 #[cfg(test)]

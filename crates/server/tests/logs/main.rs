@@ -11,6 +11,7 @@
     reason = "a test that breaks is to fail loudly; it has its own files"
 )]
 
+mod copies;
 #[path = "../../../watch/tests/generator/mod.rs"]
 mod generator;
 mod journal;

@@ -8,7 +8,11 @@ use super::{scene, tidegate};
 /// The report over some files, without what it says of the files and their lines.
 fn report(folder: &std::path::Path, names: &[String]) -> String {
     let output = tidegate(folder).args(["logs", "--json"]).args(names).output().unwrap();
-    let mut report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    without_places(serde_json::from_slice(&output.stdout).unwrap())
+}
+
+/// A report without what it says of the files and their lines.
+pub(super) fn without_places(mut report: serde_json::Value) -> String {
     report.as_object_mut().unwrap().remove("files");
     for suspect in report["suspects"].as_array_mut().unwrap() {
         for sample in suspect["samples"].as_array_mut().unwrap() {
