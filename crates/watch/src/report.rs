@@ -15,6 +15,7 @@ mod habits;
 mod history;
 mod ledger;
 mod limits;
+mod named;
 mod provider;
 mod room;
 mod signs;
@@ -44,6 +45,7 @@ use guess::Guesses;
 use habits::Habits;
 use ledger::{Ledgers, Tally};
 use standing::Standing;
+use target::Entry;
 
 /// What a report needs to know of the server.
 #[derive(Clone, Debug)]
@@ -194,7 +196,8 @@ impl Collector {
             forgotten: self.forgotten(),
             by_hour: self.flow.rows(),
             cleared: cleared::rows(&basis, &suspects, rows),
-            blocks: self.standing.blocks(ledgers, settings, self.last, self.span(&suspects)),
+            blocks: self.standing.blocks(ledgers, settings, (self.last, self.span(&suspects)), &suspects),
+            blocklists: self.standing.blocklists(settings),
             top_mailboxes: ledgers.top(settings, rows, |actor| matches!(actor, Actor::Mailbox(_))),
             top_scripts: ledgers.top(settings, rows, |a| matches!(a, Actor::Script { .. } | Actor::User(_))),
             top_forwarders: ledgers.top(settings, rows, |actor| matches!(actor, Actor::Forwarder(_))),
@@ -213,12 +216,12 @@ impl Collector {
         }
     }
 
-    /// The days of the log, and on which the first case began.
+    /// The days of the log, on which the first case began, and on which the last one ended.
     fn span(&self, suspects: &[api::Suspect]) -> standing::Span {
         let day = |time| day::day_of(time, &self.settings);
         let began = suspects.iter().filter_map(|suspect| suspect.case.began.as_ref()).min();
         let case = began.and_then(|began| day::day_named(began));
-        standing::Span { first: day(self.first), last: day(self.last), case }
+        standing::Span { first: day(self.first), last: day(self.last), case, case_ends: last_day(suspects) }
     }
 
     fn forgotten(&self) -> api::Forgotten {
@@ -275,6 +278,16 @@ impl Collector {
     }
 }
 
+/// The last day of all cases.
+fn last_day(suspects: &[api::Suspect]) -> Option<u32> {
+    // What ends at midnight ended on the day before.
+    let ended = |time: &String| {
+        let day = day::day_named(time)?;
+        Some(if time.ends_with("T00:00:00") { day.saturating_sub(1) } else { day })
+    };
+    suspects.iter().filter_map(|suspect| suspect.case.ended.as_ref().and_then(ended)).max()
+}
+
 /// Our own users' mail goes to a ledger at arrival; strangers' mail only counts for the host.
 fn arrived(
     ledgers: &mut Ledgers,
@@ -286,7 +299,7 @@ fn arrived(
     if let Origin::Login(user) = &message.origin
         && let Some(ip) = message.ip
     {
-        attackers.logged_in(user, ip, message.arrived, ledgers, settings);
+        attackers.logged_in((user, ip, Entry::Message), message.arrived, ledgers, settings);
     }
     match Actor::of(message) {
         Some(actor) => {
@@ -336,6 +349,7 @@ fn outcome(
         is_remote: is_remote || (is_failure && delivery.transport.is_none()),
         outcome: delivery.outcome,
         said,
+        by: provider::whose(delivery.host.name.unwrap_or("")),
         is_unknown: is_failure && provider::is_unknown_recipient(delivery),
     };
     ledgers.outcome(actor, message, &tally, settings);

@@ -81,7 +81,12 @@ pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<E
         })?;
         let report = collector.report();
         if let (Some(path), Some(page)) = (&arguments.html, page) {
-            write_page(path, page, &html::page(&report, &files, local, arguments.account.as_deref(), arguments.top))?;
+            let account = arguments.account.as_deref();
+            write_page(
+                path,
+                page,
+                &html::page(&report, &files, local, jiff::Timestamp::now(), (account, arguments.top)),
+            )?;
         }
         show(&report, &files, local, arguments).map(|found| (files, found))
     };

@@ -13,7 +13,7 @@ pub use answer::Answer;
 pub use attacker::AttackerRow;
 pub use limit::{LimitRow, Spread};
 pub use sender::{AccountRow, ActorRow, ClearedRow, FrozenRow, HostRow, NetworksRow, UnusualRow};
-pub use standing::{AroundCase, BlockRow, Cause, MeaningRow, Part, RefusalRow};
+pub use standing::{AroundCase, BlockRow, BlocklistRow, Cause, HeardRow, MeaningRow, Part, RefusalRow};
 pub use suspect::{Case, Client, Guessing, Pattern, Sample, Signal, Suspect, TimelineHour};
 
 /// Version of the form.
@@ -44,6 +44,8 @@ pub struct Report {
     pub cleared: Vec<ClearedRow>,
     /// Providers that hold this server's own address for bad.
     pub blocks: Vec<BlockRow>,
+    /// Public blocklists that refusals name. Nothing where only one account is looked at.
+    pub blocklists: Vec<BlocklistRow>,
     /// Mailboxes that send most.
     pub top_mailboxes: Vec<ActorRow>,
     /// Scripts and local users that send most.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::guess::{Guessed, Guesses};
 use super::ledger::{Actor, Ledgers};
-use super::target::{DISTINCT_MAX, Target, add_distinct};
+use super::target::{DISTINCT_MAX, Entry, Target, add_distinct};
 use super::{Settings, room};
 use crate::api::report as api;
 use crate::event::{Event, Kind};
@@ -69,7 +69,7 @@ impl Attackers {
         if let Kind::Login(login) = &event.kind
             && let Some(ip) = login.peer.ip
         {
-            self.logged_in(login.user, ip, event.time, ledgers, settings);
+            self.logged_in((login.user, ip, Entry::Login), event.time, ledgers, settings);
         }
         let Some(offence) = event.offence() else { return };
         self.count_foe(&offence, event.time);
@@ -121,8 +121,7 @@ impl Attackers {
     /// Notes a login that succeeded.
     pub(super) fn logged_in(
         &mut self,
-        user: &str,
-        ip: IpAddr,
+        (user, ip, entry): (&str, IpAddr, Entry),
         time: Option<Timestamp>,
         ledgers: &Ledgers,
         settings: &Settings,
@@ -140,7 +139,7 @@ impl Attackers {
         };
         let Some(target) = self.targets.get_mut(user) else { return };
         let used_before = |time| ledgers.network_since(user, ip).is_some_and(|since| since <= hour_of(time, settings));
-        target.logged_in(ip, time, used_before);
+        target.logged_in(ip, (time, entry), used_before);
     }
 
     /// All names at which a login failed.
@@ -175,9 +174,10 @@ impl Attackers {
         })
     }
 
-    /// How many of these addresses failed to log in with several names.
-    pub(super) fn tried_several(&self, addresses: impl Iterator<Item = IpAddr>) -> u64 {
-        let tried = |ip: &IpAddr| self.foes.get(ip).is_some_and(|foe| foe.names.len() > 1);
+    /// How many of these addresses failed to log in under another name than `login`.
+    pub(super) fn tried_others(&self, login: &str, addresses: impl Iterator<Item = IpAddr>) -> u64 {
+        let own = hash(login);
+        let tried = |ip: &IpAddr| self.foes.get(ip).is_some_and(|foe| foe.names.iter().any(|name| *name != own));
         u64::try_from(addresses.filter(tried).count()).unwrap_or(u64::MAX)
     }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::basis::Basis;
 use super::clients::Client;
 use super::history::Hour;
-use super::ledger::{Actor, Ledger};
+use super::ledger::{Actor, Ledger, bit_of, network_of};
 use super::signs::{NETWORKS_KNOWN_AFTER_DAYS, Signal, weight};
 use crate::api::report as api;
 use crate::time::{HOUR_MS, MINUTE_MS, Timestamp};
@@ -32,13 +32,11 @@ pub(super) fn of(actor: &Actor, ledger: &Ledger, bad_days: &[u32], signals: &[Si
     let (began, last) = campaign(&hours, bad_days);
     let is_part = |hour: &Hour| bad_days.contains(&(hour.hour / 24)) || (began..=last).contains(&hour.hour);
     let mut part = Hour::default();
-    let mut usual = 0_u64;
-    for hour in hours.iter().filter(|hour| bad_days.first().is_some_and(|day| hour.hour >= day * 24)) {
-        if !is_part(hour) {
-            usual += u64::from(hour.volume());
-        }
-    }
     hours.iter().filter(|hour| is_part(hour)).for_each(|hour| part.add(hour));
+    let since = bad_days.first().map_or(u32::MAX, |day| day * 24);
+    let usual: Vec<&Hour> = hours.iter().filter(|hour| hour.hour >= since && !is_part(hour)).collect();
+    let strange = strange_networks(actor, &part, bad_days, began.min(since), basis);
+    let apart = usual.iter().filter(|hour| strange.is_some_and(|bits| hour.networks & bits == 0));
     // Of many hours the counts of sixteen bits may be full; the sum of the parts is exact.
     let failed: u64 = hours.iter().filter(|hour| is_part(hour)).map(|hour| u64::from(hour.failed)).sum();
     let waiting: Vec<bool> = basis
@@ -67,7 +65,8 @@ pub(super) fn of(actor: &Actor, ledger: &Ledger, bad_days: &[u32], signals: &[Si
         recipients: u64::from(part.volume()),
         delivered: u64::from(part.remote).saturating_sub(failed),
         failed,
-        usual_recipients: usual,
+        usual_apart: apart.map(|hour| u64::from(hour.volume())).sum(),
+        usual_recipients: usual.iter().map(|hour| u64::from(hour.volume())).sum(),
         waiting: u64::try_from(waiting.len()).unwrap_or(u64::MAX),
         frozen: u64::try_from(waiting.iter().filter(|is_frozen| **is_frozen).count()).unwrap_or(u64::MAX),
         at_end,
@@ -122,9 +121,20 @@ fn with_clients(
         usual_clients: rows(&usual),
         has_more_clients: used.has_more,
         also_used: others.take(OTHERS_MAX).map(count).collect(),
-        tried_others: basis.attackers.tried_several(addresses.iter().copied()),
+        tried_others: basis.attackers.tried_others(login, addresses.iter().copied()),
         ..case
     }
+}
+
+/// Bits of the networks that were used in the case and are not known as the owner's; nothing of one that has no networks.
+fn strange_networks(actor: &Actor, part: &Hour, bad_days: &[u32], begin: u32, basis: &Basis<'_>) -> Option<u32> {
+    let Actor::Mailbox(login) = actor else { return None };
+    let is_usual = |ip: IpAddr| basis.ledgers.network_since(login, ip).is_some_and(|since| since < begin);
+    let used = basis.clients.of(login, |day| bad_days.contains(&day));
+    let (usual, new): (Vec<&Client>, Vec<&Client>) = used.clients.iter().partition(|client| is_usual(client.ip));
+    let bits = |list: &[&Client]| list.iter().fold(0, |bits, client| bits | bit_of(network_of(client.ip)));
+    // A bit may stand for several networks: it is the owner's only if none of the others has it.
+    Some(part.networks & !(bits(&usual) & !bits(&new)))
 }
 
 /// The minutes of the first and the last message of an hour.
@@ -219,6 +229,10 @@ fn inferred(actor: &Actor, basis: &Basis<'_>) -> Vec<String> {
         }
         Actor::Relay(_) => list.push("that this host is not meant to send this, from what it sends".to_owned()),
     }
-    list.push("begin and end, from the hours in which it sent a tenth or more of its busiest hour".to_owned());
+    list.push(
+        "which hours belong to it: those in which it sent a tenth or more of its busiest hour; the times of the first and the last \
+         message in them are the log's own"
+            .to_owned(),
+    );
     list
 }

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use super::spread::{Counts, quantile};
-use super::target::{DISTINCT_MAX, FAILURES_MIN, Guess, Target};
+use super::target::{DISTINCT_MAX, Entry, FAILURES_MIN, Guess, Target};
 use crate::map::Map;
 use crate::time::Timestamp;
 
@@ -21,6 +21,7 @@ const OWN_DAYS_MIN: u64 = 5;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Guessed<'a> {
     pub(super) time: Timestamp,
+    pub(super) entry: Entry,
     pub(super) ip: IpAddr,
     /// On the day of the last failure and the one before.
     pub(super) failures: u32,
@@ -73,9 +74,9 @@ impl<'a> Guesses<'a> {
             let bar = bar(target, usual);
             let is_guessed = |guess: &&Guess| guess.is_plain || guess.failures >= bar;
             if let Some(guess) = target.guesses.iter().find(is_guessed) {
-                let Guess { time, ip, failures, failures_until, .. } = *guess;
+                let Guess { time, entry, ip, failures, failures_until, .. } = *guess;
                 let guessers = &guess.guessers;
-                guesses.by_name.insert(name, Guessed { time, ip, failures, failures_until, guessers, usual });
+                guesses.by_name.insert(name, Guessed { time, entry, ip, failures, failures_until, guessers, usual });
             }
         }
         guesses

@@ -22,7 +22,7 @@ const HISTORIES_LOOKED_AT_EVERY: u32 = 4096;
 /// Networks of a domain that are remembered.
 const NETWORKS_MAX: usize = 128;
 /// Meanings of refusals that are counted for an actor.
-const SAYINGS_MAX: usize = 16;
+const SAYINGS_MAX: usize = 24;
 /// Hosts of strangers that are counted.
 const HOSTS_MAX: usize = 20_000;
 /// A network counts as new to a domain for this long.
@@ -136,6 +136,8 @@ pub(super) struct Tally {
     pub(super) is_remote: bool,
     pub(super) outcome: Outcome,
     pub(super) said: Option<(Provider, Saying)>,
+    /// Whose host answered.
+    pub(super) by: Provider,
     pub(super) is_unknown: bool,
 }
 
@@ -164,7 +166,8 @@ pub(super) struct Ledger {
     history: History,
     pub(super) first: Option<Timestamp>,
     pub(super) last: Option<Timestamp>,
-    sayings: Vec<((Provider, Saying), Heard)>,
+    /// By whom, and what it means, where that is known.
+    sayings: Vec<((Provider, Option<Saying>), Heard)>,
     pub(super) doubtful: u32,
     pub(super) samples: Vec<api::Sample>,
     /// The hour of the samples, and its recipients when the last message of it came.
@@ -180,6 +183,20 @@ impl Ledger {
 
     pub(super) fn total(&self) -> Hour {
         self.history.total()
+    }
+
+    /// What it was answered in the whole log, the most refused first.
+    pub(super) fn heard(&self) -> Vec<api::HeardRow> {
+        let row = |((provider, saying), heard): &((Provider, Option<Saying>), Heard)| api::HeardRow {
+            provider: provider.name(),
+            kind: saying.map_or("other", Saying::name),
+            meaning: saying.map_or("another reason, or none given", Saying::words),
+            refused: u64::from(heard.refused),
+            deferred: u64::from(heard.deferred),
+        };
+        let mut rows: Vec<api::HeardRow> = self.sayings.iter().map(row).collect();
+        rows.sort_by_key(|row| (Reverse((row.refused, row.deferred)), row.kind, row.provider));
+        rows
     }
 
     /// Bits of the networks used on any one day, at their most.
@@ -208,7 +225,7 @@ pub(crate) fn network_of(ip: IpAddr) -> u64 {
 }
 
 /// One bit of 32 for a value.
-fn bit_of(value: u64) -> u32 {
+pub(super) fn bit_of(value: u64) -> u32 {
     let mixed = (value ^ (value >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     1 << (mixed >> 59)
 }
@@ -278,8 +295,12 @@ impl Ledgers {
             ledger.first = ledger.first.or(message.arrived);
             ledger.last = message.arrived;
         }
-        if let Some(said) = tally.said {
-            count_saying(&mut ledger.sayings, said, tally.outcome);
+        match tally.said {
+            Some((provider, saying)) => count_saying(&mut ledger.sayings, (provider, Some(saying)), tally.outcome),
+            None if tally.outcome == Outcome::Failed => {
+                count_saying(&mut ledger.sayings, (tally.by, None), tally.outcome);
+            }
+            None => {}
         }
         let slot = ledger.history.slot(hour, self.window);
         match tally.outcome {
@@ -457,7 +478,11 @@ impl Ledgers {
         let mut list: Vec<api::Cause> = Vec::new();
         for (actor, ledger) in self.of_account(settings) {
             let (mut refused, mut deferred) = (0_u64, 0_u64);
-            for (_, heard) in ledger.sayings.iter().filter(|((provider, saying), _)| is_it(*provider, *saying)) {
+            for (_, heard) in ledger
+                .sayings
+                .iter()
+                .filter(|((provider, saying), _)| saying.is_some_and(|saying| is_it(*provider, saying)))
+            {
                 refused += u64::from(heard.refused);
                 deferred += u64::from(heard.deferred);
             }
@@ -543,7 +568,11 @@ fn sample(ledger: &mut Ledger, (hour, volume): (u32, u32), message: &Message) {
     });
 }
 
-fn count_saying(sayings: &mut Vec<((Provider, Saying), Heard)>, said: (Provider, Saying), outcome: Outcome) {
+fn count_saying(
+    sayings: &mut Vec<((Provider, Option<Saying>), Heard)>,
+    said: (Provider, Option<Saying>),
+    outcome: Outcome,
+) {
     let has_room = sayings.len() < SAYINGS_MAX;
     if has_room && !sayings.iter().any(|(known, _)| *known == said) {
         sayings.push((said, Heard::default()));

@@ -1,9 +1,11 @@
 //! What large providers mean by their refusals, in plain words. The table is data: a part of the answer, and what it says.
 //! The codes are from the providers' own pages for postmasters.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::event::{Delivery, Failing, Outcome};
+use crate::reply::Reply;
 
 /// Who answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -116,9 +118,17 @@ impl Saying {
 }
 
 /// A part of an answer, and its meaning. Compared without regard to case; the first that fits counts.
-const SAYINGS: [(&str, Saying); 59] = [
+const SAYINGS: [(&str, Saying); 66] = [
     // A limit that is set for our reputation will not pass by itself.
     ("due to ip reputation", Saying::Reputation),
+    ("originating from your ip", Saying::Reputation),
+    ("your ip address has been temporarily", Saying::Reputation),
+    ("user complaints", Saying::Reputation),
+    ("will be permanently deferred", Saying::Reputation),
+    // Lists of names: they speak of what a message holds, not of who hands it over.
+    ("dbl.spamhaus", Saying::Spam),
+    ("surbl.org", Saying::Spam),
+    ("uribl.com", Saying::Spam),
     ("4.7.28", Saying::Rate),
     ("unusual rate of unsolicited", Saying::Rate),
     ("5.7.26", Saying::Authentication),
@@ -268,11 +278,25 @@ pub(super) fn addresses_in(answer: &str) -> impl Iterator<Item = IpAddr> {
 /// What the words of an answer mean; `None` if they are not known. `is_final` tells a refusal from a deferral.
 #[must_use]
 pub fn meaning(text: &str, is_final: bool) -> Option<Saying> {
-    let text = text.to_ascii_lowercase();
+    let text = on_one_line(text).to_ascii_lowercase();
     if is_final && says_unknown(&text) {
         return Some(Saying::UnknownRecipient);
     }
     SAYINGS.iter().find(|(part, _)| text.contains(part)).map(|(_, saying)| *saying)
+}
+
+/// An answer without the codes at the beginnings of its further lines, which cut sentences in two. Exim writes the ends of lines as `\n`.
+fn on_one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains("\\n") {
+        return Cow::Borrowed(text);
+    }
+    let mut lines = text.split("\\n");
+    let mut joined = lines.next().unwrap_or("").to_owned();
+    for line in lines {
+        joined.push(' ');
+        joined.push_str(Reply::at_start(line).map_or(line, |reply| reply.text));
+    }
+    Cow::Owned(joined)
 }
 
 fn says_unknown(text: &str) -> bool {
@@ -313,6 +337,28 @@ mod tests {
                 Some(Saying::Reputation),
             ),
             ("421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred", false, Some(Saying::Rate)),
+            // What is held against the address is no matter of speed.
+            (
+                "421-4.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your IP address.",
+                false,
+                Some(Saying::Reputation),
+            ),
+            (
+                r"421-4.7.28 [192.0.2.1] Our system has detected an unusual rate of\n421-4.7.28 unsolicited mail originating from your\n421 4.7.28 IP address.",
+                false,
+                Some(Saying::Reputation),
+            ),
+            (
+                "421-4.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your DKIM domain",
+                false,
+                Some(Saying::Rate),
+            ),
+            (
+                "421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume or user complaints",
+                false,
+                Some(Saying::Reputation),
+            ),
+            ("554 5.7.1 message contains a link listed in dbl.spamhaus.org", true, Some(Saying::Spam)),
             ("452-4.2.2 The email account is over quota", false, Some(Saying::RecipientLimit)),
             ("451 4.7.1 Greylisting in action", false, Some(Saying::Greylist)),
             (

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use super::ledger::Ledgers;
+use super::named::Named;
 use super::provider::{self, Provider, Saying};
 use super::{Settings, day, is_remote};
 use crate::api::report as api;
@@ -90,12 +91,15 @@ pub(super) struct Span {
     pub(super) last: u32,
     /// The first day of the first case.
     pub(super) case: Option<u32>,
+    /// The last day of the last case.
+    pub(super) case_ends: Option<u32>,
 }
 
 /// Everything that other servers answered.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     said: HashMap<(Provider, Saying), Said>,
+    named: Named,
     served: [Served; PROVIDERS],
 }
 
@@ -118,6 +122,7 @@ impl Standing {
                 }
             }
         }
+        self.named.feed(delivery, time);
         let Some((provider, saying)) = said else { return };
         let said = self.said.entry((provider, saying)).or_default();
         let is_first = match delivery.outcome {
@@ -152,6 +157,11 @@ impl Standing {
                 said.addresses.push(ip);
             }
         }
+    }
+
+    /// Public blocklists that were named; no account hears of them, since nobody counts who was told.
+    pub(super) fn blocklists(&self, settings: &Settings) -> Vec<api::BlocklistRow> {
+        if settings.account.is_some() { Vec::new() } else { self.named.rows() }
     }
 
     /// What was said, most often first; what asks for nothing comes last, however often it was said.
@@ -203,8 +213,8 @@ impl Standing {
         &self,
         ledgers: &Ledgers,
         settings: &Settings,
-        until: Option<Timestamp>,
-        span: Span,
+        (until, span): (Option<Timestamp>, Span),
+        suspects: &[api::Suspect],
     ) -> Vec<api::BlockRow> {
         let is_late = |last: Timestamp| until.is_some_and(|end| end.as_millis() - last.as_millis() <= DAY_MS);
         let mut list = Vec::new();
@@ -218,6 +228,9 @@ impl Standing {
             let known = served.filter(|_| *provider != Provider::Other);
             let end = span.last + 1;
             let first_day = said.first.map(|_| day::day_of(said.first, settings));
+            let mut all_causes = ledgers.causes(|by, what| (by, what) == key, settings);
+            let (refused_of_suspects, deferred_of_suspects) = of_suspects(&all_causes, suspects);
+            all_causes.retain(|cause| !is_among(cause, suspects));
             list.push(api::BlockRow {
                 provider: provider.name(),
                 addresses: said.addresses.iter().map(IpAddr::to_string).collect(),
@@ -229,7 +242,11 @@ impl Standing {
                     day: day::date(day),
                     before: served.part(span.first..day.max(span.first)),
                     since: served.part(day..end),
+                    after: span.case_ends.map_or_else(api::Part::default, |last| served.part(last + 1..end)),
                 }),
+                last_two_days: known.map(|served| served.part(end.saturating_sub(2).max(span.first)..end)),
+                refused_of_suspects,
+                deferred_of_suspects,
                 lately: known.map(|served| served.part(end.saturating_sub(LATELY_DAYS).max(span.first)..end)),
                 is_from_begin: first_day == Some(span.first),
                 first: said.first.map(|time| time.to_string()),
@@ -237,15 +254,22 @@ impl Standing {
                 is_at_end: said.last.is_some_and(is_late),
                 ask: provider::ask(*provider, &said.example),
                 example: said.example.clone(),
-                caused_by: {
-                    let is_it = |by, what| (by, what) == key;
-                    causes(ledgers.causes(is_it, settings), said.refused, said.deferred)
-                },
+                caused_by: causes(all_causes, said.refused, said.deferred),
             });
         }
         list.sort_by_key(|row| (Reverse((row.refused, row.deferred)), row.provider));
         list
     }
+}
+
+/// How many of the refusals and deferrals are the suspects'.
+fn of_suspects(causes: &[api::Cause], suspects: &[api::Suspect]) -> (u64, u64) {
+    let theirs = causes.iter().filter(|cause| is_among(cause, suspects));
+    theirs.fold((0, 0), |(refused, deferred), cause| (refused + cause.refused, deferred + cause.deferred))
+}
+
+fn is_among(cause: &api::Cause, suspects: &[api::Suspect]) -> bool {
+    suspects.iter().any(|suspect| suspect.kind == cause.kind && suspect.name == cause.name)
 }
 
 /// Who causes a fair share of the refusals, or of the deferrals.

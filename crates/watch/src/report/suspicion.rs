@@ -8,6 +8,7 @@ use super::day::{date, days, past};
 use super::guess::{Guessed, Guesses};
 use super::ledger::{Actor, Ledger, Ledgers, distinct};
 use super::signs::{Signal, is_suspect, signals_by_day, volume, weight};
+use super::target::Entry;
 use crate::api::report as api;
 
 /// Hours of a timeline.
@@ -79,6 +80,7 @@ fn suspect(actor: &Actor, ledger: &Ledger, basis: &Basis<'_>) -> Option<api::Sus
         by_day: days.iter().map(|day| api::Count { name: date(day.day), times: u64::from(day.sum.volume()) }).collect(),
         timeline: timeline(ledger, since.unwrap_or(*worst_day)),
         samples: ledger.samples.clone(),
+        refusals: ledger.heard(),
     })
 }
 
@@ -98,17 +100,20 @@ fn entered_by(actor: &Actor, guesses: &Guesses<'_>) -> String {
         Actor::Mailbox(user) => match guesses.of(user) {
             Some(guessed) => {
                 let Guessed { time, ip, .. } = guessed;
-                format!(
-                    "its password was guessed: after {} within two days, {ip} got in at {time}",
-                    guessed.failures_in_words()
-                )
+                let failures = guessed.failures_in_words();
+                // A mail server logs no logins, only what is sent after them.
+                let came = match guessed.entry {
+                    Entry::Login => format!("{ip} logged in at {time}"),
+                    Entry::Message => format!("{ip} got in, at the latest with the message accepted at {time}"),
+                };
+                format!("its password was guessed: after {failures} within two days, {came}")
             }
             None => "somebody else has its password; these logs do not show how they got it".to_owned(),
         },
         Actor::Script { script, user } => {
-            format!("by a program that {user} runs in {script}; a mail log cannot show how it got there")
+            format!("by a program in {script}, run as {user}; a mail log cannot show how it got there")
         }
-        Actor::User(user) => format!("by a program that {user} runs; the log does not say where it lies"),
+        Actor::User(user) => format!("by a program run as {user}; the log does not say where it lies"),
         Actor::Forwarder(address) => format!("spam sent to {address} is forwarded"),
         Actor::Relay(ip) => format!("{ip} may relay through this server without a login"),
     }

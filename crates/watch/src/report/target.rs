@@ -31,10 +31,20 @@ struct Failing {
     failures: u32,
 }
 
+/// What shows that a login succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// The log of a login, to read mail.
+    Login,
+    /// A message that was accepted after a login, whose own time no log has.
+    Message,
+}
+
 /// A login that succeeded for the first time from a network where it had failed shortly before.
 #[derive(Clone, Debug)]
 pub(super) struct Guess {
     pub(super) time: Timestamp,
+    pub(super) entry: Entry,
     pub(super) ip: IpAddr,
     /// On the day of the last failure and the one before.
     pub(super) failures: u32,
@@ -118,7 +128,12 @@ impl Target {
 
     /// Notes a login that succeeded. `was_used_before` says whether its owner, or a colleague, had sent from this network before a
     /// time: an old password in a telephone fails from where its owner is.
-    pub(super) fn logged_in(&mut self, ip: IpAddr, time: Timestamp, was_used_before: impl FnOnce(Timestamp) -> bool) {
+    pub(super) fn logged_in(
+        &mut self,
+        ip: IpAddr,
+        (time, entry): (Timestamp, Entry),
+        was_used_before: impl FnOnce(Timestamp) -> bool,
+    ) {
         let network = network_of(ip);
         // Who came in once from there is no guesser, or one who is known already.
         if self.used.contains(&network) {
@@ -137,10 +152,10 @@ impl Target {
             self.entries.push(time);
         }
         let is_plain = failing.failures >= FROM_THERE_MIN || self.entries.len() >= ENTRIES_MIN;
-        self.may_be_guessed(ip, time, is_plain);
+        self.may_be_guessed(ip, (time, entry), is_plain);
     }
 
-    fn may_be_guessed(&mut self, ip: IpAddr, time: Timestamp, is_plain: bool) {
+    fn may_be_guessed(&mut self, ip: IpAddr, (time, entry): (Timestamp, Entry), is_plain: bool) {
         let failures = self.of_two_days();
         let most = self.guesses.iter().map(|guess| guess.failures).max().unwrap_or(0);
         let is_more = failures.saturating_mul(2) >= most.saturating_mul(3) && self.guesses.len() < GUESSES_MAX;
@@ -152,6 +167,7 @@ impl Target {
         guessers.extend(self.eve_addresses.iter().filter(|ip| !self.day_addresses.contains(ip)));
         self.guesses.push(Guess {
             time,
+            entry,
             ip,
             failures,
             failures_until: self.failures,

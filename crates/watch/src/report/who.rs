@@ -155,7 +155,8 @@ impl Answering<'_> {
                     Outcome::Deferred => self.answer.deferred += 1,
                     Outcome::Failed => self.answer.failed += 1,
                 }
-                if provider::of(delivery).is_some_and(|(_, saying)| saying.is_spam()) {
+                let is_refusal = delivery.outcome == Outcome::Failed;
+                if is_refusal && provider::of(delivery).is_some_and(|(_, saying)| saying.is_spam()) {
                     self.answer.spam_refusals += 1;
                 }
             }

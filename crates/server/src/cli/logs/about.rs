@@ -1,7 +1,7 @@
 //! Words about attackers and about what other servers say: what became of it and what to do, seen together with who is suspected.
 //! Whoever is compromised gets no advice here that is meant for careless senders.
 
-use tidegate_watch::api::report::{AttackerRow, Cause, ClearedRow, RefusalRow, Report};
+use tidegate_watch::api::report::{AttackerRow, Cause, ClearedRow, RefusalRow, Report, Suspect};
 
 use super::case;
 use super::shown::{self, LocalTime, counted, grouped};
@@ -40,6 +40,76 @@ pub(super) fn addresses(addresses: u64) -> String {
     } else {
         format!("{ADDRESSES_COUNTED} addresses shown, there were probably more")
     }
+}
+
+/// Logins from many networks that are no sign, as a sentence.
+pub(super) fn without_sign(report: &Report, top: usize) -> Option<String> {
+    let rows: Vec<_> = report.many_networks.iter().filter(|row| !row.is_sign).collect();
+    let most = rows.first()?.networks_a_day;
+    let named: Vec<&str> = rows.iter().take(top).map(|row| row.login.as_str()).collect();
+    let more = if rows.len() > named.len() { ", …" } else { "" };
+    Some(format!("no sign, with up to {most} networks a day: {}{more}", named.join(", ")))
+}
+
+/// Why recipients of a suspect were given up, and by whom.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct GivenUp {
+    /// The one that refused most first.
+    pub(super) providers: Vec<&'static str>,
+    /// Reason, refusals of each of these, of all, and attempts put off.
+    pub(super) rows: Vec<(&'static str, Vec<u64>, u64, u64)>,
+}
+
+/// The answers to a suspect by reason and provider; nothing where there were none.
+pub(super) fn answers(suspect: &Suspect) -> Option<GivenUp> {
+    let mut table = GivenUp::default();
+    let refused_by = |provider: &str| -> u64 {
+        suspect.refusals.iter().filter(|row| row.provider == provider).map(|row| row.refused).sum()
+    };
+    for row in &suspect.refusals {
+        if row.refused > 0 && !table.providers.contains(&row.provider) {
+            table.providers.push(row.provider);
+        }
+    }
+    table.providers.sort_by_key(|provider| std::cmp::Reverse(refused_by(provider)));
+    for row in &suspect.refusals {
+        if table.rows.iter().any(|(meaning, ..)| *meaning == row.meaning) {
+            continue;
+        }
+        let same = || suspect.refusals.iter().filter(|other| other.meaning == row.meaning);
+        let by = |provider: &&'static str| same().filter(|other| other.provider == *provider).map(|o| o.refused).sum();
+        let each: Vec<u64> = table.providers.iter().map(by).collect();
+        let all = same().map(|other| other.refused).sum();
+        table.rows.push((row.meaning, each, all, same().map(|other| other.deferred).sum()));
+    }
+    table.rows.sort_by_key(|(_, _, all, deferred)| std::cmp::Reverse((*all, *deferred)));
+    (!table.rows.is_empty()).then_some(table)
+}
+
+/// Of which time these answers are.
+pub(super) fn answers_when(suspect: &Suspect) -> String {
+    let all: u64 = suspect.refusals.iter().map(|row| row.refused).sum();
+    match suspect.case.failed {
+        failed if failed == all => "All that was given up was so on the suspect days".to_owned(),
+        failed => format!(
+            "In the whole log; {} of the {} given up were so on the suspect days",
+            grouped(failed),
+            grouped(all)
+        ),
+    }
+}
+
+/// The same as lines of text.
+pub(super) fn given_up(suspect: &Suspect) -> Vec<String> {
+    let Some(table) = answers(suspect) else { return Vec::new() };
+    let line = |(meaning, each, all, deferred): &(&'static str, Vec<u64>, u64, u64)| {
+        let named = table.providers.iter().zip(each).filter(|(_, times)| **times > 0);
+        let named: Vec<String> =
+            named.map(|(provider, times)| format!("{} {}", shown::provider(provider), grouped(*times))).collect();
+        let by = if named.is_empty() { String::new() } else { format!(" ({})", named.join(", ")) };
+        format!("{meaning}: {}{by}", times(*all, *deferred))
+    };
+    table.rows.iter().map(line).chain([answers_when(suspect)]).collect()
 }
 
 /// What somebody is who was looked at and is not suspected.
@@ -166,7 +236,7 @@ pub(super) fn cause((cause, is_suspect): &(Cause, bool)) -> String {
 }
 
 /// `9 refused, 2 put off`, without what there was none of.
-fn times(refused: u64, deferred: u64) -> String {
+pub(super) fn times(refused: u64, deferred: u64) -> String {
     match (refused, deferred) {
         (refused, 0) => format!("{} refused", grouped(refused)),
         (0, deferred) => format!("{} put off", grouped(deferred)),
@@ -183,7 +253,7 @@ pub(super) fn by_provider(row: &RefusalRow, local: LocalTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_watch::api::report::{MeaningRow, Suspect};
+    use tidegate_watch::api::report::{HeardRow, MeaningRow};
 
     use super::*;
 
@@ -262,6 +332,38 @@ mod tests {
         assert!(advice.starts_with("for forwarders: filter spam") && !advice.contains("lists"), "{advice}");
         let both = report(vec![refusal("Gmail", "spam", spam, &[forwarder, ("mailbox", "a@b.example", 40)])]);
         assert_eq!(groups(&both)[0].advice.len(), 2);
+    }
+
+    /// By whom and why, with what has no reason that is known.
+    #[test]
+    fn what_a_suspect_was_answered_is_one_table() {
+        let heard = |provider, meaning, refused, deferred| HeardRow { provider, kind: "", meaning, refused, deferred };
+        let mut suspect = Suspect { kind: "mailbox", ..Suspect::default() };
+        assert!(given_up(&suspect).is_empty());
+        suspect.case.failed = 12;
+        suspect.refusals = vec![
+            heard("Gmail", "it is spam", 5, 0),
+            heard("others", "nobody there", 4, 0),
+            heard("Gmail", "nobody there", 3, 0),
+            heard("Yahoo", "come later", 0, 7),
+        ];
+        let table = answers(&suspect).expect("there are some");
+        assert_eq!(table.providers, ["Gmail", "others"]);
+        assert_eq!(
+            table.rows,
+            [("nobody there", vec![3, 4], 7, 0), ("it is spam", vec![5, 0], 5, 0), ("come later", vec![0, 0], 0, 7)]
+        );
+        assert_eq!(
+            given_up(&suspect),
+            [
+                "nobody there: 7 refused (Gmail 3, Other servers 4)",
+                "it is spam: 5 refused (Gmail 5)",
+                "come later: 7 put off",
+                "All that was given up was so on the suspect days"
+            ]
+        );
+        suspect.case.failed = 9;
+        assert!(answers_when(&suspect).contains("9 of the 12"));
     }
 
     #[test]

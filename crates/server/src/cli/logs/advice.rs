@@ -3,9 +3,10 @@
 
 use tidegate_watch::api::report::{Report, Suspect};
 
-use super::{case, from_where};
+use super::from_where;
 use queue::Mta;
 
+mod programs;
 mod queue;
 
 /// Octets of a name in a command.
@@ -85,7 +86,7 @@ fn mailbox(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
         lock,
         Step::new("End the sessions that are open. An SMTP connection that has logged in goes on sending until it ends: look for those from the addresses named here, and end their processes with `kill` and the number.")
             .run("IMAP and POP3", &[name], || format!("doveadm kick {name}"))
-            .run("SMTP", &[name], || "ss -tnp '( sport = :25 or sport = :465 or sport = :587 )'".to_owned()),
+            .run("SMTP", &[name], || connections(suspect)),
     ];
     steps.extend(queue::steps(suspect, mta));
     let mut password =
@@ -123,30 +124,58 @@ fn mailbox(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
 
 /// Keeping out from where it was used, without the owner's own addresses.
 fn block(suspect: &Suspect) -> Option<Step> {
-    const WHERE: &str = "(where Tidegate guards this server; else in the firewall)";
-    let addresses = from_where::to_block(suspect);
-    if addresses.is_empty() {
+    let ranges = from_where::to_block(suspect);
+    if ranges.is_empty() {
         return None;
     }
     if !suspect.case.are_networks_known {
         let text = format!(
-            "Keep out the addresses that are not the owner's {WHERE}; the log begins too late to tell them apart. They stand under “{}”; each with `tidegate list add block ADDRESS --until 30d`.",
+            "Keep out the addresses that are not the owner's, in Tidegate or in the firewall; the log begins too late to tell them apart. They stand under “{}”; each with `tidegate list add block ADDRESS --until 30d`, `csf -d ADDRESS` or `whmapi1 create_cphulk_record list_name=black ip=ADDRESS`.",
             from_where::HEADING
         );
         return Some(Step::new(text));
     }
     let more = if suspect.case.has_more_clients { " There were more than a report keeps." } else { "" };
     let text = format!(
-        "Keep the addresses out that stand under “{}” {WHERE}. The owner's usual ones are not among them.{more}",
-        from_where::HEADING
+        "Keep out from where it was sent, by what this server has; the owner's usual addresses are not among these.{more}"
     );
-    let step = Step::new(text);
-    Some(match addresses.as_slice() {
-        [ip] => step.run("", &[ip], || format!("tidegate list add block {ip} --until 30d")),
-        many => step.run("", many, || {
-            format!("for ip in {}; do tidegate list add block \"$ip\" --until 30d; done", many.join(" "))
-        }),
-    })
+    let names: Vec<&str> = ranges.iter().map(String::as_str).collect();
+    let each = |before: &str, after: &str| match names.as_slice() {
+        [one] => format!("{before}{one}{after}"),
+        many => format!("for from in {}; do {before}\"$from\"{after}; done", many.join(" ")),
+    };
+    let step = Step::new(text)
+        .run("Tidegate", &names, || each("tidegate list add block ", " --until 30d"))
+        .run("csf", &names, || each("csf -d ", ""))
+        .run("cPHulk, logins only", &names, || each("whmapi1 create_cphulk_record list_name=black ip=", ""))
+        .run("nft; undone by nft delete table inet mailblock", &names, || nft(&names));
+    Some(step)
+}
+
+/// A table of its own that drops packets from there.
+fn nft(names: &[&str]) -> String {
+    let (v6, v4): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.contains(':'));
+    let rule = |family: &str, list: &[&str]| match list {
+        [] => String::new(),
+        list => format!("; add rule inet mailblock in {family} saddr {{ {} }} drop", list.join(", ")),
+    };
+    format!(
+        "nft 'add table inet mailblock; add chain inet mailblock in {{ type filter hook input priority -10; }}{}{}'",
+        rule("ip", &v4),
+        rule("ip6", &v6)
+    )
+}
+
+/// Connections over which mail comes in, from where the intruder is if that is known.
+fn connections(suspect: &Suspect) -> String {
+    const PORTS: &str = "( sport = :25 or sport = :465 or sport = :587 )";
+    let ranges = from_where::to_block(suspect);
+    if ranges.is_empty() || !suspect.case.are_networks_known || !ranges.iter().all(|range| is_harmless(range)) {
+        return format!("ss -tnp '{PORTS}'");
+    }
+    let there = |range: &String| if range.contains(':') { format!("dst [{range}]") } else { format!("dst {range}") };
+    let there: Vec<String> = ranges.iter().map(there).collect();
+    format!("ss -tnp '{PORTS} and ( {} )'", there.join(" or "))
 }
 
 /// The panel's user: the account, or where only the domain is known, what the panel says of it.
@@ -167,9 +196,9 @@ fn script(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
             format!("whmapi1 hold_outgoing_email user={user}")
         });
     }
-    let taken =
-        if is_odd { "anywhere, takes the folder out of use" } else { "anywhere, takes the whole folder off the web" };
-    let stop = stop.run(taken, &[name], || format!("stat {name}; chmod 000 {name}"));
+    let account = suspect.account.as_str();
+    let kept = programs::kept(account);
+    let stop = programs::take_out(stop, name, account, is_odd);
     let mut steps = vec![stop];
     let timed = timed_job(suspect, user, name);
     let is_timed = suspect.case.pattern.is_some();
@@ -181,7 +210,7 @@ fn script(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
     let since = days_before(suspect.since.as_deref());
     let home = home(name);
     steps.push(
-        Step::new("Find the program: what lies in the folder, then every PHP file, server setting and program of the account whose content, owner or mode changed since a week before it began.")
+        Step::new(format!("Find the program: what lies in the folder, then every PHP file, server setting and program of the account whose content, owner or mode changed since a week before it began. Of those whose mode step 1 changed, the times from before it stand in `{kept}`."))
             .run("", &[name], || format!("ls -lac {name}"))
             .run("", &[home, &since], || {
                 format!(r"find {home} -xdev -type f \( -name '*.ph*' -o -name '.ht*' -o -perm /111 \) -newerct {since} -ls")
@@ -195,12 +224,13 @@ fn script(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
         &[home],
         || format!("ls -la {home}/.ssh; cat {home}/.ssh/authorized_keys"),
     ));
-    steps.push(calls(suspect, name, mta));
+    steps.push(programs::calls(suspect, name, is_odd, mta));
     let form =
         if is_odd { "" } else { " If it is a form that mails anybody: give it a fixed recipient and a captcha." };
-    steps.push(Step::new(format!(
-        "Move what you found away and keep it; do not only delete it.{form} Update the site and its plugins, change the passwords of panel, FTP and database."
-    )));
+    let clean = Step::new(format!(
+        "Move what you found away and keep it; do not only delete it.{form} Update the site and its plugins, change the passwords of panel, FTP and database. Then give the programs that belong there the modes back that step 1 took from them."
+    ));
+    steps.push(programs::give_back(clean, name, account));
     if user == suspect.account {
         steps.push(Step::new("Look at the queue once more as above; then let the account's mail go again.").cpanel(
             mta,
@@ -241,26 +271,6 @@ fn timed_job(suspect: &Suspect, user: &str, place: &str) -> Step {
         Some(_) => step.run("takes the entry out", &[user], || format!("crontab -e -u {user}")),
         None => step,
     }
-}
-
-/// Where the web server's log says who called the program.
-fn calls(suspect: &Suspect, name: &str, mta: Mta) -> Step {
-    const TEXT: &str = "How it got there and who calls it only the web server's access log can tell: look for POST to this folder from the first hour on, and for the first call ever.";
-    const ELSEWHERE: &str = "No site serves this folder, so no access log names it: look into the logs of SSH, FTP and the panel for logins of the account before the first hour, and into the site's access log for whatever it called then.";
-    let began = suspect.case.began.as_deref().and_then(|began| began.parse::<jiff::civil::DateTime>().ok());
-    let Some(page) = case::page_of(name) else {
-        return Step::new(ELSEWHERE).run("", &[&suspect.account], || format!("last -F {}", suspect.account));
-    };
-    let Some(began) = began else { return Step::new(TEXT) };
-    let when = began.strftime("%d/%b/%Y:%H").to_string();
-    let account = suspect.account.as_str();
-    let search = |logs: &str| format!("zgrep -hE '{when}.*\"POST {}/' {logs}", queue::pattern(page));
-    let page = if page.is_empty() { "/" } else { page };
-    Step::new(TEXT)
-        .cpanel(mta, "cPanel", &[page, account], || {
-            search(&format!("/usr/local/apache/domlogs/{account}/* /home*/{account}/logs/*.gz"))
-        })
-        .run("Debian", &[page], || search("/var/log/apache2/*access*.log*"))
 }
 
 fn forwarder(name: &str, mta: Mta) -> Vec<Step> {
@@ -319,7 +329,7 @@ fn days_before(date: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_watch::api::report::{Client, Pattern};
+    use tidegate_watch::api::report::{Client, Pattern, Signal};
 
     use super::*;
 
@@ -361,7 +371,7 @@ mod tests {
         let found = commands(&mailbox, &report);
         let lock = "uapi --user=anna@site.example Email suspend_login email=anna%40site.example";
         assert_eq!(found[0], lock, "the account is known, so nobody asks for it");
-        assert!(found[4].starts_with("grep -rlE") && found[4].ends_with("xargs -r exim -Mf"), "{found:?}");
+        assert!(found[4].starts_with("grep -rliE") && found[4].ends_with("xargs -r exim -Mf"), "{found:?}");
         // What is no spam goes on its way, and nothing is removed before it was looked at.
         let at = |end: &str| found.iter().position(|command| command.ends_with(end)).expect("a command");
         assert!(at("(From|To|Subject):'; done") < at("exim -Mrm") && at("exim -Mrm") < at("exim -Mt"), "{found:?}");
@@ -383,11 +393,25 @@ mod tests {
         let find = "find /home/shop -xdev -type f ";
         let since = |command: &&String| command.starts_with(find) && command.ends_with("-newerct 2026-02-11 -ls");
         assert!(found.iter().any(|command| since(&command)), "{found:?}");
-        let calls = "zgrep -hE '18/Feb/2026:02.*\"POST /wp-content/uploads/2026/02/' /var/log/apache2/*access*.log*";
-        assert!(found.iter().any(|command| command == calls), "{found:?}");
+        // Not in the hours of the case alone: the very first call, and what was sent elsewhere before that.
+        script.signals = vec![Signal { name: "odd_place", evidence: String::new() }];
+        let found = commands(&script, &Report::default());
+        let calls = "zgrep -hE '\"[A-Z]+ /wp-content/uploads/2026/02/[^ ?\"]*[.]ph' /var/log/apache2/*access*.log* | ";
+        assert!(found.iter().any(|command| command.starts_with(calls) && command.ends_with("| head -40")), "{found:?}");
+        let sent = "cut -d' ' -f2 /root/programs-shop.txt | ";
+        assert!(found.iter().any(|command| command.starts_with(sent) && command.contains("(POST|PUT)")), "{found:?}");
+        // The folder's pictures stay, and what is taken out of use is given back.
+        assert!(found.iter().all(|command| !command.contains("chmod 000 /home")), "{found:?}");
+        let gives = |command: &&String| command.starts_with("runuser -u shop -- sh -c 'while read -r mode time file;");
+        assert!(found.iter().any(|command| gives(&command)), "{found:?}");
+        script.signals = Vec::new();
+        (script.case.began, script.case.ended) =
+            (Some("2026-02-18T02:00:00".to_owned()), Some("2026-02-20T00:00:00".to_owned()));
+        let found = commands(&script, &Report::default());
+        assert!(found.iter().any(|command| command.contains("[(18/Feb/2026|19/Feb/2026):.*\"POST /wp-")), "{found:?}");
         script.local_user = Some("nobody".to_owned());
         assert!(
-            commands(&script, &Report::default())[0].starts_with("stat /home/shop/public_html"),
+            commands(&script, &Report::default())[0].starts_with("find /home/shop/public_html"),
             "nobody's mail is not the account's"
         );
     }
@@ -412,13 +436,48 @@ mod tests {
         let client = |name: &str| Client { name: name.to_owned(), times: 9, ..Client::default() };
         let mut mailbox = suspect("mailbox", "anna@site.example");
         mailbox.entered_from = Some("203.0.113.9".to_owned());
-        mailbox.case.clients = vec![client("203.0.113.7"), client("203.0.113.9")];
+        mailbox.case.clients = vec![client("203.0.113.7"), client("203.0.113.9"), client("2001:db8:1:2::7")];
         mailbox.case.usual_clients = vec![client("198.51.100.2")];
-        let is_block = |command: &String| command.contains("list add");
-        assert!(!commands(&mailbox, &Report::default()).iter().any(is_block), "the log is too short");
+        let is_block = |command: &String| ["list add", "csf", "cphulk", "nft"].iter().any(|by| command.contains(by));
+        let all = "ss -tnp '( sport = :25 or sport = :465 or sport = :587 )'";
+        let found = commands(&mailbox, &Report::default());
+        assert!(!found.iter().any(is_block) && found.iter().any(|command| command == all), "the log is too short");
         mailbox.case.are_networks_known = true;
-        let found: Vec<String> = commands(&mailbox, &Report::default()).into_iter().filter(is_block).collect();
-        let all = "for ip in 203.0.113.7 203.0.113.9; do tidegate list add block \"$ip\" --until 30d; done";
-        assert_eq!(found, [all]);
+        let found = commands(&mailbox, &Report::default());
+        let blocks: Vec<&String> = found.iter().filter(|command| is_block(command)).collect();
+        let each = "for from in 203.0.113.7 203.0.113.9 2001:db8:1:2::7; do";
+        assert_eq!(
+            blocks,
+            [
+                &format!("{each} tidegate list add block \"$from\" --until 30d; done"),
+                &format!("{each} csf -d \"$from\"; done"),
+                &format!("{each} whmapi1 create_cphulk_record list_name=black ip=\"$from\"; done"),
+                &"nft 'add table inet mailblock; add chain inet mailblock in { type filter hook input priority -10; }; add rule inet mailblock in ip saddr { 203.0.113.7, 203.0.113.9 } drop; add rule inet mailblock in ip6 saddr { 2001:db8:1:2::7 } drop'".to_owned(),
+            ]
+        );
+        let there = " and ( dst 203.0.113.7 or dst 203.0.113.9 or dst [2001:db8:1:2::7] )'";
+        assert!(found.iter().any(|command| command.starts_with("ss ") && command.ends_with(there)), "{found:?}");
+    }
+
+    /// An empty queue needs no long commands, unless it is still being filled.
+    #[test]
+    fn an_empty_queue_is_one_step() {
+        let mut report = Report::default();
+        report.programs.exim = 9;
+        let mut script = suspect("script", "/home/shop/public_html/uploads");
+        script.local_user = Some("shop".to_owned());
+        let of_queue = |script: &Suspect| {
+            let all = commands(script, &report);
+            all.into_iter().filter(|command| command.contains("/var/spool/exim")).collect::<Vec<_>>()
+        };
+        script.case.at_end = "active";
+        assert_eq!(of_queue(&script).len(), 4);
+        script.case.at_end = "quiet";
+        // Also as newer versions write it.
+        let list =
+            "grep -rlE --include='*-H' '^--?([(][^)]*[)])?ident shop$' /var/spool/exim*/input | sed 's|.*/||; s|-H$||'";
+        assert_eq!(of_queue(&script), [list]);
+        script.case.waiting = 3;
+        assert_eq!(of_queue(&script).len(), 4);
     }
 }

@@ -73,9 +73,24 @@ fn recipients(suspect: &Suspect) -> String {
         text.push_str(&format!(", {} here, still waiting or not told", grouped(rest)));
     }
     if case.usual_recipients > 0 {
-        text.push_str(&format!("; {} more since on days that are not suspect", grouped(case.usual_recipients)));
+        let usual = grouped(case.usual_recipients);
+        text.push_str(&format!("; {usual} more since on days that are not suspect{}", from_whom(suspect)));
     }
     text
+}
+
+/// Whether what came on the other days was the intruder's as well, as far as networks tell.
+fn from_whom(suspect: &Suspect) -> String {
+    let (usual, apart) = (suspect.case.usual_recipients, suspect.case.usual_apart);
+    match suspect.kind {
+        "mailbox" if apart >= usual => ", from none of the networks from which the case was sent".to_owned(),
+        "mailbox" => format!(
+            ", {} of them perhaps from a network from which the case was sent: look at these",
+            grouped(usual - apart)
+        ),
+        "script" => ", by the same folder".to_owned(),
+        _ => String::new(),
+    }
 }
 
 fn queue(suspect: &Suspect) -> String {
@@ -152,15 +167,39 @@ fn open(suspect: &Suspect) -> Line {
     line("now", text.to_owned())
 }
 
+/// What it is and how it is used, under its name at the top.
+pub(super) fn headline(suspect: &Suspect, local: LocalTime) -> String {
+    let whose = whose(suspect);
+    match (suspect.kind, suspect.local_user.as_deref()) {
+        // The name is the folder already, and mostly the account's user runs it.
+        ("script", Some(user)) if user != suspect.account => {
+            format!("A program in this folder of {whose}, run as {user}; how it got there a mail log cannot show")
+        }
+        ("script", _) => format!("A program in this folder of {whose}; how it got there a mail log cannot show"),
+        _ => format!("{} of {whose}: {}", kind(suspect), local.sentence(&suspect.entered_by)),
+    }
+}
+
+/// What a suspect is, at the beginning of a sentence.
+pub(super) fn kind(suspect: &Suspect) -> &'static str {
+    match suspect.kind {
+        "mailbox" => "Mailbox",
+        "script" => "Script",
+        "forwarder" => "Forwarding address",
+        "relay" => "Host",
+        _ => "Local user",
+    }
+}
+
 /// What is said of somebody with such a case, at the beginning of a sentence.
 pub(super) fn verdict(suspect: &Suspect) -> &'static str {
-    let is_very_sure = suspect.case.certainty == "very_sure";
+    let is_sure = matches!(suspect.case.certainty, "very_sure" | "sure");
     match suspect.kind {
-        "forwarder" if is_very_sure => "Passes on spam",
+        "forwarder" if is_sure => "Passes on spam",
         "forwarder" => "Probably passes on spam",
-        "relay" if is_very_sure => "Abused to relay",
+        "relay" if is_sure => "Abused to relay",
         "relay" => "Probably abused to relay",
-        _ if is_very_sure => "Compromised",
+        _ if is_sure => "Compromised",
         _ => "Probably compromised",
     }
 }
@@ -302,13 +341,37 @@ mod tests {
             quiet.contains("594 on suspect days: 480 delivered, 91 given up, 23 here, still waiting or not told"),
             "{quiet}"
         );
-        assert!(quiet.contains("; 45 more since on days that are not suspect"), "{quiet}");
+        assert!(quiet.contains("; 45 more since on days that are not suspect, by the same folder"), "{quiet}");
         assert!(quiet.contains("NO: nothing like it after 2026-02-20 00:00; the log goes on for 9 hours"), "{quiet}");
         assert!(quiet.contains("treat it as there until you have looked"), "{quiet}");
         assert!(said(&suspect("mailbox", "active")).contains("YES: it still sent"));
         assert!(said(&suspect("script", "recurring")).contains("EXPECT IT AGAIN"));
         let forwarder = said(&suspect("forwarder", "quiet"));
         assert!(!forwarder.contains("queue:") && !forwarder.contains("password"), "{forwarder}");
+    }
+
+    /// Whose the mail of the other days was, is said as far as networks tell.
+    #[test]
+    fn what_came_on_other_days_is_told_apart() {
+        let mut mailbox = suspect("mailbox", "quiet");
+        assert!(said(&mailbox).contains("not suspect, 45 of them perhaps from a network"), "{}", said(&mailbox));
+        mailbox.case.usual_apart = 45;
+        assert!(said(&mailbox).contains("not suspect, from none of the networks from which"), "{}", said(&mailbox));
+    }
+
+    /// No heading doubts what the line under it is sure of.
+    #[test]
+    fn the_verdict_is_as_sure_as_the_signs() {
+        let mut mailbox = suspect("mailbox", "quiet");
+        for (certainty, verdict_said, said) in [
+            ("very_sure", "Compromised", "very sure: 0 signs"),
+            ("sure", "Compromised", "sure: 0 signs"),
+            ("probable", "Probably compromised", "probable: 0 signs"),
+        ] {
+            mailbox.case.certainty = certainty;
+            assert_eq!(verdict(&mailbox), verdict_said);
+            assert!(super::certainty(&mailbox).starts_with(said));
+        }
     }
 
     #[test]

@@ -13,19 +13,19 @@ pub(super) fn sentences(forgotten: &Forgotten) -> Vec<String> {
     for (count, what) in [
         (
             forgotten.senders,
-            "senders that sent least were left out, since there are more than fit into memory; the figures of one who came back later are too low",
+            "senders that sent least were left out, since there are more than fit into memory: one who came back later is judged by what came then, so its past may be missing in a verdict; who floods is not among them",
         ),
         (
             forgotten.hosts,
-            "hosts that sent here least were left out, since there are more than fit into memory; the figures of one that came back later are too low",
+            "strangers' hosts that sent here least were left out, since there are more than fit into memory. That hides no attacker and changes no verdict: they count only for the list of strangers that send most",
         ),
         (
             forgotten.addresses,
-            "addresses with the fewest misdeeds were left out, since there are more than fit into memory; the figures of one that came back later are too low",
+            "addresses with the fewest misdeeds were left out, since there are more than fit into memory. An attacker who comes seldom may be missing among the attackers or have too few attempts; no verdict about a sender depends on it",
         ),
         (
             forgotten.logins,
-            "names that were tried least were left out, since there are more than fit into memory; the figures of one that was tried again later are too low",
+            "names that were tried least were left out, since there are more than fit into memory: of one that was tried again later a part of the failures is missing, so a password that was guessed slowly may not be said to be guessed; what was sent with it is judged all the same",
         ),
     ] {
         if count > 0 {
@@ -44,6 +44,20 @@ pub(super) fn sentences(forgotten: &Forgotten) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of each it is said whether it can hide an attacker or change a verdict.
+    #[test]
+    fn what_it_means_is_said() {
+        let all = Forgotten { senders: 1, hosts: 1, addresses: 1, logins: 1, hourly_days: 31, daily_days: 400 };
+        for (sentence, meaning) in sentences(&all).iter().zip([
+            "may be missing in a verdict",
+            "hides no attacker and changes no verdict",
+            "no verdict about a sender depends on it",
+            "may not be said to be guessed",
+        ]) {
+            assert!(sentence.contains(meaning), "{sentence}");
+        }
+    }
 
     #[test]
     fn only_what_was_forgotten_is_said() {

@@ -1,4 +1,4 @@
-//! From where a mailbox was used that somebody else has: its addresses by network, who both guessed and sent, what else they entered.
+//! From where a mailbox was used that somebody else has: its addresses by range, who both guessed and sent, what else they entered.
 //! Which of them are the owner's, the report says; here they are only left out.
 
 use std::net::IpAddr;
@@ -9,12 +9,14 @@ use super::shown::{counted, grouped, local_minute};
 
 /// What stands over this part of a card; steps refer to it.
 pub(super) const HEADING: &str = "From where";
-/// Networks that are listed one by one.
-const NETWORKS_MAX: usize = 8;
+/// Ranges that are listed one by one.
+const RANGES_MAX: usize = 8;
+/// So many addresses of one range, and it is kept out as a whole.
+const OF_RANGE_MIN: usize = 3;
 
-/// What some addresses of one network sent.
+/// What some addresses of one range sent.
 #[derive(Debug, PartialEq, Eq)]
-struct Network {
+struct Range {
     /// `192.0.2.0/24`, or a /64.
     name: String,
     addresses: u64,
@@ -29,7 +31,7 @@ pub(super) fn sentences(suspect: &Suspect) -> Vec<String> {
     if case.clients.is_empty() {
         return Vec::new();
     }
-    let networks = networks(&case.clients);
+    let ranges = ranges(&case.clients);
     let shown = counted(case.clients.len() as u64, "address");
     let recipients: u64 = case.clients.iter().map(|client| client.times).sum();
     let recipients = counted(recipients, "recipient");
@@ -39,27 +41,27 @@ pub(super) fn sentences(suspect: &Suspect) -> Vec<String> {
         format!("{shown} with {recipients}")
     };
     let day = case.clients.first().and_then(|client| client.first.get(..10)).unwrap_or("?");
-    let new = if case.are_networks_known {
-        "of networks new to its domain"
-    } else {
-        "(the log begins too late to tell the owner's among them)"
+    let new = match ranges.as_slice() {
+        _ if !case.are_networks_known => "(the log begins too late to tell the owner's among them)",
+        [_] => "of a network new to its domain",
+        _ => "of networks new to its domain",
     };
-    let mut list = vec![format!("on {day}, its busiest suspect day, {all}, {new}, by /24 (IPv6: /64):")];
-    list.extend(networks.iter().take(NETWORKS_MAX).map(|network| {
+    let mut list = vec![format!("on {day}, its busiest suspect day, {all}, {new}, by range (/24, IPv6: /64):")];
+    list.extend(ranges.iter().take(RANGES_MAX).map(|range| {
         format!(
             "{}: {}, {}, {} to {}",
-            network.name,
-            counted(network.addresses, "address"),
-            counted(network.recipients, "recipient"),
-            local_minute(&network.first),
-            network.last.get(11..16).unwrap_or("?")
+            range.name,
+            counted(range.addresses, "address"),
+            counted(range.recipients, "recipient"),
+            local_minute(&range.first),
+            range.last.get(11..16).unwrap_or("?")
         )
     }));
-    if networks.len() > NETWORKS_MAX {
-        let rest = networks.iter().skip(NETWORKS_MAX);
-        let recipients: u64 = rest.map(|network| network.recipients).sum();
-        let more = (networks.len() - NETWORKS_MAX) as u64;
-        list.push(format!("and {}: {}", counted(more, "more network"), counted(recipients, "recipient")));
+    if ranges.len() > RANGES_MAX {
+        let rest = ranges.iter().skip(RANGES_MAX);
+        let recipients: u64 = rest.map(|range| range.recipients).sum();
+        let more = (ranges.len() - RANGES_MAX) as u64;
+        list.push(format!("and {}: {}", counted(more, "more range"), counted(recipients, "recipient")));
     }
     list.extend(both(suspect));
     list.push(others(suspect));
@@ -86,8 +88,8 @@ fn others(suspect: &Suspect) -> String {
     let used: Vec<String> =
         case.also_used.iter().map(|other| format!("{} ({})", other.name, grouped(other.times))).collect();
     let tried = match case.tried_others {
-        0 => "none of them is seen to have failed at several logins".to_owned(),
-        count => format!("{} failed at several logins", counted(count, "address")),
+        0 => "none of them is seen to have failed at another login".to_owned(),
+        count => format!("{} failed at other logins as well", counted(count, "address")),
     };
     match used.as_slice() {
         [] => format!("no other mailbox sent from these addresses on its busiest or its last day; {tried}"),
@@ -95,8 +97,24 @@ fn others(suspect: &Suspect) -> String {
     }
 }
 
-/// The addresses to keep out: all from which it was used or entered, without the usual ones.
-pub(super) fn to_block(suspect: &Suspect) -> Vec<&str> {
+/// What to keep out: all addresses from which it was used or entered, without the usual ones; of several in one range the range, unless
+/// a usual one is in it.
+pub(super) fn to_block(suspect: &Suspect) -> Vec<String> {
+    let is_usual = |range: &str| suspect.case.usual_clients.iter().any(|usual| range_of(&usual.name) == range);
+    let mut list: Vec<String> = Vec::new();
+    for ip in strange(suspect) {
+        let range = range_of(ip);
+        let of_range = strange(suspect).into_iter().filter(|other| range_of(other) == range).count();
+        let name = if of_range >= OF_RANGE_MIN && !is_usual(&range) { range } else { ip.to_owned() };
+        if !list.contains(&name) {
+            list.push(name);
+        }
+    }
+    list
+}
+
+/// The addresses from which it was used or entered, without the usual ones.
+fn strange(suspect: &Suspect) -> Vec<&str> {
     let case = &suspect.case;
     let entered = suspect.entered_from.as_deref().into_iter();
     let mut list: Vec<&str> = case.clients.iter().map(|client| client.name.as_str()).chain(entered).collect();
@@ -106,19 +124,19 @@ pub(super) fn to_block(suspect: &Suspect) -> Vec<&str> {
     list
 }
 
-/// Gathered by network, the busiest first.
-fn networks(clients: &[Client]) -> Vec<Network> {
-    let mut list: Vec<Network> = Vec::new();
+/// Gathered by range, the busiest first.
+fn ranges(clients: &[Client]) -> Vec<Range> {
+    let mut list: Vec<Range> = Vec::new();
     for client in clients {
-        let name = client.name.parse().map_or_else(|_| client.name.clone(), network_of);
-        match list.iter_mut().find(|network| network.name == name) {
-            Some(network) => {
-                network.addresses += 1;
-                network.recipients += client.times;
-                network.first = network.first.clone().min(client.first.clone());
-                network.last = network.last.clone().max(client.last.clone());
+        let name = range_of(&client.name);
+        match list.iter_mut().find(|range| range.name == name) {
+            Some(range) => {
+                range.addresses += 1;
+                range.recipients += client.times;
+                range.first = range.first.clone().min(client.first.clone());
+                range.last = range.last.clone().max(client.last.clone());
             }
-            None => list.push(Network {
+            None => list.push(Range {
                 name,
                 addresses: 1,
                 recipients: client.times,
@@ -131,13 +149,15 @@ fn networks(clients: &[Client]) -> Vec<Network> {
     list
 }
 
-fn network_of(ip: IpAddr) -> String {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => {
+/// The range of an address; the text itself if it is none.
+fn range_of(ip: &str) -> String {
+    match ip.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        Err(_) => ip.to_owned(),
+        Ok(IpAddr::V4(ip)) => {
             let [a, b, c, _] = ip.octets();
             format!("{a}.{b}.{c}.0/24")
         }
-        IpAddr::V6(ip) => {
+        Ok(IpAddr::V6(ip)) => {
             let [a, b, c, d, ..] = ip.segments();
             format!("{}/64", std::net::Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
         }
@@ -146,10 +166,12 @@ fn network_of(ip: IpAddr) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_watch::api::report::Guessing;
+
     use super::*;
 
     #[test]
-    fn addresses_are_gathered_by_network() {
+    fn addresses_are_gathered_by_range() {
         let client = |name: &str, times, first: &str| Client {
             name: name.to_owned(),
             times,
@@ -162,10 +184,41 @@ mod tests {
             client("193.32.7.200", 6, "13:01"),
             client("2001:db8:1:2::7", 1, "15:00"),
         ];
-        let found = networks(&clients);
+        let found = ranges(&clients);
         let names: Vec<(&str, u64, u64)> =
-            found.iter().map(|network| (network.name.as_str(), network.addresses, network.recipients)).collect();
+            found.iter().map(|range| (range.name.as_str(), range.addresses, range.recipients)).collect();
         assert_eq!(names, [("193.32.7.0/24", 2, 11), ("141.98.11.0/24", 1, 7), ("2001:db8:1:2::/64", 1, 1)]);
-        assert_eq!(found.first().map(|network| network.first.as_str()), Some("2026-02-17T13:01:00"));
+        assert_eq!(found.first().map(|range| range.first.as_str()), Some("2026-02-17T13:01:00"));
+    }
+
+    fn suspect(clients: &[&str], usual: &[&str]) -> Suspect {
+        let all = |names: &[&str]| {
+            names.iter().map(|name| Client { name: (*name).to_owned(), times: 1, ..Client::default() }).collect()
+        };
+        let mut suspect = Suspect { kind: "mailbox", ..Suspect::default() };
+        (suspect.case.clients, suspect.case.usual_clients) = (all(clients), all(usual));
+        suspect
+    }
+
+    /// Many of one range are kept out at once, unless the owner is among them.
+    #[test]
+    fn a_range_is_kept_out_as_a_whole() {
+        let bots = ["141.98.10.3", "141.98.10.12", "141.98.10.0", "203.0.113.9", "203.0.113.8"];
+        assert_eq!(to_block(&suspect(&bots, &[])), ["141.98.10.0/24", "203.0.113.8", "203.0.113.9"]);
+        let single = ["141.98.10.0", "141.98.10.3", "141.98.10.12", "203.0.113.8", "203.0.113.9"];
+        assert_eq!(to_block(&suspect(&bots, &["141.98.10.77"])), single);
+    }
+
+    /// Who guessed at this one and sent has failed, of course: what is said is whether at others as well.
+    #[test]
+    fn who_guessed_is_not_said_to_have_failed_nowhere() {
+        let mut suspect = suspect(&["141.98.10.3"], &[]);
+        let addresses = vec!["141.98.10.3".to_owned()];
+        suspect.case.guessing = Some(Guessing { failures: 160, addresses, ..Guessing::default() });
+        let said = sentences(&suspect).join("\n");
+        assert!(said.contains("1 address both guessed and sent: 141.98.10.3"), "{said}");
+        assert!(said.ends_with("none of them is seen to have failed at another login"), "{said}");
+        suspect.case.tried_others = 1;
+        assert!(sentences(&suspect).join("").ends_with("1 address failed at other logins as well"));
     }
 }

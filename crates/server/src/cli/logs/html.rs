@@ -3,6 +3,7 @@
 //!
 //! What needs action stands open, first; what explains and lists is folded and says in its title what is in it.
 
+use jiff::Timestamp;
 use tidegate_watch::api::report::{ActorRow, HourRow, Report, Suspect};
 
 use super::shown::{self, LocalTime, counted, grouped, percent, short_path};
@@ -25,8 +26,14 @@ const STANDS_OUT_PERCENT: u64 = 8;
 /// Suspects whose state stands at the top; of further ones it stands in their card.
 const STATES_ON_TOP: usize = 3;
 
-/// The whole page.
-pub(super) fn page(report: &Report, files: &[FileRow], local: LocalTime, account: Option<&str>, top: usize) -> String {
+/// The whole page, made at this time.
+pub(super) fn page(
+    report: &Report,
+    files: &[FileRow],
+    local: LocalTime,
+    made: Timestamp,
+    (account, top): (Option<&str>, usize),
+) -> String {
     let mut html = Html::default();
     html.raw(concat!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">",
@@ -36,9 +43,9 @@ pub(super) fn page(report: &Report, files: &[FileRow], local: LocalTime, account
         include_str!("html/style.css"),
         "</style></head>\n<body><main>\n"
     ));
-    let mut page = Page { html, local, top, report };
-    page.head(files);
-    page.banner(account);
+    let mut page = Page { html, local, top, report, account };
+    page.head(files, made);
+    page.banner();
     page.blocks();
     page.contents();
     page.suspects();
@@ -63,10 +70,12 @@ struct Page<'r> {
     /// Rows of each list.
     top: usize,
     report: &'r Report,
+    /// The account that alone is looked at.
+    account: Option<&'r str>,
 }
 
 impl Page<'_> {
-    fn head(&mut self, files: &[FileRow]) {
+    fn head(&mut self, files: &[FileRow], made: Timestamp) {
         let report = self.report;
         let from = self.local.minute_or_dash(report.from.as_ref());
         let until = self.local.minute_or_dash(report.until.as_ref());
@@ -77,11 +86,13 @@ impl Page<'_> {
         self.html.raw("<header><div class=\"mark\">Tidegate</div><h1>What the mail logs say</h1><div class=\"soft\">");
         let lines = counted(report.totals.lines, "line");
         self.html.text(&format!("{from} to {until} · {days} · {read} · {lines} · all times are the server's, {zone}"));
+        let made = self.local.minute(&made.to_string());
+        self.html.raw("<br>").text(&format!("This page was made {made}; what happened since is not on it."));
         self.html.raw("</div></header>\n");
     }
 
     /// What needs an administrator now, with the state of each case.
-    fn banner(&mut self, account: Option<&str>) {
+    fn banner(&mut self) {
         let report = self.report;
         if report.totals.lines == 0 {
             self.html.raw("<div class=\"banner bad\"><b>Nothing was read.</b></div>\n");
@@ -89,7 +100,7 @@ impl Page<'_> {
         }
         if report.suspects.is_empty() {
             self.html.raw("<div class=\"banner good\"><b>Nobody ");
-            if let Some(account) = account {
+            if let Some(account) = self.account {
                 self.html.raw("of account ").text(account).raw(" ");
             }
             self.html.raw("looks compromised.</b></div>\n");
@@ -97,9 +108,7 @@ impl Page<'_> {
         for (at, suspect) in report.suspects.iter().enumerate() {
             self.html.raw("<div class=\"banner bad\">").raw(case::verdict(suspect)).raw(": <b>");
             self.html.text(&suspect.name).raw("</b><div>");
-            let kind = suspects::kind(suspect);
-            let entered = self.local.sentence(&suspect.entered_by);
-            self.html.text(&format!("{kind} of {}: {entered}", case::whose(suspect)));
+            self.html.text(&case::headline(suspect, self.local));
             self.html.raw("</div>");
             if at < STATES_ON_TOP {
                 self.state(suspect);
@@ -123,23 +132,26 @@ impl Page<'_> {
     /// Who holds this server's address for bad: it hurts everybody on it.
     fn blocks(&mut self) {
         let report = self.report;
-        if report.blocks.is_empty() {
+        if !standing::is_shown(report, self.account) {
             return;
         }
-        self.html.raw("<div class=\"banner warned\"><b>This server's own reputation</b><ul>");
+        let is_bad = report.blocks.iter().any(|row| row.refused > 0) || !report.blocklists.is_empty();
+        self.html.raw(if is_bad { "<div class=\"banner warned\">" } else { "<div class=\"banner\">" });
+        self.html.raw("<b>This server's own reputation</b><ul>");
+        if self.account.is_none() {
+            for list in standing::blocklists(report, self.local) {
+                self.html.element("<li><b>", &list, ".</b></li>");
+            }
+        }
+        if report.blocks.is_empty() {
+            self.html.raw("<li>Nobody refuses mail for a bad reputation of this server's address.</li>");
+        }
         for row in &report.blocks {
-            self.html.raw("<li>").text(&standing::sentence(row, self.local)).raw("; ");
-            self.html.element("<b>", &standing::at_end(row), "</b>");
-            if let Some(around) = standing::around_case(row) {
-                self.html.raw(". ").text(&shown::sentence_case(&around));
+            self.html.element("<li><b>", &standing::heading(row), "</b><table class=\"case\">");
+            for (label, text) in standing::lines(row, report, self.local) {
+                self.html.raw("<tr><th>").raw(label).raw("</th>").element("<td>", &text, "</td></tr>");
             }
-            let is_suspect = |kind: &str, name: &str| about::is_suspect(report, kind, name);
-            let causes = standing::causes(row, is_suspect);
-            if !causes.is_empty() {
-                self.html.raw(". Who got a tenth or more of these answers: ").text(&causes);
-            }
-            self.html.raw(". What to do: ").text(&standing::advice(row, is_suspect));
-            self.html.element(".<div class=\"quote\">“", &row.example, "”</div></li>");
+            self.html.element("</table><div class=\"quote\">“", &row.example, "”</div></li>");
         }
         self.html.raw("</ul></div>\n");
     }

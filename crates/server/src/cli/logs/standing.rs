@@ -1,18 +1,105 @@
 //! Who holds this server's own address for bad, in sentences: the side effect of a compromise that hurts everybody on the server.
 
-use tidegate_watch::api::report::{BlockRow, Part};
+use tidegate_watch::api::report::{BlockRow, BlocklistRow, Part, Report};
 
 use super::about;
 use super::shown::{self, LocalTime, counted, grouped, percent};
 
-/// What one provider does, from when to when, and whether still.
-pub(super) fn sentence(row: &BlockRow, local: LocalTime) -> String {
+/// Of the suspects is spoken from this share on, in percent.
+const SUSPECTS_PERCENT_MIN: u64 = 10;
+/// Under this share of recipients, in percent, hardly anything is refused; from the other on, most is.
+const HARDLY_PERCENT: u64 = 5;
+const MOSTLY_PERCENT: u64 = 50;
+
+/// Whether the whole server's standing belongs into a report: not into one on an account.
+pub(super) fn is_shown(report: &Report, account: Option<&str>) -> bool {
+    report.totals.lines > 0 && (!report.blocks.is_empty() || account.is_none())
+}
+
+/// One provider, each thing with a word or two that say what it is; every figure once.
+pub(super) fn lines(row: &BlockRow, report: &Report, local: LocalTime) -> Vec<(&'static str, String)> {
+    let mut lines = vec![("refused now?", now(row)), ("in this log", in_all(row, local))];
+    lines.extend(of_suspects(row).map(|text| ("the suspects'", text)));
+    lines.extend(around_case(row).map(|text| ("since when", text)));
+    let causes = row.caused_by.iter().map(|cause| (cause.clone(), about::is_suspect(report, cause.kind, &cause.name)));
+    let causes = causes.map(|cause| about::cause(&cause)).collect::<Vec<_>>().join(", ");
+    if !causes.is_empty() {
+        lines.push(("a tenth or more", causes));
+    }
+    lines.push(("what to do", advice(row)));
+    lines
+}
+
+/// Who holds which address for bad.
+pub(super) fn heading(row: &BlockRow) -> String {
     let who = shown::provider(row.provider);
-    let holds = if row.provider == "others" { "hold" } else { "holds" };
+    let plural = if row.provider == "others" { "" } else { "s" };
     let what = match row.addresses.as_slice() {
         [] => "this server".to_owned(),
         addresses => addresses.join(", "),
     };
+    match row.refused {
+        0 => format!("{who} slow{plural} {what} down for its reputation, without refusing"),
+        _ => format!("{who} hold{plural} {what} for a bad sender"),
+    }
+}
+
+/// Whether a public list was named: what somebody wants to know whose mail is refused at night.
+pub(super) fn blocklists(report: &Report, local: LocalTime) -> Vec<String> {
+    if report.blocklists.is_empty() {
+        return vec![
+            "No refusal names a public blocklist (Spamhaus, SpamCop, Barracuda, SORBS and the like). That a list has this server and no answer says so, a log cannot show: ask at check.spamhaus.org".to_owned(),
+        ];
+    }
+    report.blocklists.iter().map(|row| blocklist(row, local)).collect()
+}
+
+fn blocklist(row: &BlocklistRow, local: LocalTime) -> String {
+    let (first, last) = (local.minute_or_dash(row.first.as_ref()), local.minute_or_dash(row.last.as_ref()));
+    let times = about::times(row.refused, row.deferred);
+    let ask = row.ask.map_or_else(String::new, |ask| format!("; ask at {ask}"));
+    let what = match (row.holds, row.addresses.as_slice()) {
+        ("domains", _) => "names in the mail, not this server's address",
+        (_, []) => "this server",
+        (_, [address, ..]) => address.as_str(),
+    };
+    format!("The public blocklist {} is named for {what}: {times}, first {first}, last {last}{ask}", row.name)
+}
+
+/// Whether mail is refused now, by the last two days of the log.
+fn now(row: &BlockRow) -> String {
+    let Some(part) = &row.last_two_days else {
+        let still = if row.is_at_end { "still said" } else { "not said any more" };
+        return format!("{still} in the last 24 hours of the log; these are many servers, and each decides for itself");
+    };
+    let all = part.refused + part.delivered;
+    let put_off = match part.deferred {
+        0 => String::new(),
+        deferred => format!(", {} put off", counted(deferred, "attempt")),
+    };
+    let when = "in the last two days of the log";
+    if all == 0 {
+        return match part.deferred {
+            0 => format!("not known: no mail went there {when}"),
+            _ => format!("YES: {when} nothing was taken{put_off}"),
+        };
+    }
+    let recipients = counted(all, "recipient");
+    if part.refused == 0 {
+        let slow = if part.deferred > 0 { ", but slowly" } else { "" };
+        return format!("no: {when} everything was taken ({recipients}){slow}{put_off}");
+    }
+    let word = match part.refused * 100 {
+        refused if refused < all * HARDLY_PERCENT => "hardly",
+        refused if refused < all * MOSTLY_PERCENT => "partly",
+        _ => "YES",
+    };
+    let share = share(part.refused, all);
+    format!("{word}: {when} {} of {recipients} refused ({share}){put_off}", grouped(part.refused))
+}
+
+/// All of it, and from when to when.
+fn in_all(row: &BlockRow, local: LocalTime) -> String {
     let mut times = Vec::new();
     if row.refused > 0 {
         let all = row.refused + row.delivered;
@@ -23,7 +110,23 @@ pub(super) fn sentence(row: &BlockRow, local: LocalTime) -> String {
         times.push(format!("{} put off", counted(row.deferred, "attempt")));
     }
     let (first, last) = (local.minute_or_dash(row.first.as_ref()), local.minute_or_dash(row.last.as_ref()));
-    format!("{who} {holds} {what} for a bad sender: {}, first {first}, last {last}", times.join(", "))
+    format!("{}, first {first}, last {last}", times.join(", "))
+}
+
+/// What of it the suspects had, and what remains without them.
+fn of_suspects(row: &BlockRow) -> Option<String> {
+    let (refused, deferred) = (row.refused_of_suspects, row.deferred_of_suspects);
+    if refused + deferred == 0 {
+        return None;
+    }
+    let rest = about::times(row.refused.saturating_sub(refused), row.deferred.saturating_sub(deferred));
+    Some(format!("{}; without them {rest}", about::times(refused, deferred)))
+}
+
+/// Whether the suspects had so much of it that it is to be looked for there.
+fn is_theirs(row: &BlockRow) -> bool {
+    let is_fair = |part: u64, whole: u64| part > 0 && part * 100 >= whole * SUSPECTS_PERCENT_MIN;
+    is_fair(row.refused_of_suspects, row.refused) || is_fair(row.deferred_of_suspects, row.deferred)
 }
 
 /// How many of these were refused: with a decimal where little is.
@@ -36,47 +139,40 @@ fn share(part: u64, whole: u64) -> String {
     }
 }
 
-/// Whether it is still so at the end of the log, and what is taken nevertheless.
-pub(super) fn at_end(row: &BlockRow) -> String {
-    let still = if row.is_at_end { "still so" } else { "not seen" };
-    let taken = row.lately.filter(|lately| lately.refused + lately.delivered > 0).map(|lately| {
-        let all = lately.refused + lately.delivered;
-        let rest = match lately.refused * 2 {
-            0 => ": all was taken",
-            refused if refused < all => ": most was taken",
-            _ => "",
-        };
-        let days = counted(lately.days, "day");
-        format!(
-            "; in the last {days} {} of {} refused ({}){rest}",
-            grouped(lately.refused),
-            counted(all, "recipient"),
-            share(lately.refused, all)
-        )
-    });
-    format!("{still} on the last day of the log{}", taken.unwrap_or_default())
-}
-
-/// Whether it began before the case: then the case did not start it.
-pub(super) fn around_case(row: &BlockRow) -> Option<String> {
+/// Whether it began before the case: then the case did not start it. How much was refused before, then, and after it.
+fn around_case(row: &BlockRow) -> Option<String> {
     let around = row.around_case.as_ref()?;
     let times = |part: &Part| {
         let share = share(part.refused, part.refused + part.delivered);
-        format!(
-            "{} refused ({share}), {} put off on {}",
-            grouped(part.refused),
-            grouped(part.deferred),
-            counted(part.days, "day")
-        )
+        let times = match (part.refused, part.deferred) {
+            (0, 0) => "nothing".to_owned(),
+            (0, deferred) => format!("{} put off", grouped(deferred)),
+            (refused, 0) => format!("{} refused ({share})", grouped(refused)),
+            (refused, deferred) => format!("{} refused ({share}), {} put off", grouped(refused), grouped(deferred)),
+        };
+        format!("{times} on {}", counted(part.days, "day"))
     };
-    let (before, since) = (times(&around.before), times(&around.since));
+    let (since, after) = (&around.since, &around.after);
+    let of_case = Part {
+        days: since.days.saturating_sub(after.days),
+        refused: since.refused.saturating_sub(after.refused),
+        deferred: since.deferred.saturating_sub(after.deferred),
+        delivered: since.delivered.saturating_sub(after.delivered),
+    };
+    let after = match after.days {
+        0 => "; the log ends with it".to_owned(),
+        _ => format!("; after it {}", times(after)),
+    };
     if !is_older(row) {
-        return Some(format!("nothing of it before the case began on {}; since then {since}", around.day));
+        let case = times(&of_case);
+        return Some(format!("nothing of it before the case began on {}; then {case}{after}", around.day));
     }
     let older = if row.is_from_begin { ", perhaps before this log as well" } else { "" };
     Some(format!(
-        "it began before the case of {}{older}: the suspect did not start it; before {before}, since {since}",
-        around.day
+        "it began before the case of {}{older}: the suspect did not start it. Before it {}; with it {}{after}",
+        around.day,
+        times(&around.before),
+        times(&of_case)
     ))
 }
 
@@ -86,15 +182,13 @@ fn is_older(row: &BlockRow) -> bool {
 }
 
 /// What to do: lifted before its cause is gone, a block comes back.
-pub(super) fn advice(row: &BlockRow, is_suspect: impl Fn(&str, &str) -> bool) -> String {
+fn advice(row: &BlockRow) -> String {
     let first = match row.caused_by.as_slice() {
-        [] => "no single sender was given a tenth of these answers; if it hinders mail,",
-        causes if causes.iter().any(|cause| is_suspect(cause.kind, &cause.name)) && is_older(row) => {
+        _ if is_theirs(row) && is_older(row) => {
             "end what the suspect sends first, look for what was the cause before it, then"
         }
-        causes if causes.iter().any(|cause| is_suspect(cause.kind, &cause.name)) => {
-            "end what the suspect sends first, then"
-        }
+        _ if is_theirs(row) => "end what the suspect sends first, then",
+        [] => "no single sender was given a tenth of these answers; if it hinders mail,",
         _ => "look at what these send first, then",
     };
     match &row.ask {
@@ -103,82 +197,137 @@ pub(super) fn advice(row: &BlockRow, is_suspect: impl Fn(&str, &str) -> bool) ->
     }
 }
 
-/// Who causes it, where somebody causes a tenth of it or more.
-pub(super) fn causes(row: &BlockRow, is_suspect: impl Fn(&str, &str) -> bool) -> String {
-    let causes = row.caused_by.iter().map(|cause| (cause.clone(), is_suspect(cause.kind, &cause.name)));
-    causes.map(|cause| about::cause(&cause)).collect::<Vec<_>>().join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use tidegate_watch::api::report::{AroundCase, Cause};
 
     use super::*;
 
-    #[test]
-    fn a_block_is_told_with_dates_and_whether_it_lasts() {
-        let row = BlockRow {
+    fn row() -> BlockRow {
+        BlockRow {
             provider: "Microsoft",
             addresses: vec!["192.0.2.1".to_owned()],
             refused: 45,
             delivered: 955,
-            lately: Some(Part { days: 7, refused: 1, deferred: 0, delivered: 199 }),
+            last_two_days: Some(Part { days: 2, refused: 1, deferred: 0, delivered: 199 }),
             first: Some("2026-02-18T06:10:00Z".to_owned()),
             last: Some("2026-02-26T11:03:00Z".to_owned()),
             is_at_end: true,
             ask: Some("olcsupport.office.com".to_owned()),
             ..BlockRow::default()
-        };
-        let local = LocalTime::default();
-        assert_eq!(
-            sentence(&row, local),
-            "Microsoft holds 192.0.2.1 for a bad sender: 45 of 1 000 recipients refused (4.5 %), first 2026-02-18 06:10, last 2026-02-26 11:03"
-        );
-        assert_eq!(
-            at_end(&row),
-            "still so on the last day of the log; in the last 7 days 1 of 200 recipients refused (0.5 %): most was taken"
-        );
-        let causes = |row: BlockRow| {
-            let cause = Cause {
-                kind: "mailbox",
-                name: "anna@site.example".to_owned(),
-                account: String::new(),
-                times: 9,
-                refused: 9,
-                deferred: 0,
-            };
-            BlockRow { caused_by: vec![cause], ..row }
-        };
-        for (row, is_suspect, said) in [
-            (
-                row.clone(),
-                true,
-                "no single sender was given a tenth of these answers; if it hinders mail, ask at olcsupport.office.com",
-            ),
-            (causes(row.clone()), true, "end what the suspect sends first, then ask at olcsupport.office.com"),
-            (causes(row.clone()), false, "look at what these send first, then ask at olcsupport.office.com"),
-        ] {
-            assert_eq!(advice(&row, |_, _| is_suspect), said);
         }
-        // What is older than the case was not begun by it.
+    }
+
+    fn said(row: &BlockRow) -> Vec<(&'static str, String)> {
+        lines(row, &Report::default(), LocalTime::default())
+    }
+
+    #[test]
+    fn a_block_is_told_with_dates_and_whether_it_lasts() {
+        let row = row();
+        assert_eq!(heading(&row), "Microsoft holds 192.0.2.1 for a bad sender");
+        assert_eq!(
+            said(&row),
+            [
+                ("refused now?", "hardly: in the last two days of the log 1 of 200 recipients refused (0.5 %)".to_owned()),
+                (
+                    "in this log",
+                    "45 of 1 000 recipients refused (4.5 %), first 2026-02-18 06:10, last 2026-02-26 11:03".to_owned()
+                ),
+                (
+                    "what to do",
+                    "no single sender was given a tenth of these answers; if it hinders mail, ask at olcsupport.office.com"
+                        .to_owned()
+                ),
+            ]
+        );
+        let slow = BlockRow { refused: 0, deferred: 3, ask: None, ..row };
+        assert!(in_all(&slow, LocalTime::default()).starts_with("3 attempts put off, first"));
+        assert_eq!(heading(&slow), "Microsoft slows 192.0.2.1 down for its reputation, without refusing");
+    }
+
+    #[test]
+    fn whether_mail_is_refused_now() {
+        for ((refused, deferred, delivered), answer) in [
+            ((0, 0, 0), "not known"),
+            ((0, 9, 0), "YES"),
+            ((0, 0, 90), "no: in the last two days of the log everything was taken (90 recipients)"),
+            (
+                (0, 9, 90),
+                "no: in the last two days of the log everything was taken (90 recipients), but slowly, 9 attempts put off",
+            ),
+            ((4, 0, 96), "hardly"),
+            ((5, 0, 95), "partly"),
+            ((50, 0, 50), "YES"),
+        ] {
+            let part = Part { days: 2, refused, deferred, delivered };
+            let now = now(&BlockRow { last_two_days: Some(part), ..row() });
+            assert!(now.starts_with(answer), "{now}");
+        }
+        assert!(now(&BlockRow { last_two_days: None, ..row() }).starts_with("still said"));
+    }
+
+    /// What is older than the case was not begun by it; what the suspect had is told apart from what remains without it.
+    #[test]
+    fn the_part_of_the_suspects() {
+        let theirs = BlockRow { refused_of_suspects: 40, ..row() };
+        assert_eq!(of_suspects(&theirs).as_deref(), Some("40 refused; without them 5 refused"));
+        assert!(advice(&theirs).starts_with("end what the suspect sends first, then ask"));
+        let cause = Cause {
+            kind: "mailbox",
+            name: "anna@site.example".to_owned(),
+            account: String::new(),
+            times: 9,
+            refused: 9,
+            deferred: 0,
+        };
+        let others = BlockRow { caused_by: vec![cause], refused_of_suspects: 1, ..row() };
+        assert_eq!(advice(&others), "look at what these send first, then ask at olcsupport.office.com");
         let around = AroundCase {
             day: "2026-02-17".to_owned(),
-            before: Part { days: 20, refused: 40, deferred: 100, delivered: 760 },
-            since: Part { days: 10, refused: 5, deferred: 0, delivered: 195 },
+            before: Part { days: 20, refused: 4, deferred: 100, delivered: 796 },
+            since: Part { days: 10, refused: 41, deferred: 0, delivered: 159 },
+            after: Part { days: 9, refused: 1, deferred: 0, delivered: 149 },
         };
-        let older = BlockRow { around_case: Some(around.clone()), is_from_begin: true, ..causes(row.clone()) };
+        let older = BlockRow { around_case: Some(around.clone()), is_from_begin: true, ..theirs.clone() };
         assert_eq!(
             around_case(&older).as_deref(),
             Some(
-                "it began before the case of 2026-02-17, perhaps before this log as well: the suspect did not start it; before 40 refused (5.0 %), 100 put off on 20 days, since 5 refused (2.5 %), 0 put off on 10 days"
+                "it began before the case of 2026-02-17, perhaps before this log as well: the suspect did not start it. Before it 4 refused (0.5 %), 100 put off on 20 days; with it 40 refused (80 %) on 1 day; after it 1 refused (0.7 %) on 9 days"
             )
         );
-        assert!(advice(&older, |_, _| true).contains("look for what was the cause before it"));
-        let before = Part { refused: 0, deferred: 0, ..around.before };
-        let begun = BlockRow { around_case: Some(AroundCase { before, ..around }), ..row.clone() };
-        assert!(around_case(&begun).is_some_and(|said| said.starts_with("nothing of it before the case")));
-        let slow = BlockRow { refused: 0, deferred: 3, is_at_end: false, ask: None, ..row };
-        assert!(sentence(&slow, local).contains("bad sender: 3 attempts put off, first"));
-        assert!(at_end(&slow).starts_with("not seen on the last day"));
+        assert!(advice(&older).contains("look for what was the cause before it"));
+        let (before, after) = (Part { refused: 0, deferred: 0, ..around.before }, Part::default());
+        let begun = BlockRow { around_case: Some(AroundCase { before, after, ..around }), ..theirs };
+        let begun = around_case(&begun).expect("there was a case");
+        assert!(
+            begun.starts_with("nothing of it before the case") && begun.ends_with("the log ends with it"),
+            "{begun}"
+        );
+    }
+
+    #[test]
+    fn whether_a_public_list_is_named() {
+        let none = Report::default();
+        assert!(
+            blocklists(&none, LocalTime::default())[0].starts_with("No refusal names a public blocklist (Spamhaus")
+        );
+        let list = BlocklistRow {
+            name: "Spamhaus",
+            holds: "addresses",
+            refused: 12,
+            first: Some("2026-02-18T06:10:00Z".to_owned()),
+            last: Some("2026-02-18T09:10:00Z".to_owned()),
+            addresses: vec!["192.0.2.1".to_owned()],
+            ask: Some("check.spamhaus.org"),
+            ..BlocklistRow::default()
+        };
+        let report = Report { blocklists: vec![list], ..none };
+        assert_eq!(
+            blocklists(&report, LocalTime::default()),
+            [
+                "The public blocklist Spamhaus is named for 192.0.2.1: 12 refused, first 2026-02-18 06:10, last 2026-02-18 09:10; ask at check.spamhaus.org"
+            ]
+        );
     }
 }

@@ -164,6 +164,9 @@ impl Page<'_> {
         if let Some(note) = case::entry_note(suspect) {
             self.line(&format!("   {:<10} {note}", "path"));
         }
+        for (i, line) in about::given_up(suspect).iter().enumerate() {
+            self.labelled(if i == 0 { "given up" } else { "" }, line);
+        }
         self.timeline(suspect);
         self.addresses(suspect);
         for (i, sample) in suspect.samples.iter().enumerate() {
@@ -202,23 +205,25 @@ impl Page<'_> {
     }
 
     fn blocks(&mut self, report: &Report) {
-        if report.blocks.is_empty() {
+        let account = self.look.account.as_deref();
+        if !standing::is_shown(report, account) {
             return;
         }
         self.heading("This server's own reputation");
+        if account.is_none() {
+            for list in standing::blocklists(report, self.look.local) {
+                self.line(&format!("  {}", Evidence::from(list)));
+            }
+        }
+        if report.blocks.is_empty() {
+            self.line("  Nobody refuses mail for a bad reputation of this server's address");
+        }
         for row in &report.blocks {
-            self.line(&format!("  {}", Evidence::from(standing::sentence(row, self.look.local))));
-            self.line(&format!("     now    {}", standing::at_end(row)));
-            if let Some(around) = standing::around_case(row) {
-                self.line(&format!("     since  {around}"));
+            self.line(&format!("  {}", Evidence::from(standing::heading(row))));
+            for (label, text) in standing::lines(row, report, self.look.local) {
+                self.line(&format!("     {label:<15} {}", Evidence::from(text)));
             }
-            let is_suspect = |kind: &str, name: &str| about::is_suspect(report, kind, name);
-            let causes = standing::causes(row, is_suspect);
-            if !causes.is_empty() {
-                self.line(&format!("     by     {}", Evidence::from(causes)));
-            }
-            self.line(&format!("     said   {}", Evidence::from(row.example.as_str())));
-            self.line(&format!("     do     {}", Evidence::from(standing::advice(row, is_suspect))));
+            self.line(&format!("     {:<15} {}", "said", Evidence::from(row.example.as_str())));
         }
     }
 
@@ -322,11 +327,19 @@ impl Page<'_> {
         }) {
             self.note("a newsletter or an invoice run looks like this; ask the owner if it was none");
         }
-        let heads = ["#networks a day", "#recipients", "a sign?", "login", "account"];
-        if self.table("Logins from many networks", heads, &report.many_networks, |table, row| {
-            let sign = if row.is_sign { "yes" } else { "no" };
-            table.row([&row.networks_a_day, &grouped(row.recipients), &sign, &row.login, &row.account]);
-        }) {
+        let heads = ["#networks a day", "#recipients", "login", "account"];
+        let signs: Vec<_> = report.many_networks.iter().filter(|row| row.is_sign).collect();
+        let is_said = self.table("Logins from so many networks that it is a sign", heads, &signs, |table, row| {
+            table.row([&row.networks_a_day, &grouped(row.recipients), &row.login, &row.account]);
+        });
+        let others = about::without_sign(report, self.look.top);
+        if !is_said && others.is_some() {
+            self.heading("Logins from many networks");
+        }
+        if let Some(others) = others {
+            self.line(&format!("  {}", Evidence::from(others)));
+        }
+        if !report.many_networks.is_empty() {
             self.note(about::MANY_NETWORKS);
         }
         let heads = ["#no mailbox", "#of all", "#given up", "name", "account", ""];

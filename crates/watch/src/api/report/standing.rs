@@ -37,8 +37,39 @@ pub struct BlockRow {
     pub lately: Option<Part>,
     /// Whether it was said on the first day of the log already.
     pub is_from_begin: bool,
-    /// Who causes it most, from a tenth of the refusals or of the deferrals on.
+    /// The same of the last two days of the log. Nothing for `others`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_two_days: Option<Part>,
+    /// How many of the refusals were answers to a suspect.
+    pub refused_of_suspects: u64,
+    /// How many of the deferrals.
+    pub deferred_of_suspects: u64,
+    /// Who else causes it most, from a tenth of the refusals or of the deferrals on.
     pub caused_by: Vec<Cause>,
+}
+
+/// A public blocklist that refusals name.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct BlocklistRow {
+    /// Its name.
+    pub name: &'static str,
+    /// `addresses` (then this server's is on it), or `domains` (then a name in the mail is).
+    pub holds: &'static str,
+    /// Recipients refused.
+    pub refused: u64,
+    /// Attempts deferred.
+    pub deferred: u64,
+    /// First.
+    pub first: Option<String>,
+    /// Last.
+    pub last: Option<String>,
+    /// The address that the example names, if it does.
+    pub addresses: Vec<String>,
+    /// Where to ask that it be lifted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ask: Option<&'static str>,
+    /// An answer.
+    pub example: String,
 }
 
 /// What became of mail for one provider before a case and since.
@@ -50,6 +81,8 @@ pub struct AroundCase {
     pub before: Part,
     /// That day and those after it.
     pub since: Part,
+    /// The days after the last one of any case.
+    pub after: Part,
 }
 
 /// What became of mail for one provider on some days.
@@ -89,6 +122,21 @@ pub struct RefusalRow {
     pub example: String,
     /// Who causes it most, from a tenth of the refusals or of the deferrals on.
     pub caused_by: Vec<Cause>,
+}
+
+/// What one sender was answered in the whole log.
+#[derive(Clone, Debug, Serialize)]
+pub struct HeardRow {
+    /// By whom.
+    pub provider: &'static str,
+    /// As in [`RefusalRow`], or `other`.
+    pub kind: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+    /// Recipients given up.
+    pub refused: u64,
+    /// Attempts deferred.
+    pub deferred: u64,
 }
 
 /// The same answer of all servers together.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Count;
+use super::{Count, HeardRow};
 
 /// Somebody who is probably compromised.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -43,6 +43,8 @@ pub struct Suspect {
     pub timeline: Vec<TimelineHour>,
     /// Messages of the busiest hour.
     pub samples: Vec<Sample>,
+    /// What it was answered in the whole log, by reason and provider; the first 24 of them.
+    pub refusals: Vec<HeardRow>,
 }
 
 /// How a compromise stands at the end of the log.
@@ -69,6 +71,9 @@ pub struct Case {
     pub failed: u64,
     /// Recipients since then on days that are not suspect.
     pub usual_recipients: u64,
+    /// How many of these in hours in which no network was used that was used in the case and is not the owner's; 0 where that says
+    /// nothing, as of scripts.
+    pub usual_apart: u64,
     /// Messages of this sender in the queue at the end of the log.
     pub waiting: u64,
     /// Messages of these that were on hold.
@@ -96,7 +101,7 @@ pub struct Case {
     pub are_networks_known: bool,
     /// Other mailboxes that were used from the same addresses, on their busiest day or their last one, with their recipients; up to 10.
     pub also_used: Vec<Count>,
-    /// How many of `clients` failed to log in with several names.
+    /// How many of `clients` failed to log in under other names.
     pub tried_others: u64,
 }
 

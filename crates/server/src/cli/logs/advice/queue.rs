@@ -30,11 +30,20 @@ pub(super) fn steps(suspect: &Suspect, mta: Mta) -> Vec<Step> {
     let user = suspect.local_user.as_deref().unwrap_or(name);
     let is_mailbox = suspect.kind == "mailbox";
     let (who, list) = match mta {
-        Mta::Exim if is_mailbox => (name, exim(&format!("^-.*auth_id {}$", pattern(name)))),
-        Mta::Exim => (user, exim(&format!("^-ident {}$", pattern(user)))),
+        Mta::Exim if is_mailbox => (name, exim("-rliE", "auth_id", name)),
+        Mta::Exim => (user, exim("-rlE", "ident", user)),
         Mta::Postfix if is_mailbox => (name, postfix(&format!("$7 == \"{name}\""))),
         Mta::Postfix => (user, postfix(&format!("$7 ~ \"^{}@\"", pattern(user)))),
     };
+    if suspect.case.waiting == 0 && suspect.case.at_end == "quiet" {
+        return vec![
+            Step::new(format!(
+                "None of it waited in the queue at the end of the log. See whether any does by now; {}.",
+                one_by_one(mta)
+            ))
+            .run("", &[who], || list),
+        ];
+    }
     let waited = match suspect.case.waiting {
         0 => "none waited at the end of the log".to_owned(),
         count => format!("{} waited at the end of the log", counted(count, "message")),
@@ -62,6 +71,14 @@ pub(super) fn steps_to(name: &str, mta: Mta) -> Vec<Step> {
             mta,
         ),
         Mta::Postfix => Vec::new(),
+    }
+}
+
+/// What is done with the few that are found.
+fn one_by_one(mta: Mta) -> &'static str {
+    match mta {
+        Mta::Exim => "`exim -Mvh ID` and `exim -Mvb ID` show one, `exim -Mf ID` holds it, `exim -Mrm ID` removes it",
+        Mta::Postfix => "`postcat -q ID` shows one, `postsuper -h ID` holds it, `postsuper -d ID` removes it",
     }
 }
 
@@ -98,9 +115,11 @@ fn hold_and_remove(text: &str, who: &str, list: &str, mta: Mta) -> Vec<Step> {
     ]
 }
 
-/// Ids of messages whose envelope file in the spool of cPanel or Debian has such a line.
-fn exim(line: &str) -> String {
-    format!("grep -rlE --include='*-H' '{line}' /var/spool/exim*/input | sed 's|.*/||; s|-H$||'")
+/// Ids of messages whose envelope file in the spool of cPanel or Debian has this value.
+fn exim(options: &str, field: &str, value: &str) -> String {
+    // In newer versions a second hyphen marks what came from outside; the name of a lookup in parentheses may follow.
+    let line = format!("^--?([(][^)]*[)])?{field} {}$", pattern(value));
+    format!("grep {options} --include='*-H' '{line}' /var/spool/exim*/input | sed 's|.*/||; s|-H$||'")
 }
 
 /// Ids of messages in Postfix's queue whose entry fits.

@@ -1,7 +1,7 @@
 //! The lists of the page: who was cleared, habits, the queue, what was read, words.
 
 use super::Page;
-use super::{about, case, counted, forgotten, grouped, read};
+use super::{about, case, counted, forgotten, grouped, read, shown};
 use crate::logs::FileRow;
 
 impl Page<'_> {
@@ -53,20 +53,7 @@ impl Page<'_> {
             self.hint("A newsletter or an invoice run looks like this as well; alone it is no suspicion");
         }
         if !many.is_empty() {
-            self.table(
-                "<h3>Logins from many networks",
-                many.len(),
-                &["login", "account", "#networks a day", "#recipients", "a sign?"],
-            );
-            for row in many.iter().take(self.top) {
-                self.row("mailbox", &row.login);
-                self.html.element("<td>", &row.login, "</td>");
-                self.html.element("<td class=\"soft\">", &row.account, "</td>");
-                self.count(u64::from(row.networks_a_day));
-                self.count(row.recipients);
-                self.html.raw(if row.is_sign { "<td class=\"hot\">yes</td></tr>" } else { "<td>no</td></tr>" });
-            }
-            self.hint(about::MANY_NETWORKS);
+            self.many_networks();
         }
         if !bounces.is_empty() {
             self.table(
@@ -87,6 +74,26 @@ impl Page<'_> {
             self.hint(about::UNKNOWN_RECIPIENTS);
         }
         self.html.raw("</details>\n");
+    }
+
+    /// Those of whom it is a sign in a table; the others in a line, since it says nothing of them.
+    fn many_networks(&mut self) {
+        let report = self.report;
+        let signs: Vec<_> = report.many_networks.iter().filter(|row| row.is_sign).collect();
+        let heads = ["login", "account", "#networks a day", "#recipients"];
+        self.table("<h3>Logins from many networks", signs.len(), if signs.is_empty() { &[] } else { &heads });
+        for row in signs.into_iter().take(self.top) {
+            self.row("mailbox", &row.login);
+            self.html.element("<td>", &row.login, "</td>");
+            self.html.element("<td class=\"soft\">", &row.account, "</td>");
+            self.count(u64::from(row.networks_a_day));
+            self.count(row.recipients);
+            self.html.raw("</tr>");
+        }
+        if let Some(others) = about::without_sign(report, self.top) {
+            self.html.element("</table><p>", &shown::sentence_case(&others), "</p><table>");
+        }
+        self.hint(about::MANY_NETWORKS);
     }
 
     pub(super) fn queue(&mut self) {
@@ -155,8 +162,12 @@ impl Page<'_> {
             "<li><b>On hold:</b> frozen in Exim's queue; nobody tries to deliver it.</li>",
             "<li><b>Do not exist, refused as spam:</b> in percent of the recipients in the same row; in the card of a suspect, of the ",
             "recipients of that day. Halves are rounded up.</li>",
-            "<li><b>Network:</b> about one provider's pool of addresses (an IPv4 /16, an IPv6 /32); their number is an estimate.</li>",
-            "<li><b>Sign:</b> what speaks for a compromise. Two that do not depend on each other make a suspicion.</li>",
+            "<li><b>Network:</b> about one provider's pool of addresses (an IPv4 /16, an IPv6 /32); their number is an estimate. ",
+            "<b>Range:</b> a small part of it (an IPv4 /24, an IPv6 /64), as one blocks it.</li>",
+            "<li><b>Sign:</b> what speaks for a compromise; each weighs 1 to 3. Two that do not depend on each other and weigh 4 ",
+            "together make a suspicion.</li>",
+            "<li><b>How sure:</b> <i>probable</i> is a suspicion: look before you act. <i>Sure</i> is said from three signs on that weigh ",
+            "6 together, <i>very sure</i> from four that weigh 9.</li>",
             "<li><b>Colours:</b> blue is delivered, amber refused or deferred by others, violet attacks, red compromised.</li>",
             "</ul></div></details>\n"
         ));

@@ -4,21 +4,10 @@ use tidegate_watch::api::report::Suspect;
 
 use super::chart::{self, Bar};
 use super::span::{Piece, Span};
-use super::{MAIL, Page, STATES_ON_TOP, about, advice, case, counted, from_where, grouped};
+use super::{MAIL, Page, STATES_ON_TOP, about, advice, case, counted, from_where, grouped, shown};
 
 /// Hours from which on a timeline may go on beyond its end.
 const TIMELINE_IS_CUT: usize = 48;
-
-/// What a suspect is, at the beginning of a sentence.
-pub(super) fn kind(suspect: &Suspect) -> &'static str {
-    match suspect.kind {
-        "mailbox" => "Mailbox",
-        "script" => "Script",
-        "forwarder" => "Forwarding address",
-        "relay" => "Host",
-        _ => "Local user",
-    }
-}
 
 impl Page<'_> {
     pub(super) fn suspects(&mut self) {
@@ -35,7 +24,7 @@ impl Page<'_> {
     fn suspect(&mut self, suspect: &Suspect, has_state: bool) {
         self.html.raw("<section class=\"card suspect\"><div class=\"who\">").text(&suspect.name);
         self.html.raw("</div><div class=\"soft\">");
-        self.html.text(&format!("{} of {}", kind(suspect), case::whose(suspect)));
+        self.html.text(&format!("{} of {}", case::kind(suspect), case::whose(suspect)));
         self.html.raw("</div>");
         if has_state {
             self.state(suspect);
@@ -67,6 +56,7 @@ impl Page<'_> {
             self.html.element("<li>", &self.local.sentence(&signal.evidence), "</li>");
         }
         self.html.raw("</ul></div></div>");
+        self.answers(suspect);
         self.addresses(suspect);
         self.suspect_days(suspect);
         match suspect.case.pattern {
@@ -75,6 +65,22 @@ impl Page<'_> {
         }
         self.samples(suspect);
         self.html.raw("</section>\n");
+    }
+
+    /// Why its recipients were given up, and by whom.
+    fn answers(&mut self, suspect: &Suspect) {
+        let Some(table) = about::answers(suspect) else { return };
+        self.html.raw("<h3>Why recipients were given up</h3><div class=\"scroll\"><table><tr><th>reason</th>");
+        for provider in &table.providers {
+            self.html.raw("<th class=\"r\">").raw(shown::provider(provider)).raw("</th>");
+        }
+        self.html.raw("<th class=\"r\">given up</th><th class=\"r\">attempts put off</th></tr>");
+        for (meaning, each, all, deferred) in &table.rows {
+            self.html.raw("<tr><td>").raw(meaning).raw("</td>");
+            each.iter().chain([all, deferred]).for_each(|times| self.count(*times));
+            self.html.raw("</tr>");
+        }
+        self.html.element("</table></div><p class=\"hint\">", &about::answers_when(suspect), ".</p>");
     }
 
     /// Every day of the log: the own past beside what is suspect.
