@@ -1,11 +1,13 @@
 //! Tidegate tied into Debian's own configuration, in both of its forms: every stage is asked about, Debian's rules still
 //! hold, and the quarantine's router is the first.
 
-#![allow(clippy::unwrap_used, reason = "a lab that breaks is to fail loudly")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a lab that breaks is to fail loudly")]
+
+use std::fs;
 
 use tidegate_e2e::stub::Reaction;
 use tidegate_e2e::{Lab, Layout, Plan};
-use tidegate_wire::exim::{Action, Answer, ExactAddress, Stage};
+use tidegate_wire::exim::{Action, Answer, ExactAddress, HeaderLine, OwnField, Position, Stage};
 
 #[test]
 fn debian_split() {
@@ -22,6 +24,44 @@ fn an_acl_of_the_administrator_still_runs() {
     // The macro by which Debian lets one put another ACL in the place of its own; this one accepts every recipient.
     let settings = "MAIN_ACL_CHECK_RCPT = acl_check_mail\n";
     check("an_acl_of_the_administrator_still_runs", Layout::DebianSplit, settings);
+}
+
+/// A recipient for whom the message is not marked, and one for whom it is, delivered by Debian's own routers.
+#[test]
+fn each_recipient_gets_its_own_status() {
+    for layout in [Layout::DebianSplit, Layout::DebianWhole] {
+        let settings = "SYSTEM_ALIASES_FILE_TRANSPORT = address_file\nSYSTEM_ALIASES_USER = Debian-exim\n";
+        let plan = Plan { exim: settings.to_owned(), layout, ..Plan::default() };
+        let Some((mut lab, stub)) = Lab::with_stub("each_recipient_gets_its_own_status", &plan).unwrap() else {
+            return;
+        };
+        let boxes = ["anna", "kim"].map(|name| lab.folder().join("mail").join(name));
+        let aliases = format!("info: anna\nanna: {}\nkim: {}\n", boxes[0].display(), boxes[1].display());
+        fs::write(format!("{}/aliases", lab.namespace().etc()), aliases).unwrap();
+        // A file of the namespace's /etc is seen by what starts after it.
+        lab.restart_exim().unwrap();
+        let status = |value: &str| HeaderLine::folded("X-Tidegate-Status", value, Position::Start).unwrap();
+        let own = OwnField { recipients: vec![ExactAddress::new("info@exim.test")], line: status("accept score=7") };
+        stub.play(move |seen| match seen.ask.stage {
+            Stage::Data => Reaction::Answer(Answer {
+                add: vec![status("tag score=7")],
+                own_field: Some(own.clone()),
+                ..Answer::new(Action::Tag)
+            }),
+            _ => Action::Accept.into(),
+        });
+        let (mut client, _) = lab.client("203.0.113.66").unwrap();
+        client.envelope("client.test", "a@bad.test", &["info@exim.test", "kim@exim.test"]).unwrap();
+        assert_eq!(client.data(b"From: a@bad.test\nSubject: s\n\nbody\n").unwrap().code, 250);
+        client.expect("QUIT", 221).unwrap();
+        let log = lab.exim.wait_log("Completed").unwrap();
+        for (delivered, expected) in boxes.iter().zip(["accept score=7", "tag score=7"]) {
+            let text = fs::read_to_string(delivered).unwrap_or_else(|error| panic!("{error}\n{log}"));
+            let found: Vec<&str> = text.lines().filter(|line| line.starts_with("X-Tidegate-Status")).collect();
+            assert_eq!(found, [format!("X-Tidegate-Status: {expected}")], "{log}");
+        }
+        assert_eq!(lab.exim.panic_log(), "");
+    }
 }
 
 fn check(test: &str, layout: Layout, settings: &str) {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tidegate_e2e::cast::GOOD;
 use tidegate_e2e::stub::{Reaction, Stub};
 use tidegate_e2e::{Daemon, Lab, Layout, Plan, roots, why_not};
-use tidegate_wire::exim::{Action, Answer, Ask, ExactAddress, Origin, Stage};
+use tidegate_wire::exim::{Action, Answer, Ask, ExactAddress, HeaderLine, Origin, OwnField, Position, Stage};
 
 const ALL_STAGES: [Stage; 7] =
     [Stage::Connect, Stage::Helo, Stage::Auth, Stage::Mail, Stage::Rcpt, Stage::Data, Stage::End];
@@ -110,6 +110,54 @@ impl Server {
         assert_eq!(self.lab.exim.panic_log(), "");
     }
 
+    /// A message that is marked for one recipient and not for another, who is named by a forwarder; and one that reaches a mailbox by two
+    /// ways, which is one delivery as without us.
+    fn prove_that_each_gets_its_own_status(&self) {
+        let status = |value: &str| HeaderLine::folded("X-Tidegate-Status", value, Position::Start).unwrap();
+        let own = OwnField {
+            recipients: vec![ExactAddress::new("info@shop.test"), ExactAddress::new("anna@shop.test")],
+            line: status("accept score=7"),
+        };
+        self.stub.play(move |seen| match seen.ask.stage {
+            Stage::Data => Reaction::Answer(Answer {
+                add: vec![status("tag score=7")],
+                own_field: Some(own.clone()),
+                ..Answer::new(Action::Tag)
+            }),
+            _ => Action::Accept.into(),
+        });
+        for (number, recipients) in
+            [["info@shop.test", "kim@shop.test"], ["anna@shop.test", "info@shop.test"]].into_iter().enumerate()
+        {
+            let subject = format!("status {number}");
+            let (mut client, _) = self.lab.client("203.0.113.10").unwrap();
+            client.envelope("client.test", "a@good.test", &recipients).unwrap();
+            assert_eq!(
+                client.data(format!("From: a@good.test\nSubject: {subject}\n\nbody\n").as_bytes()).unwrap().code,
+                250
+            );
+            client.expect("QUIT", 221).unwrap();
+            let log = self.lab.exim.wait_log(&format!("T=\"{subject}\"")).unwrap();
+            let received = log.lines().find(|line| line.contains(&format!("T=\"{subject}\""))).unwrap();
+            let id = received.split(' ').find(|word| word.len() == 16 && word.matches('-').count() == 2).unwrap();
+            self.lab.exim.wait_log(&format!("{id} Completed")).unwrap();
+            let expected = if recipients[1] == "kim@shop.test" {
+                vec![("info@shop.test", "accept score=7"), ("kim@shop.test", "tag score=7")]
+            } else {
+                vec![("anna@shop.test", "accept score=7")]
+            };
+            let all = self.lab.exim.delivered().unwrap();
+            let delivered: Vec<_> = all.iter().filter(|one| one.header("Subject") == [subject.as_str()]).collect();
+            let found: Vec<_> =
+                delivered.iter().map(|one| (one.recipient.clone(), one.header("X-Tidegate-Status"))).collect();
+            let is_as_expected = found.iter().zip(&expected).all(|((recipient, status), (to, value))| {
+                recipient.starts_with(to) && status == &[(*value).to_owned()]
+            });
+            assert!(is_as_expected && found.len() == expected.len(), "{found:?}\n{}", self.lab.exim.log());
+        }
+        assert_eq!(self.lab.exim.panic_log(), "");
+    }
+
     /// What a local program hands over as a user whom the panel has stopped.
     fn mail_of_a_stopped_user(&self) -> bool {
         self.stub.forget();
@@ -159,6 +207,7 @@ fn cpanel() {
     assert_eq!(fs::read_to_string(&restarts).unwrap(), "restarted\n", "one restart");
     server.lab.restart_exim().unwrap();
     server.prove_that_both_are_heard(&ALL_STAGES);
+    server.prove_that_each_gets_its_own_status();
     assert!(!server.mail_of_a_stopped_user());
     let (mut client, _) = server.lab.client("203.0.113.10").unwrap();
     client.envelope("client.test", "a@good.test", &["trash@shop.test"]).unwrap();
@@ -236,6 +285,7 @@ fn directadmin() {
     assert!(good && said.contains("note: DirectAdmin"), "{said}");
     server.lab.restart_exim().unwrap();
     server.prove_that_both_are_heard(&DIRECTADMIN_STAGES);
+    server.prove_that_each_gets_its_own_status();
     server.mail_of_a_stopped_user();
     let log = server.lab.exim.wait_log("blackhole (non-SMTP ACL discarded recipients)").unwrap();
     assert!(log.contains("user is on the block list for scripts"), "{log}");
@@ -276,6 +326,7 @@ fn hestia() {
     assert!(good && said.contains("note: an upgrade of HestiaCP"), "{said}");
     server.lab.restart_exim().unwrap();
     server.prove_that_both_are_heard(&ALL_STAGES);
+    server.prove_that_each_gets_its_own_status();
     assert!(!server.mail_of_a_stopped_user());
 
     // An upgrade writes the template anew.

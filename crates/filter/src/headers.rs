@@ -28,20 +28,20 @@ pub(crate) fn edits(mail: &Mail, brief: &Brief, verdict: &Verdict, own: &ServerI
         return Vec::new();
     }
     let mut edits = removals(&mail.message, &own.hostname);
-    edits.push(add(STATUS, status(brief, verdict)));
+    edits.extend(statuses(brief, verdict));
     edits.push(add(RESULTS, authentication_results(mail, &own.hostname)));
     edits
 }
 
 /// The edits of a judgement whose verdict is another one by now.
-pub(crate) fn restate(edits: &mut [HeaderEdit], brief: &Brief, verdict: &Verdict) {
-    let present = status(brief, verdict);
-    for edit in edits {
-        match edit {
-            HeaderEdit::Add { name, value } if name == STATUS => value.clone_from(&present),
-            _ => {}
-        }
-    }
+pub(crate) fn restate(edits: &mut Vec<HeaderEdit>, brief: &Brief, verdict: &Verdict) {
+    let is_status = |edit: &HeaderEdit| match edit {
+        HeaderEdit::Add { name, .. } | HeaderEdit::AddFor { name, .. } => name == STATUS,
+        _ => false,
+    };
+    let Some(at) = edits.iter().position(is_status) else { return };
+    edits.retain(|edit| !is_status(edit));
+    edits.splice(at..at, statuses(brief, verdict));
 }
 
 fn add(name: &str, value: String) -> HeaderEdit {
@@ -60,11 +60,28 @@ pub(crate) fn removals(message: &Message, authserv_id: &Domain) -> Vec<HeaderEdi
     edits
 }
 
-/// `accept score=1.5 tests=A,B`: the mildest action and highest score over the recipients, and the shared symbols.
-fn status(brief: &Brief, verdict: &Verdict) -> String {
-    let score = verdict.recipients.iter().map(|r| r.score).max().unwrap_or_default();
-    let action = if verdict.recipients.iter().all(|r| r.action == Action::Tag) { Action::Tag } else { verdict.action };
-    format!("{action} score={score} tests={}", tests(brief))
+/// The status of the message, and where some recipients get it marked as spam and others do not, that of the others: who is not told
+/// apart gets the stricter one, so that nobody's lenience is another's loss.
+fn statuses(brief: &Brief, verdict: &Verdict) -> Vec<HeaderEdit> {
+    let tests = tests(brief);
+    let status = |action, score| format!("{action} score={score} tests={tests}");
+    let of = |action| verdict.recipients.iter().filter(move |recipient| recipient.action == action);
+    let highest = |action| of(action).map(|recipient| recipient.score).max();
+    match (highest(Action::Tag), highest(Action::Accept)) {
+        (Some(tagged), Some(accepted)) => {
+            let recipients = of(Action::Accept).map(|recipient| recipient.address.clone()).collect();
+            let value = status(Action::Accept, accepted);
+            vec![
+                add(STATUS, status(Action::Tag, tagged)),
+                HeaderEdit::AddFor { name: STATUS.to_owned(), value, recipients },
+            ]
+        }
+        (tagged, _) => {
+            let score = verdict.recipients.iter().map(|recipient| recipient.score).max().unwrap_or_default();
+            let action = if tagged.is_some() { Action::Tag } else { verdict.action };
+            vec![add(STATUS, status(action, score))]
+        }
+    }
 }
 
 /// `A,B,+7`: the shared symbols, as many as have room, and how many more there are.

@@ -132,6 +132,15 @@ pub enum HeaderEdit {
         /// Field name.
         name: String,
     },
+    /// Puts a field before all others for these recipients alone, in the place of the one of that name that the message got.
+    AddFor {
+        /// Field name.
+        name: String,
+        /// Value on one line, without the line end.
+        value: String,
+        /// Whose copies of the message get it.
+        recipients: Vec<Address>,
+    },
     /// Puts back a field that came with the message, below the trace fields of the last servers; several in order.
     PutBack {
         /// Field name.

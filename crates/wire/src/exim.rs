@@ -19,7 +19,7 @@ mod words;
 mod write;
 
 pub use address::{ExactAddress, split_recipients};
-pub use answer::{Action, Answer, AnswerError, HeaderLine, HeaderLineError, Position};
+pub use answer::{Action, Answer, AnswerError, HeaderLine, HeaderLineError, OwnField, Position};
 pub use ask::{
     Ask, AskError, Content, Counts, Defect, DefectKind, DeliveryEvent, Login, Origin, Part, Stage, TEXT_OCTETS_MAX,
     Tls, Transaction,

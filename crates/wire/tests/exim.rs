@@ -10,8 +10,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use tidegate_wire::exim::{
-    Action, Answer, Ask, Assembly, Content, Counts, ExactAddress, HeaderLine, Login, Mail, Origin, Part, PartError,
-    Position, Stage, Tls, Transaction,
+    Action, Answer, Ask, Assembly, Content, Counts, ExactAddress, HeaderLine, Login, Mail, Origin, OwnField, Part,
+    PartError, Position, Stage, Tls, Transaction,
 };
 
 /// What the ACL lets through (`packaging/exim`), without the possessive quantifiers that `regex` does not know.
@@ -356,10 +356,13 @@ proptest! {
         remove in proptest::collection::vec(text(), 0..4),
         values in proptest::collection::vec(text(), 0..4),
         quarantine in proptest::collection::vec(text(), 0..4),
+        own in proptest::option::of(text()),
         delay_s in any::<u16>(),
     ) {
         let add = values.iter().filter_map(|v| HeaderLine::new("X-A", v.as_bytes(), Position::Start).ok()).collect();
-        let quarantine = quarantine.into_iter().map(ExactAddress::new).collect();
+        let quarantine: Vec<ExactAddress> = quarantine.into_iter().map(ExactAddress::new).collect();
+        let own_line = own.and_then(|value| HeaderLine::new("X-A", value.as_bytes(), Position::Start).ok());
+        let own_field = own_line.map(|line| OwnField { recipients: quarantine.clone(), line });
         let check = regex::bytes::Regex::new(ACL_CHECK).unwrap();
         for action in [
             Action::Accept,
@@ -379,6 +382,7 @@ proptest! {
                 remove: remove.clone(),
                 add: Clone::clone(&add),
                 quarantine: Clone::clone(&quarantine),
+                own_field: own_field.clone(),
                 delay_s,
             };
             for line in [answer.encode(), answer.encode_quoted()] {
@@ -386,6 +390,7 @@ proptest! {
                 let read = Answer::decode(&line).unwrap();
                 prop_assert_eq!(read.action, action);
                 prop_assert_eq!(&read.add, &answer.add);
+                prop_assert_eq!(read.own_field.map(|own| own.line), answer.own_field.as_ref().map(|own| own.line.clone()));
                 prop_assert_eq!(read.quarantine.len(), answer.quarantine.len());
             }
             // The ACL takes a line for whole by its last word, so no part of one may end like that.

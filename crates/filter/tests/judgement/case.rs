@@ -381,6 +381,10 @@ fn found(expect: &Expect, judgement: &Judgement) -> Expect {
     let edits = judgement.edits.iter().map(|edit| match edit {
         HeaderEdit::Add { name, value } => format!("{name}: {value}"),
         HeaderEdit::RemoveAll { name } => format!("-{name}"),
+        HeaderEdit::AddFor { name, value, recipients } => {
+            let recipients: Vec<String> = recipients.iter().map(ToString::to_string).collect();
+            format!("{name}: {value} (for {})", recipients.join(", "))
+        }
         HeaderEdit::PutBack { name, value } => format!("+{name}: {value}"),
     });
     Expect {

@@ -173,8 +173,19 @@ pub struct Answer {
     pub add: Vec<HeaderLine>,
     /// The recipients for which the message goes to the quarantine, as the ask gave them.
     pub quarantine: Vec<ExactAddress>,
+    /// A field that some recipients get in the place of the one that `add` gives the message.
+    pub own_field: Option<OwnField>,
     /// Seconds to wait before the reply; the ACL caps it.
     pub delay_s: u16,
+}
+
+/// A field for some recipients. The router gives it to those whose address it can write down safely; the others keep that of the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnField {
+    /// Those recipients, as the ask gave them.
+    pub recipients: Vec<ExactAddress>,
+    /// The field; where it stands is the router's affair. It knows one name: `X-Tidegate-Status`.
+    pub line: HeaderLine,
 }
 
 /// Why a line is no answer.
@@ -193,6 +204,7 @@ impl Answer {
             remove: Vec::new(),
             add: Vec::new(),
             quarantine: Vec::new(),
+            own_field: None,
             delay_s: 0,
         }
     }
@@ -231,8 +243,11 @@ impl Answer {
             push_fields(&mut line, "h", &self.added_block());
         }
         if !self.quarantine.is_empty() {
-            let keys: Vec<String> = self.quarantine.iter().map(ExactAddress::key).collect();
-            push(&mut line, "q", &keys.join(":"));
+            push(&mut line, "q", &keys(&self.quarantine));
+        }
+        if let Some(own) = &self.own_field {
+            push(&mut line, "p", &keys(&own.recipients));
+            words::push_always_quoted(&mut line, "ph", &own.line.line);
         }
         if self.delay_s > 0 {
             push(&mut line, "t", &self.delay_s.to_string());
@@ -263,6 +278,7 @@ impl Answer {
         let first = words.next().filter(|word| word.key == "a").ok_or(AnswerError)?;
         let action = ACTIONS.iter().find(|(name, _)| name.as_bytes() == first.value).ok_or(AnswerError)?.1;
         let mut answer = Answer::new(action);
+        let (mut own_recipients, mut own_line) = (Vec::new(), None);
         for word in words {
             let text = String::from_utf8_lossy(&word.value).into_owned();
             match word.key {
@@ -272,13 +288,25 @@ impl Answer {
                 "h" => answer.add = read_added(&word.value),
                 "rb" => answer.remove = decoded(&text).split(':').map(str::to_owned).collect(),
                 "hb" => answer.add = read_added(&BASE64.decode(&word.value).unwrap_or_default()),
-                "q" => answer.quarantine = text.split(':').map(|key| ExactAddress::new(decoded(key))).collect(),
+                "q" => answer.quarantine = read_keys(&text),
+                "p" => own_recipients = read_keys(&text),
+                "ph" => own_line = Some(HeaderLine { line: word.value.to_vec(), position: Position::Start }),
                 "t" => answer.delay_s = text.parse().unwrap_or(0),
                 _ => {}
             }
         }
+        answer.own_field = own_line.map(|line| OwnField { recipients: own_recipients, line });
         Ok(answer)
     }
+}
+
+fn keys(addresses: &[ExactAddress]) -> String {
+    let keys: Vec<String> = addresses.iter().map(ExactAddress::key).collect();
+    keys.join(":")
+}
+
+fn read_keys(text: &str) -> Vec<ExactAddress> {
+    text.split(':').map(|key| ExactAddress::new(decoded(key))).collect()
 }
 
 fn decoded(text: &str) -> String {

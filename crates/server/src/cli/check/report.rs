@@ -93,7 +93,7 @@ impl Report {
         }
         let headers = self.judgement.edits.iter().filter_map(|edit| match edit {
             HeaderEdit::Add { name, value } | HeaderEdit::PutBack { name, value } => Some(format!("{name}: {value}")),
-            HeaderEdit::RemoveAll { .. } => None,
+            HeaderEdit::RemoveAll { .. } | HeaderEdit::AddFor { .. } => None,
         });
         Line {
             file: &self.file,

@@ -1,6 +1,7 @@
 //! One ask of Exim becomes calls of the engine's session, and the judgement becomes an answer. A session that was lost is made
 //! again from the facts that every ask carries; what is judged again is neither recorded nor counted twice.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +13,7 @@ use tidegate_filter::session::{self, Client, Helo, Local, Login, Remote};
 use tidegate_filter::verdict::{self, HeaderEdit};
 use tidegate_mail::{Address, Limits, Message, ReversePath};
 use tidegate_wire::exim::{
-    Action, Answer, Ask, Assembly, ExactAddress, HeaderLine, Mail, Origin, PartError, Position, Stage,
+    Action, Answer, Ask, Assembly, ExactAddress, HeaderLine, Mail, Origin, OwnField, PartError, Position, Stage,
 };
 use tokio::sync::Mutex;
 use tokio::time::Instant as Moment;
@@ -311,7 +312,7 @@ async fn from_quarantine(daemon: &Daemon, ask: &Ask, message: &Message) -> Optio
     match daemon.conclude.quarantine().admit(&token).await {
         Ok(Admission::First { .. }) => {
             let mut answer = Answer::new(Action::Tag);
-            carry_edits(&mut answer, &daemon.engine.load().without_forgeries(message));
+            carry_edits(&mut answer, &daemon.engine.load().without_forgeries(message), None);
             // It is removed with those that came from outside.
             answer.add.extend(HeaderLine::new(FIELD, token.as_bytes(), Position::Start).ok());
             Some(answer)
@@ -375,12 +376,17 @@ async fn concluded(
 }
 
 /// A field that cannot be written safely is left out; what it says is in the record.
-fn carry_edits(answer: &mut Answer, edits: &[HeaderEdit]) {
+fn carry_edits(answer: &mut Answer, edits: &[HeaderEdit], submitted: Option<&Submitted<'_>>) {
     let mut back = Vec::new();
     for edit in edits {
         match edit {
             HeaderEdit::RemoveAll { name } => answer.remove.push(name.clone()),
             HeaderEdit::Add { name, value } => answer.add.extend(HeaderLine::folded(name, value, Position::Start).ok()),
+            HeaderEdit::AddFor { name, value, recipients } => {
+                let exact = submitted.map_or_else(Vec::new, |submitted| exactly(recipients, submitted));
+                let line = HeaderLine::folded(name, value, Position::Start).ok();
+                answer.own_field = line.filter(|_| !exact.is_empty()).map(|line| OwnField { recipients: exact, line });
+            }
             HeaderEdit::PutBack { name, value } => {
                 back.extend(HeaderLine::folded(name, value, Position::AfterReceived).ok())
             }
@@ -405,14 +411,20 @@ fn translated(judgement: &Judgement, id: &str, submitted: Option<&Submitted<'_>>
         answer.reply = Some(format!("{} [{id}]", verdict.reply));
         return answer;
     }
-    carry_edits(&mut answer, &judgement.edits);
+    carry_edits(&mut answer, &judgement.edits, submitted);
     let Some(submitted) = submitted else { return answer };
     let kept = verdict.recipients.iter().filter(|r| r.action == verdict::Action::Quarantine);
-    let kept: Vec<&Address> = kept.map(|r| &r.address).collect();
-    let is_kept = |exact: &&ExactAddress| exact.address().is_ok_and(|address| kept.contains(&&address));
-    answer.quarantine = submitted.envelope.iter().filter(is_kept).cloned().collect();
+    let kept: Vec<Address> = kept.map(|r| r.address.clone()).collect();
+    answer.quarantine = exactly(&kept, submitted);
     if !answer.quarantine.is_empty() {
         answer.action = Action::Quarantine;
     }
     answer
+}
+
+/// Those of `addresses` as the MTA wrote them.
+fn exactly(addresses: &[Address], submitted: &Submitted<'_>) -> Vec<ExactAddress> {
+    let addresses: HashSet<&Address> = addresses.iter().collect();
+    let is_meant = |exact: &&ExactAddress| exact.address().is_ok_and(|address| addresses.contains(&address));
+    submitted.envelope.iter().filter(is_meant).cloned().collect()
 }
