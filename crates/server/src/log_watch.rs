@@ -28,6 +28,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod told;
+mod unheard;
 mod watcher;
 
 pub use outside::{Outside, script_named};

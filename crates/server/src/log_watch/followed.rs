@@ -9,6 +9,7 @@ use tidegate_watch::{Event, Kind, Reader, Source};
 use super::counts::Counts;
 use super::rows::FileRow;
 use super::status::FileStatus;
+use super::unheard::Unheard;
 use crate::follower::{Follower, POLL_OCTETS_MAX, Polled};
 
 /// A line of which the own time is older than this is old, even if it was written just now: somebody put an old log back.
@@ -25,6 +26,8 @@ pub(super) struct Followed {
     pub(super) troubled_since_ms: Option<i64>,
     /// Lines of Exim in it repeat those of another log.
     pub(super) repeats_exim: bool,
+    /// What Exim says that nobody answered.
+    unheard: Unheard,
     /// Whether something is to be stored.
     pub(super) is_changed: bool,
 }
@@ -42,6 +45,7 @@ impl Followed {
             repeats_exim: false,
             // What is found at the first look is to be remembered at once.
             is_changed: true,
+            unheard: Unheard::default(),
         }
     }
 
@@ -64,7 +68,7 @@ impl Followed {
         self.reader = std::mem::take(&mut self.reader)
             .with_zone(zone.to_offset(now).seconds())
             .with_latest(tidegate_watch::Timestamp::from_millis(now_ms));
-        let Followed { follower, reader, counts, last_ms, repeats_exim, .. } = self;
+        let Followed { follower, reader, counts, last_ms, repeats_exim, unheard, .. } = self;
         let polled = follower.poll(now_ms, POLL_OCTETS_MAX, |line| {
             let text = Reader::text(line.octets);
             let event = reader.read(&text);
@@ -79,6 +83,7 @@ impl Followed {
             if *repeats_exim && event.source == Source::Exim {
                 counts.repeated_lines += 1;
             } else {
+                unheard.feed(&event, *last_ms, now_ms);
                 each(&event, counts.lines, is_fresh);
             }
         });
@@ -134,6 +139,7 @@ impl Followed {
                 "{unknown_lines} of {lines} lines of log {path} are in no known form; is it a mail log?"
             ));
         }
+        alarms.extend(self.unheard.alarm(now_ms));
         alarms
     }
 }
