@@ -12,7 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tidegate_e2e::cast::{GOOD, HAM};
+use tidegate_e2e::cast::{GOOD, HAM, LISTED};
+use tidegate_e2e::dns::Zone;
 use tidegate_e2e::{Daemon, Lab, Plan, why_not};
 
 /// How long the daemon may take to notice that something has changed.
@@ -81,10 +82,66 @@ fn what_queued_up_while_the_daemon_hung_leaves_nothing_behind() {
     let status = status(&lab, &daemon);
     assert_eq!(status["sessions"], 0, "{status:#}");
     assert!(status["alarms"].to_string().contains("12 asks that were heard when Exim had given up"), "{status:#}");
+    wait_until(&lab, &daemon, "Exim's log is read", |status| {
+        status["alarms"].to_string().contains("Exim got no answer in 12 connections")
+    });
     let (mut client, _) = lab.client("203.0.113.10").unwrap();
     client.envelope("mail.good.test", "a@good.test", &["b@exim.test"]).unwrap();
     assert_eq!(client.data(HAM).unwrap().code, 250);
     client.expect("QUIT", 221).unwrap();
+}
+
+/// A list that does not answer costs clients a wait for some seconds, not for an hour.
+#[test]
+fn a_dead_list_is_not_waited_for() {
+    let dns = [GOOD, LISTED].concat();
+    let Some((lab, daemon)) = lab("a_dead_list_is_not_waited_for", &dns, BLOCKLIST) else { return };
+    wait_until(&lab, &daemon, "it is known to work", |status| status["lists"]["bl.test"]["good"] == true);
+    lab.dns.set(Zone::parse(&format!("{dns}bl.test ANY timeout\n*.bl.test ANY timeout\n")).unwrap());
+    let mut host = 100;
+    let mut connect = || {
+        host += 1;
+        let (mut client, _) = lab.client(&format!("203.0.113.{host}")).unwrap();
+        client.expect("QUIT", 221).unwrap();
+        thread::sleep(Duration::from_secs(2));
+        status(&lab, &daemon)
+    };
+    let off = (0..12).map(|_| connect()).find(|status| status["lists"]["bl.test"]["good"] == false);
+    let off = off.unwrap_or_else(|| panic!("it is switched off\n{}", daemon.log()));
+    assert!(off["alarms"].to_string().contains("DNS list bl.test is switched off: gave no answer"), "{off:#}");
+    let asked = |lab: &Lab| lab.dns.asked().iter().filter(|name| name.contains("113.0.203.bl.test")).count();
+    let before = asked(&lab);
+    (0..3).for_each(|_| drop(connect()));
+    assert_eq!(asked(&lab), before, "it is not asked about clients");
+    let log = daemon.log();
+    assert_eq!(log.matches("DNS list bl.test is switched off").count(), 1, "{log}");
+}
+
+/// SIGHUP takes other DNS servers into use; what it cannot take is told.
+#[test]
+fn a_reload_takes_other_dns_and_tells_what_it_leaves() {
+    let test = "a_reload_takes_other_dns_and_tells_what_it_leaves";
+    if let Some(reason) = why_not() {
+        println!("skipped: {test}: {reason}");
+        return;
+    }
+    let lab = Lab::start(&Plan { dns: GOOD.to_owned(), ..Plan::default() }).unwrap();
+    let mut daemon = Daemon::prepare(&lab, "[journal]\nkeep_days = 30\n").unwrap();
+    daemon.edit(|config| config.replace("127.0.0.1:53", "127.0.0.1:5399")).unwrap();
+    daemon.spawn(&lab).unwrap();
+    daemon
+        .reconfigure(|config| {
+            config.replace("127.0.0.1:5399", "127.0.0.1:53").replace("keep_days = 30", "keep_days = 31")
+        })
+        .unwrap();
+    wait_until(&lab, &daemon, "told", |status| status["alarms"].to_string().contains("[journal] was changed"));
+    assert!(daemon.log().contains("[dns] is in use as it is now"), "{}", daemon.log());
+    let (mut client, _) = lab.client("203.0.113.10").unwrap();
+    client.envelope("mail.good.test", "a@good.test", &["b@exim.test"]).unwrap();
+    assert_eq!(client.data(HAM).unwrap().code, 250);
+    let delivered = lab.exim.wait_delivered(1).unwrap().remove(0);
+    let results = delivered.header("Authentication-Results").concat();
+    assert!(results.contains("spf=pass"), "{results}\n{}", daemon.log());
 }
 
 /// However long one question may take, a stage ends in time: facts and checks do not wait one after the other.
@@ -111,6 +168,10 @@ fn dead_dns_costs_a_stage_its_deadline_and_no_more() {
         assert!(longest < 1_800_000, "{stage}: {status:#}");
     }
     assert_eq!(status["counters"]["late_answers"], 0, "{status:#}");
+    wait_until(&lab, &daemon, "dead DNS is told", |status| {
+        status["alarms"].to_string().contains("DNS does not answer since")
+    });
+    assert!(daemon.log().contains("DNS does not answer"), "{}", daemon.log());
     let why = wait_for_output(&lab, &daemon, &["why", "--limit", "1", "203.0.113.10"], "unknown");
     for check in ["fcrdns at connect", "dnsbl at connect", "spf at mail", "dmarc at data"] {
         assert!(why.contains(&format!("unknown     {check}")), "{check}: {why}");

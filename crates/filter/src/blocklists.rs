@@ -1,8 +1,8 @@
 //! The catalogue of DNS lists, and how one is asked so that only a real listing counts.
 //!
 //! A list counts only while its test points answer rightly (RFC 5782 section 5): the listed one is listed, the unlisted one
-//! is not. An error code, a refusal, an answer outside 127/8 or a zone that lists everything switches the list off until
-//! the next probe, and says so as a gap.
+//! is not. An error code, a refusal, an answer outside 127/8, a zone that lists everything or one that is silent again and again
+//! switches the list off until the next probe, and says so as a gap. A list that is off is not asked about anybody.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -21,15 +21,24 @@ mod health;
 pub use ask::{ListAnswer, Listing, about_client, ask_domains};
 pub use change::{Change, Changes, changed};
 pub use code::{CodeError, CodePattern};
-pub use health::{Health, health};
+pub use health::{Health, Prober, Silence, stored};
 
 use crate::check::{Class, Group, RefusalKind, Symbol};
+use crate::checks::Name;
 use crate::settings::ConfigError;
 
 /// How long a probe's good outcome is trusted.
 pub const PROBE_INTERVAL: Duration = Duration::from_secs(3600);
+/// How long before its end a good outcome is made anew, so that no client waits for a probe.
+const PROBE_AHEAD: Duration = Duration::from_secs(300);
 /// How soon a list that failed its probe is tried again.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(900);
+/// How soon a list that did not answer is tried again.
+pub const SILENCE_RETRY_INTERVAL: Duration = Duration::from_secs(60);
+/// A list is switched off after so many questions in a row without an answer...
+const SILENT_TIMES: u32 = 5;
+/// ... and not before this time: what is lost in one moment is no dead list.
+const SILENT_FOR: Duration = Duration::from_secs(10);
 
 /// The catalogue that comes with Tidegate, in TOML: a table for each list, named by its zone.
 pub const SHIPPED: &str = include_str!("../../../data/blocklists.toml");
@@ -128,6 +137,13 @@ impl List {
     pub fn of_kind(catalogue: &Catalogue, kind: Kind, check: &'static str) -> Result<Vec<List>, ConfigError> {
         let chosen = catalogue.iter().filter(|(_, config)| config.kind == kind && config.enabled);
         chosen.map(|(zone, config)| List::new(zone, config, check)).collect()
+    }
+
+    /// All enabled lists of any kind in `catalogue` whose check runs, as `runs` tells by its name.
+    pub(crate) fn that_run(catalogue: &Catalogue, runs: impl Fn(Name) -> bool) -> Vec<List> {
+        let checks = [(Kind::Block, Name::dnsbl), (Kind::Allow, Name::dnswl), (Kind::Domain, Name::urlbl)];
+        let checks = checks.into_iter().filter(|(_, check)| runs(*check));
+        checks.flat_map(|(kind, check)| List::of_kind(catalogue, kind, check.as_str()).unwrap_or_default()).collect()
     }
 
     /// Symbols of the lists in `catalogue` that are not enabled.

@@ -59,6 +59,7 @@ pub struct Engine {
     /// Names in `weights` of what does not run at present.
     idle_weights: BTreeSet<String>,
     checks: ByStage,
+    lists: Vec<List>,
 }
 
 impl Engine {
@@ -84,6 +85,7 @@ impl Engine {
             policy: config.policy,
             idle_weights: idle_weights(&config.weights, &checks, &config.blocklists, config.rules.as_deref()),
             weights: config.weights,
+            lists: List::that_run(&config.blocklists, |check| !config.checks.off.contains(&check)),
             checks,
         };
         match engine.problems() {
@@ -137,6 +139,11 @@ impl Engine {
         let declared: BTreeSet<&str> = self.symbols().map(|(_, symbol)| &*symbol.name).collect();
         let is_known = move |name: &&String| declared.contains(name.as_str()) || self.idle_weights.contains(*name);
         self.weights.keys().filter(move |name| !is_known(name)).map(String::as_str)
+    }
+
+    /// The DNS lists that are asked.
+    pub fn lists(&self) -> &[List] {
+        &self.lists
     }
 
     /// Begins a session with `client` and judges the connection.

@@ -168,6 +168,19 @@ impl Config {
         Ok(all)
     }
 
+    /// Sections that are only read when the daemon is started, and are not what they are in `running`.
+    pub fn sections_apart(&self, running: &Config) -> Vec<&'static str> {
+        let sections = [
+            ("state", self.state == running.state),
+            ("exim", self.exim == running.exim),
+            ("spamd", self.spamd == running.spamd),
+            ("journal", self.journal == running.journal),
+            ("quarantine", self.quarantine == running.quarantine),
+            ("panel", self.panel == running.panel),
+        ];
+        sections.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
+    }
+
     /// The file of the own lists.
     pub fn lists_path(&self) -> PathBuf {
         self.state.folder.join("lists")

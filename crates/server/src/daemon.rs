@@ -7,10 +7,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tidegate_filter::blocklists::Health;
+use tidegate_filter::blocklists::{Health, stored};
 use tidegate_filter::engine::Engine;
+use tidegate_filter::reputation;
 use tidegate_filter::world::{Clock, World};
-use tidegate_filter::{reputation, tables};
 use tokio::sync::Mutex;
 
 use crate::conclude::Conclude;
@@ -24,12 +24,10 @@ use crate::log_watch::LogWatch;
 use crate::panels::Live;
 use crate::quarantine::QuarantineError;
 use crate::room::Rooms;
-use crate::rules;
 use crate::sessions::Sessions;
 use crate::stores::embedded::Embedded;
+use crate::{dns, rules};
 
-/// DNS lists that `tidegate status` shows.
-const LISTS_SHOWN_MAX: usize = 200;
 /// Senders of spam whose records are read for proposals.
 const SPAMMERS_READ_MAX: usize = 20_000;
 
@@ -43,12 +41,16 @@ pub struct Daemon {
     pub store: Arc<Embedded>,
     /// The panel behind the world, to be swapped when its files change.
     pub panel: Arc<Live>,
+    /// The resolver behind the world, to be swapped when the configuration changes.
+    pub dns: Arc<dns::Live>,
     /// Sessions of Exim.
     pub sessions: Sessions<Slot>,
     /// Record, reply, effects.
     pub conclude: Conclude,
     /// The configuration in use.
     pub config: ArcSwap<Config>,
+    /// The configuration that the daemon was started with: some sections stay until it is started again.
+    pub started_with: Config,
     /// The rule files in use.
     pub rules: rules::Live,
     /// Where spamd's clients are listened to.
@@ -81,16 +83,25 @@ impl Daemon {
     pub async fn reload(&self) -> anyhow::Result<()> {
         let _alone = self.reloading.lock().await;
         let config = Arc::new(Config::read(&self.config_path)?);
+        let dns = self.dns.prepare(&config.dns)?;
         self.log_watch.configure(config.logs.clone(), config.limits()?);
         let former = self.config.load_full();
         let is_same = former.rules == config.rules && former.server.trusted_relays == config.server.trusted_relays;
         if is_same && !self.rules.is_stale(&config.rules) {
             let rules = self.rules.loaded();
             self.engine.store(Arc::new(config.engine(&self.config_path, rules.as_deref())?));
-            self.config.store(config);
-            return Ok(());
+            self.config.store(Arc::clone(&config));
+        } else {
+            self.take(&config, !is_same).await?;
         }
-        self.take(&config, !is_same).await
+        if let Some(dns) = dns {
+            tracing::info!("[dns] is in use as it is now");
+            self.dns.swap(dns);
+        }
+        for section in config.sections_apart(&self.started_with) {
+            tracing::warn!("[{section}] was changed and is not in use yet: restart the daemon");
+        }
+        Ok(())
     }
 
     /// Reads the rule files, which changed, again. What is broken stays out of use, and `tidegate status` says so.
@@ -176,6 +187,8 @@ impl Daemon {
             "journal": self.conclude.journal().health(),
             "quarantine": self.quarantine_status().await,
             "lists": self.list_health().await,
+            "dns": {"dead_since": self.dns.dead_since().map(|since| since.to_string())},
+            "restart_for": self.config.load().sections_apart(&self.started_with),
             "logs": self.log_watch.status(),
             "spamd": self.spamd.status(),
         })
@@ -196,21 +209,21 @@ impl Daemon {
         }
     }
 
-    /// Each DNS list that was asked, and whether it can be relied on.
+    /// Each DNS list that is asked, and whether it can be relied on, as far as that is known.
     async fn list_health(&self) -> Value {
-        let now = self.world.clock.now();
-        let rows = self.world.store.scan(&tables::LIST_HEALTH, &[], None, LISTS_SHOWN_MAX, now).await;
-        let rows = rows.unwrap_or_default().into_iter().map(|row| {
-            let health = match Health::decode(&row.value) {
-                Some(Health::Good { at }) => json!({"good": true, "at": at.to_string()}),
-                Some(Health::Failing { cause, since }) => {
+        let (engine, now) = (self.engine.load_full(), self.world.clock.now());
+        let mut lists = serde_json::Map::new();
+        for list in engine.lists() {
+            let health = match stored(list, &self.world, now).await {
+                Ok(Some(Health::Good { at, .. })) => json!({"good": true, "at": at.to_string()}),
+                Ok(Some(Health::Failing { cause, since } | Health::Silent { cause, since })) => {
                     json!({"good": false, "at": since.to_string(), "cause": cause})
                 }
-                None => Value::Null,
+                Ok(None) | Err(_) => Value::Null,
             };
-            (String::from_utf8_lossy(&row.key).into_owned(), health)
-        });
-        Value::Object(rows.collect())
+            lists.insert(list.zone.to_string(), health);
+        }
+        Value::Object(lists)
     }
 
     /// Waits until what was written is on disk.

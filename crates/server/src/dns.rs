@@ -15,8 +15,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_filter::dns::{Question, Record, RecordKind, Reply, Resolver};
 use tidegate_filter::known::{Answer, Known, Service, Unavailable};
+use tidegate_mail::Domain;
 
+mod live;
+mod pulse;
 pub mod zone;
+
+pub use live::Live;
+use pulse::Pulse;
 
 /// Answers that are kept, at about 300 bytes each.
 const ANSWERS_MAX: usize = 50_000;
@@ -55,6 +61,7 @@ struct Asker {
     hickory: TokioResolver,
     deadline: Duration,
     kept: Cache<Question, Arc<Kept>>,
+    pulse: Pulse,
 }
 
 struct Kept {
@@ -87,23 +94,41 @@ impl Dns {
         };
         set_options(builder.options_mut(), deadline);
         let hickory = builder.build().map_err(NoResolver::NoServers)?;
-        Ok(Dns(Arc::new(Asker { hickory, deadline, kept: Cache::new(ANSWERS_MAX) })))
+        Ok(Dns(Arc::new(Asker { hickory, deadline, kept: Cache::new(ANSWERS_MAX), pulse: Pulse::default() })))
+    }
+
+    /// Whether most questions of late were not answered.
+    fn is_weak(&self) -> bool {
+        self.0.pulse.is_weak(Instant::now())
+    }
+
+    /// Whether one of two questions, whose answers are in no client's hands, is answered now.
+    async fn answers(&self, hostname: &Domain) -> bool {
+        let own = Question::new(hostname.as_str(), RecordKind::A);
+        let common = Question::new("in-addr.arpa", RecordKind::Ns);
+        let (own, common) = tokio::join!(self.0.in_time(&own), self.0.in_time(&common));
+        own.is_ok() || common.is_ok()
     }
 }
 
 impl Asker {
     async fn ask(&self, question: &Question) -> Kept {
-        let asked = tokio::time::timeout(self.deadline, self.send(question)).await;
-        let answer = asked.unwrap_or_else(|_elapsed| {
-            let cause = format!("{question}: no answer within {} ms", self.deadline.as_millis());
-            Err(Unavailable::new(Service::Dns, cause))
-        });
+        let answer = self.in_time(question).await;
+        self.pulse.note(answer.is_ok(), Instant::now());
         let keep = match &answer {
             Ok(reply) if reply.records.is_empty() => reply.ttl.clamp(NEGATIVE_KEPT, KEPT_MAX),
             Ok(reply) => reply.ttl.min(KEPT_MAX),
             Err(_) => SILENCE_KEPT,
         };
         Kept { answer, until: Instant::now() + keep }
+    }
+
+    async fn in_time(&self, question: &Question) -> Known<Reply> {
+        let asked = tokio::time::timeout(self.deadline, self.send(question)).await;
+        asked.unwrap_or_else(|_elapsed| {
+            let cause = format!("{question}: no answer within {} ms", self.deadline.as_millis());
+            Err(Unavailable::new(Service::Dns, cause))
+        })
     }
 
     async fn send(&self, question: &Question) -> Known<Reply> {

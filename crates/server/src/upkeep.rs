@@ -1,9 +1,12 @@
 //! What has to be done from time to time while the daemon runs: panel and rule files that changed are read again, what has expired in
-//! the quarantine goes.
+//! the quarantine goes, DNS and its lists are looked at.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+
+use tidegate_filter::blocklists::{Prober, stored};
 
 use crate::daemon::Daemon;
 use crate::panels;
@@ -16,6 +19,36 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
 
 /// How often the rule files are looked at. With the time to compile them, a new rule is in use within a second.
 const RULES_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How often DNS and its lists are looked at. Longer than silence is remembered, so that each look asks anew.
+const DNS_INTERVAL: Duration = Duration::from_secs(6);
+
+/// Looks after DNS and the lists in it until the task is dropped: asks what no client is to wait for, and tells what changed.
+pub(crate) async fn dns(daemon: Arc<Daemon>) {
+    let mut prober = Prober::default();
+    let mut off = BTreeSet::new();
+    loop {
+        let (engine, now) = (daemon.engine.load_full(), daemon.world.clock.now());
+        daemon.dns.look(engine.hostname(), now).await;
+        match prober.run(engine.lists(), &daemon.world, now).await {
+            Ok(writes) if writes.is_empty() => {}
+            Ok(writes) => daemon.conclude.remember(&writes, &daemon.world).await,
+            Err(error) => tracing::warn!(%error, "the health of DNS lists is not known"),
+        }
+        for list in engine.lists() {
+            // What is not known changes nothing.
+            let Ok(Some(health)) = stored(list, &daemon.world, now).await else { continue };
+            match health.off_because() {
+                Some(cause) if off.insert(list.zone.clone()) => {
+                    tracing::warn!("DNS list {} is switched off: {cause}", list.zone);
+                }
+                None if off.remove(&list.zone) => tracing::info!("DNS list {} is used again", list.zone),
+                _ => {}
+            }
+        }
+        tokio::time::sleep(DNS_INTERVAL).await;
+    }
+}
 
 /// Looks after the rule files until the task is dropped.
 pub(crate) async fn rules(daemon: Arc<Daemon>) {

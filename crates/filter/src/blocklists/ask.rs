@@ -4,16 +4,16 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use futures_util::future::{join, join_all};
+use jiff::Timestamp;
 use tidegate_mail::Domain;
 
+use super::List;
 use super::code::codes;
-use super::{Health, List, health};
+use super::health::{self, Health};
 use crate::check::{Ask, Finding, Outcome, Remember, Symbol, When};
 use crate::dns::{is_internal, reversed};
-use crate::known::{Service, Unavailable};
+use crate::known::{Known, Service, Unavailable};
 use crate::session::Connect;
-use crate::store::Write;
-use crate::tables::LIST_HEALTH;
 
 /// One meaning of an answer.
 #[derive(Clone, Debug)]
@@ -74,20 +74,34 @@ async fn ask_names<F>(list: &List, names: &[String], ask: &Ask<'_, F>) -> ListAn
     if names.is_empty() {
         return ListAnswer::default();
     }
-    let answers = join_all(names.iter().map(|name| codes(name, ask.world)));
-    let (health, answers) = join(health(list, ask.world, ask.now), answers).await;
-    let (health, fresh) = match health {
-        Ok(known) => known,
+    let known = match health::stored(list, ask.world, ask.now).await {
+        Ok(known) => known.filter(|health| health.stands(ask.now)),
         Err(unavailable) => return ListAnswer { gap: Some(unavailable), ..ListAnswer::default() },
     };
-    let mut answer = ListAnswer::default();
-    if fresh {
-        answer.remember.push(health_row(list, &health));
+    // Whoever is off is not asked: that would cost this client a wait.
+    if let Some(cause) = known.as_ref().and_then(Health::off_because) {
+        return ListAnswer { gap: Some(switched_off(list, cause)), ..ListAnswer::default() };
     }
-    if let Health::Failing { cause, .. } = &health {
+    let answers = join_all(names.iter().map(|name| codes(name, ask.world)));
+    let mut answer = ListAnswer::default();
+    let (known, answers) = match known {
+        Some(known) => (known, answers.await),
+        None => {
+            let (probed, answers) = join(health::probe(list, ask.world, ask.now), answers).await;
+            match probed {
+                Ok(probed) => {
+                    answer.remember.push(health_row(list, &probed));
+                    (probed, answers)
+                }
+                Err(unavailable) => return ListAnswer { gap: Some(unavailable), ..answer },
+            }
+        }
+    };
+    if let Some(cause) = known.off_because() {
         answer.gap = Some(switched_off(list, cause));
         return answer;
     }
+    answer.remember.extend(heard(&known, &answers, ask.now).map(|health| health_row(list, &health)));
     // One error takes all listings back: whoever answers so cannot be relied on in the rest either.
     let all_codes = answers.iter().filter_map(|codes| codes.as_ref().ok()).flatten();
     if let Some(error) = all_codes.into_iter().find(|code| list.is_error(**code)) {
@@ -105,11 +119,20 @@ async fn ask_names<F>(list: &List, names: &[String], ask: &Ask<'_, F>) -> ListAn
     answer
 }
 
+/// What is known of a list that was good, if its answers change that: whether it was silent again, or speaks again.
+fn heard(known: &Health, answers: &[Known<Vec<Ipv4Addr>>], now: Timestamp) -> Option<Health> {
+    let Health::Good { at, silence } = known else { return None };
+    match (answers.iter().any(Result::is_ok), silence) {
+        (true, None) => None,
+        (true, Some(_)) => Some(Health::Good { at: *at, silence: None }),
+        (false, before) => Some(Health::unanswered(*before, *at, now)),
+    }
+}
+
 fn switched_off(list: &List, cause: &str) -> Unavailable {
     Unavailable::new(Service::Dns, format!("list {} is switched off: {cause}", list.zone))
 }
 
 fn health_row(list: &List, health: &Health) -> Remember {
-    let key = list.zone.as_str().as_bytes().to_vec();
-    Remember { when: When::Always, write: Write::Put { table: &LIST_HEALTH, key, value: health.encode() } }
+    Remember { when: When::Always, write: health::row(list, health) }
 }

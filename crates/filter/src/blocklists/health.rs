@@ -1,15 +1,22 @@
-//! Whether a list answers rightly: its test points (RFC 5782 section 5), asked before use and hourly.
+//! Whether a list answers rightly: its test points (RFC 5782 section 5), asked before use and hourly, and whether it answers at all. A list
+//! that is off is asked by [`Prober`] alone, for which no client waits.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tidegate_mail::Domain;
 
 use super::code::codes;
-use super::{Kind, List, PROBE_INTERVAL, RETRY_INTERVAL};
+use super::{
+    Kind, List, PROBE_AHEAD, PROBE_INTERVAL, RETRY_INTERVAL, SILENCE_RETRY_INTERVAL, SILENT_FOR, SILENT_TIMES,
+};
 use crate::dns::reversed;
 use crate::known::Known;
+use crate::store::Write;
 use crate::tables::LIST_HEALTH;
 use crate::world::World;
 
@@ -23,6 +30,8 @@ pub enum Health {
     Good {
         /// When.
         at: Timestamp,
+        /// Questions that it did not answer since, if it answered none after them.
+        silence: Option<Silence>,
     },
     /// The list must not be used.
     Failing {
@@ -31,17 +40,49 @@ pub enum Health {
         /// When.
         since: Timestamp,
     },
+    /// The list does not answer, and must not be waited for.
+    Silent {
+        /// What it did not answer.
+        cause: String,
+        /// When it was asked last.
+        since: Timestamp,
+    },
+}
+
+/// Questions without an answer, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silence {
+    /// When the first was asked.
+    pub since: Timestamp,
+    /// How many.
+    pub times: u32,
+}
+
+impl Silence {
+    /// One more question without an answer.
+    fn longer(before: Option<Silence>, now: Timestamp) -> Silence {
+        let since = before.map_or(now, |silence| silence.since);
+        Silence { since, times: before.map_or(0, |silence| silence.times).saturating_add(1) }
+    }
+
+    fn is_an_end(&self, now: Timestamp) -> bool {
+        self.times >= SILENT_TIMES && now.duration_since(self.since).unsigned_abs() >= SILENT_FOR
+    }
 }
 
 impl Health {
     /// The stored form.
     pub fn encode(&self) -> Vec<u8> {
-        let (word, at, cause) = match self {
-            Health::Good { at } => ("good", at, ""),
-            Health::Failing { cause, since } => ("failing", since, cause.as_str()),
+        let (word, at, rest) = match self {
+            Health::Good { at, silence: None } => ("good", at, String::new()),
+            Health::Good { at, silence: Some(Silence { since, times }) } => {
+                ("good", at, format!("{} {times}", since.as_second()))
+            }
+            Health::Failing { cause, since } => ("failing", since, cause.clone()),
+            Health::Silent { cause, since } => ("silent", since, cause.clone()),
         };
         let mut row = vec![VERSION];
-        row.extend_from_slice(format!("{word} {} {cause}", at.as_second()).as_bytes());
+        row.extend_from_slice(format!("{word} {} {rest}", at.as_second()).as_bytes());
         row
     }
 
@@ -52,34 +93,123 @@ impl Health {
         let (word, at) = (words.next()?, words.next()?);
         let at = Timestamp::from_second(at.parse().ok()?).ok()?;
         match word {
-            "good" => Some(Health::Good { at }),
+            "good" => Some(Health::Good { at, silence: words.next().and_then(silence) }),
             "failing" => Some(Health::Failing { cause: words.next()?.to_owned(), since: at }),
+            "silent" => Some(Health::Silent { cause: words.next()?.to_owned(), since: at }),
             _ => None,
         }
     }
 
-    fn is_current(&self, now: Timestamp) -> bool {
-        let (at, interval) = match self {
-            Health::Good { at } => (at, PROBE_INTERVAL),
-            Health::Failing { since, .. } => (since, RETRY_INTERVAL),
-        };
-        now.duration_since(*at).unsigned_abs() < interval
+    /// Why the list is switched off, if it is.
+    pub fn off_because(&self) -> Option<&str> {
+        match self {
+            Health::Good { .. } => None,
+            Health::Failing { cause, .. } | Health::Silent { cause, .. } => Some(cause),
+        }
+    }
+
+    /// Whether a client's stage can go by it. That a list is off stands until the prober has found otherwise.
+    pub(super) fn stands(&self, now: Timestamp) -> bool {
+        match self {
+            Health::Good { at, .. } => !is_over(*at, PROBE_INTERVAL, now),
+            Health::Failing { .. } | Health::Silent { .. } => true,
+        }
+    }
+
+    /// What is known now that a question was not answered.
+    pub(super) fn unanswered(before: Option<Silence>, at: Timestamp, now: Timestamp) -> Health {
+        let silence = Silence::longer(before, now);
+        if silence.is_an_end(now) { Health::silent(silence, now) } else { Health::Good { at, silence: Some(silence) } }
+    }
+
+    fn silent(silence: Silence, now: Timestamp) -> Health {
+        Health::Silent { cause: format!("gave no answer {} times in a row", silence.times), since: now }
+    }
+
+    /// Whether the prober has to ask again.
+    fn is_due(&self, now: Timestamp) -> bool {
+        match self {
+            Health::Good { at, .. } => is_over(*at, PROBE_INTERVAL - PROBE_AHEAD, now),
+            Health::Failing { since, .. } => is_over(*since, RETRY_INTERVAL, now),
+            Health::Silent { since, .. } => is_over(*since, SILENCE_RETRY_INTERVAL, now),
+        }
     }
 }
 
-/// The health of `list` by its last probe or, when that is too old, by a new one; `true` if it is new and has to be
-/// remembered.
-///
-/// `Err` when neither is to be had: DNS or the store did not answer.
-pub async fn health(list: &List, world: &World, now: Timestamp) -> Known<(Health, bool)> {
+fn is_over(at: Timestamp, interval: Duration, now: Timestamp) -> bool {
+    now.duration_since(at).unsigned_abs() >= interval
+}
+
+fn silence(text: &str) -> Option<Silence> {
+    let (since, times) = text.split_once(' ')?;
+    Some(Silence { since: Timestamp::from_second(since.parse().ok()?).ok()?, times: times.parse().ok()? })
+}
+
+/// What is stored about `list`.
+pub async fn stored(list: &List, world: &World, now: Timestamp) -> Known<Option<Health>> {
     let row = world.store.get(&LIST_HEALTH, list.zone.as_str().as_bytes(), now).await?;
-    match row.as_deref().and_then(Health::decode).filter(|health| health.is_current(now)) {
-        Some(health) => Ok((health, false)),
-        None => Ok((probe(list, world, now).await?, true)),
+    Ok(row.as_deref().and_then(Health::decode))
+}
+
+/// The row that stores `health`.
+pub(super) fn row(list: &List, health: &Health) -> Write {
+    let key = list.zone.as_str().as_bytes().to_vec();
+    Write::Put { table: &LIST_HEALTH, key, value: health.encode() }
+}
+
+/// Asks lists for their test points in time, so that no client has to wait for it, and lists that are off again and again.
+#[derive(Debug, Default)]
+pub struct Prober {
+    silent: BTreeMap<Domain, Silence>,
+}
+
+impl Prober {
+    /// Asks what is due now. What was found out is to be stored.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn run(&mut self, lists: &[List], world: &World, now: Timestamp) -> Known<Vec<Write>> {
+        let mut due = Vec::new();
+        for list in lists {
+            let known = stored(list, world, now).await?;
+            if known.as_ref().is_none_or(|health| health.is_due(now)) {
+                due.push((list, known));
+            }
+        }
+        let found = join_all(due.iter().map(|(list, known)| probe_again(list, known.as_ref(), world, now))).await;
+        let news = due.iter().zip(found).filter_map(|((list, known), found)| {
+            let health = match found {
+                Ok(health) => {
+                    self.silent.remove(&list.zone);
+                    health
+                }
+                Err(_unanswered) => self.unanswered(list, known.as_ref(), now)?,
+            };
+            Some(row(list, &health))
+        });
+        Ok(news.collect())
+    }
+
+    fn unanswered(&mut self, list: &List, known: Option<&Health>, now: Timestamp) -> Option<Health> {
+        if let Some(Health::Failing { cause, .. }) = known {
+            return Some(Health::Failing { cause: cause.clone(), since: now });
+        }
+        let silence = Silence::longer(self.silent.get(&list.zone).copied(), now);
+        self.silent.insert(list.zone.clone(), silence);
+        silence.is_an_end(now).then(|| Health::silent(silence, now))
     }
 }
 
-async fn probe(list: &List, world: &World, now: Timestamp) -> Known<Health> {
+/// A list that was silent has to answer something that no cache knows as well.
+async fn probe_again(list: &List, known: Option<&Health>, world: &World, now: Timestamp) -> Known<Health> {
+    if let Some(Health::Silent { .. }) = known {
+        codes(&fresh_point(list, now), world).await?;
+    }
+    probe(list, world, now).await
+}
+
+/// Asks for both test points.
+pub(super) async fn probe(list: &List, world: &World, now: Timestamp) -> Known<Health> {
     let (listed, unlisted) = test_points(list);
     let (on_listed, on_unlisted) = join(codes(&listed, world), codes(&unlisted, world)).await;
     let (on_listed, on_unlisted) = (on_listed?, on_unlisted?);
@@ -93,7 +223,17 @@ async fn probe(list: &List, world: &World, now: Timestamp) -> Known<Health> {
     if on_listed.is_empty() {
         return Ok(failing(format!("does not list {listed}, which it must list: it is empty or gone")));
     }
-    Ok(Health::Good { at: now })
+    Ok(Health::Good { at: now, silence: None })
+}
+
+/// A name that was hardly asked before: an address of a network that is on no list, or a domain that does not exist.
+fn fresh_point(list: &List, now: Timestamp) -> String {
+    let seconds = now.as_second();
+    let [.., second, third, last] = seconds.to_be_bytes();
+    match list.config.kind {
+        Kind::Block | Kind::Allow => reversed(IpAddr::from([127, second | 128, third, last]), list.zone.as_str()),
+        Kind::Domain => format!("t{seconds}.invalid.{}", list.zone),
+    }
 }
 
 fn test_points(list: &List) -> (String, String) {
@@ -124,5 +264,15 @@ mod tests {
         assert_eq!(Health::decode(row), Some(health.clone()));
         assert_eq!(health.encode(), row);
         assert_eq!(Health::decode(b"\x02good 1"), None);
+        assert_eq!(Health::decode(b"\x01good 1767322985 "), Some(Health::Good { at: since, silence: None }));
+    }
+
+    #[test]
+    fn what_is_stored_reads() {
+        let (at, cause) = (Timestamp::from_second(1_767_322_985).unwrap(), "gave no answer".to_owned());
+        let silence = Some(Silence { since: at, times: 3 });
+        for health in [Health::Good { at, silence }, Health::Silent { cause, since: at }] {
+            assert_eq!(Health::decode(&health.encode()), Some(health));
+        }
     }
 }

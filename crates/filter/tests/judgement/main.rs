@@ -6,6 +6,7 @@
 
 mod case;
 mod catalogue;
+mod dead_lists;
 mod deadlines;
 mod declared;
 mod weights;

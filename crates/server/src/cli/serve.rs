@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use tidegate_filter::dns::Resolver;
 use tidegate_filter::panel::Panel;
 use tidegate_filter::store::Store;
 use tidegate_filter::tables;
@@ -63,6 +64,7 @@ pub(super) fn run(path: &Path) -> anyhow::Result<Ended> {
             tokio::spawn(control::serve(control_listener, answer)),
             tokio::spawn(upkeep::run(Arc::clone(&daemon), config.panel.clone())),
             tokio::spawn(upkeep::rules(Arc::clone(&daemon))),
+            tokio::spawn(upkeep::dns(Arc::clone(&daemon))),
         ];
         let mut spamd = frontends::spamd::places::Open::default();
         spamd.follow(&daemon, content.handle()).await;
@@ -114,9 +116,10 @@ fn build(config: &Config, path: &Path) -> anyhow::Result<Daemon> {
     let journal = Journal::open(&config.journal_folder(), config.journal).context("cannot begin the journal")?;
     // A disk that is full now is no reason not to judge: what cannot be kept back is delivered as spam until it can.
     let quarantine = Quarantine::open_in_time(&config.quarantine_folder(), config.quarantine);
+    let dns = Arc::new(dns::Live::new(&config.dns)?);
     let world = World {
         clock: Arc::new(SystemClock),
-        dns: Arc::new(dns::Dns::new(&config.dns)?),
+        dns: Arc::clone(&dns) as Arc<dyn Resolver>,
         store: Arc::clone(&store) as Arc<dyn Store>,
         panel: Arc::clone(&panel) as Arc<dyn Panel>,
     };
@@ -147,6 +150,8 @@ fn build(config: &Config, path: &Path) -> anyhow::Result<Daemon> {
         world,
         store,
         panel,
+        dns,
+        started_with: config.clone(),
         sessions: Sessions::default(),
         conclude: Conclude::new(journal, quarantine, Arc::clone(&counters)),
         config_path: path.to_owned(),

@@ -170,6 +170,14 @@ fn alarms(status: &Value) -> Vec<String> {
         alarms.push(format!("a damaged day of the journal was set aside: {aside}"));
     }
     alarms.extend(quarantine_alarms(status));
+    if let Some(since) = status.pointer("/dns/dead_since").and_then(Value::as_str) {
+        alarms.push(format!(
+            "DNS does not answer since {since}; mail is judged by what is known without it (see [dns] servers)"
+        ));
+    }
+    for section in status.get("restart_for").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        alarms.push(format!("[{section}] was changed and is not in use yet: restart the daemon"));
+    }
     for (zone, health) in status.get("lists").and_then(Value::as_object).into_iter().flatten() {
         if let Some(cause) = health.get("cause").and_then(Value::as_str) {
             alarms.push(format!("DNS list {zone} is switched off: {cause}"));
