@@ -130,6 +130,9 @@ fn what_a_client_heard_is_explained() {
         output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
     });
     let said = said.unwrap();
+    assert!(said.contains("because score ") && said.contains(" reaches 5.0 (tag, policy"), "{said}");
+    assert!(said.contains("group `rules` add up to 7.0, of which 6.0 counts ([policy.caps])"), "{said}");
+    assert!(report.contains("(rules together count 6.0 points of these 7.0.)\n"), "{report}");
     assert!(said.contains("tag at data") && said.contains("LOCAL_PRIZE") && said.contains("verified:"), "{said}");
 }
 
@@ -138,6 +141,32 @@ fn what_a_client_heard_is_explained() {
 fn the_unit_lets_the_daemon_have_the_port_of_spamd() {
     let Some((_lab, daemon)) = lab_with("the_unit_lets_the_daemon_have_the_port_of_spamd", ON_783) else { return };
     assert_eq!(ping(783), PONG, "{}", daemon.log());
+}
+
+/// What a reader of the mail sees stands as from spamd: its columns, the original that a text is, and our fields behind Return-Path.
+#[test]
+fn marked_mail_looks_as_from_spamd() {
+    let config = format!("{CONFIG}[policy.caps]\nrules = 11\n");
+    let Some((lab, daemon)) = lab_with("marked_mail_looks_as_from_spamd", &config) else { return };
+    let rules = "body LOCAL_PRIZE /million dollars/\nscore LOCAL_PRIZE 1000\nbody LOCAL_BARE /You have won/\nscore LOCAL_BARE 1\n";
+    fs::write(lab.folder().join("rules/local.cf"), rules).unwrap();
+    until(|| spamc(&lab, &["-y"], SPAM).0.contains("LOCAL_BARE"));
+    let (message, _) = spamc(&lab, &[], SPAM);
+    assert!(message.contains("\n1000 LOCAL_PRIZE            a rule without a description\n"), "{message}");
+    assert!(
+        !message.contains("local.cf") && message.contains("\nContent-Disposition: inline\nContent-Transfer"),
+        "{message}"
+    );
+    let html = SPAM.replacen("Subject:", "Content-Type: text/html\nSubject:", 1);
+    assert!(spamc(&lab, &[], &html).0.contains("\nContent-Disposition: attachment\n"));
+
+    daemon.reconfigure(|text| text.replace("[spamd]", "[spamd]\nreport_safe = 0")).unwrap();
+    let returned = format!("Return-Path: <a@bad.test>\n{SPAM}");
+    until(|| spamc(&lab, &["--headers"], &returned).0.contains("\nX-Spam-Report: \n\t* "));
+    let (message, _) = spamc(&lab, &[], &returned);
+    assert!(message.starts_with("Return-Path: <a@bad.test>\nX-Spam-Checker-Version: "), "{message}");
+    assert!(message.contains("\n\t* 1000 LOCAL_PRIZE a rule without a description\n"), "{message}");
+    assert!(message.contains("\n\t*  1.0 LOCAL_BARE "), "{message}");
 }
 
 /// Whoever has the port keeps it; Exim's mail is judged meanwhile, and spamd's clients are heard once the port is free.

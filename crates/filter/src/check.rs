@@ -205,6 +205,22 @@ pub enum Group {
     Rules,
 }
 
+impl fmt::Display for Group {
+    /// As the configuration names it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Group::Alone => "alone",
+            Group::ClientLists => "client-lists",
+            Group::DomainLists => "domain-lists",
+            Group::Identity => "identity",
+            Group::ClientNames => "client-names",
+            Group::Form => "form",
+            Group::Reputation => "reputation",
+            Group::Rules => "rules",
+        })
+    }
+}
+
 /// A declared symbol: a `static` of a check, or one loaded from rules or configuration.
 #[derive(Clone, Debug)]
 pub enum SymbolRef {

@@ -89,15 +89,22 @@ fn tests(brief: &Brief) -> String {
     if brief.findings.is_empty() {
         return "none".into();
     }
+    // Two findings may say the same of two things: of the sender's domain and of its network.
+    let mut symbols: Vec<&str> = Vec::new();
+    for finding in &brief.findings {
+        if !symbols.contains(&finding.symbol.as_str()) {
+            symbols.push(&finding.symbol);
+        }
+    }
     let mut tests = String::new();
-    for (index, finding) in brief.findings.iter().enumerate() {
+    for (index, symbol) in symbols.iter().enumerate() {
         let comma = if tests.is_empty() { "" } else { "," };
-        if tests.len() + comma.len() + finding.symbol.len() > TESTS_OCTETS_MAX {
-            let _infallible = write!(tests, "{comma}+{}", brief.findings.len() - index);
+        if tests.len() + comma.len() + symbol.len() > TESTS_OCTETS_MAX {
+            let _infallible = write!(tests, "{comma}+{}", symbols.len() - index);
             break;
         }
         tests.push_str(comma);
-        tests.push_str(&finding.symbol);
+        tests.push_str(symbol);
     }
     tests
 }

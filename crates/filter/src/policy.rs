@@ -2,6 +2,7 @@
 //! record, and a new policy can be tried on old findings. The only place that decides.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -269,7 +270,13 @@ fn advice(recipient: &RecipientBrief, ruling: Ruling) -> Ruling {
         action => action.is_spam(),
     };
     let action = if is_spam { Action::Tag } else { Action::Accept };
-    Ruling { action, reply: Reply::ok(), until: None, ..ruling }
+    // Nobody is made to wait here, so the points for that explain nothing.
+    let reason = match recipient.thresholds.tag.filter(|_| ruling.action == Action::Greylist) {
+        Some(tag) if is_spam => reaches(ruling.score, "tag", tag, &recipient.policy),
+        Some(tag) => format!("score {} is below {tag} (tag, policy {})", ruling.score, recipient.policy),
+        None => ruling.reason,
+    };
+    Ruling { action, reply: Reply::ok(), until: None, reason, ..ruling }
 }
 
 /// What a recipient's action becomes when another recipient's policy takes the message: it can no longer be refused to the
@@ -360,9 +367,8 @@ fn by_score<'a>(
 ) -> Ruling {
     let at = recipient.thresholds;
     let reached = |threshold: Option<Score>| threshold.is_some_and(|t| score >= t);
-    let sum = |what: &str, threshold: Option<Score>| {
-        format!("score {score} reaches {} ({what}, policy {})", threshold.unwrap_or(Score::MAX), recipient.policy)
-    };
+    let sum =
+        |what: &str, threshold: Option<Score>| reaches(score, what, threshold.unwrap_or(Score::MAX), &recipient.policy);
     let waiting = findings.find(|f| f.class == Class::Waiting);
     let (action, reply, reason, until) = if stage == Stage::Data && reached(at.reject) && !recipient.is_role() {
         let reply = Reply::new(550, "5.7.1", "this message looks like spam and was refused");
@@ -379,6 +385,10 @@ fn by_score<'a>(
     Ruling { score, action, reply, reason, until }
 }
 
+fn reaches(score: Score, what: &str, threshold: Score, policy: &str) -> String {
+    format!("score {score} reaches {threshold} ({what}, policy {policy})")
+}
+
 fn greylist_reply(wait: &Weighed) -> Reply {
     let text = match wait.until {
         Some(until) => format!("greylisted, please try again after {}", until.strftime("%Y-%m-%d %H:%M:%S UTC")),
@@ -390,20 +400,51 @@ fn greylist_reply(wait: &Weighed) -> Reply {
 /// The sum of all weights, each group held within its cap. What is said of the client does not count for those who submit here: the
 /// line of a user at home is on every list and has no name.
 fn score<'a>(brief: &Brief, findings: impl Iterator<Item = &'a Weighed>) -> Score {
-    let mut alone = Score::ZERO;
-    let mut groups: BTreeMap<Group, Score> = BTreeMap::new();
+    sums(brief, findings).into_iter().map(|(group, sum)| within_cap(brief, group, sum)).sum()
+}
+
+/// What the findings of each group that counts add up to.
+fn sums<'a>(brief: &Brief, findings: impl Iterator<Item = &'a Weighed>) -> BTreeMap<Group, Score> {
+    let mut sums: BTreeMap<Group, Score> = BTreeMap::new();
     for finding in findings {
         match finding.group {
             Group::ClientLists | Group::ClientNames if brief.submits => {}
-            Group::Alone => alone += finding.weight,
-            group => *groups.entry(group).or_default() += finding.weight,
+            group => *sums.entry(group).or_default() += finding.weight,
         }
     }
-    let capped = groups.into_iter().map(|(group, sum)| match brief.caps.get(&group) {
+    sums
+}
+
+fn within_cap(brief: &Brief, group: Group, sum: Score) -> Score {
+    match brief.caps.get(&group).filter(|_| group != Group::Alone) {
         Some(&cap) => sum.min(cap).max(-cap),
         None => sum,
-    });
-    alone + capped.sum()
+    }
+}
+
+/// A group of findings whose sum its cap held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldBack {
+    /// The group.
+    pub group: Group,
+    /// What its findings add up to.
+    pub sum: Score,
+    /// What counts of it.
+    pub counts: Score,
+}
+
+impl fmt::Display for HeldBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let HeldBack { group, sum, counts } = self;
+        write!(f, "the findings of group `{group}` add up to {sum}, of which {counts} counts ([policy.caps])")
+    }
+}
+
+/// Where the score of `recipient` is not the sum of the findings.
+pub fn held_back(brief: &Brief, recipient: &RecipientBrief) -> Vec<HeldBack> {
+    let sums = sums(brief, brief.findings.iter().chain(&recipient.findings)).into_iter();
+    let held = sums.map(|(group, sum)| HeldBack { group, sum, counts: within_cap(brief, group, sum) });
+    held.filter(|held| held.sum != held.counts).collect()
 }
 
 fn is_allowed(findings: &[Weighed]) -> bool {

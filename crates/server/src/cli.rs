@@ -110,7 +110,7 @@ enum Verb {
     /// Ties Tidegate into Exim, and takes it out again.
     #[command(subcommand)]
     Exim(exim::Verb),
-    /// Judges messages that lie in files.
+    /// Judges messages that lie in files. Exit code 1 if one of them is spam, 2 if one cannot be read, 3 if a service did not answer.
     Check(check::Arguments),
     /// Checks, explains and tries SpamAssassin rule files.
     #[command(subcommand)]

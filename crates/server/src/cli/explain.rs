@@ -5,7 +5,7 @@ use std::fmt::{Display, Write};
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use tidegate_filter::check::Class;
-use tidegate_filter::policy::{Brief, Weighed};
+use tidegate_filter::policy::{Brief, Weighed, held_back};
 use tidegate_filter::verdict::{RecipientVerdict, Verdict};
 use tidegate_mail::spelt_out;
 
@@ -16,6 +16,11 @@ pub(super) fn explain(brief: &Brief, verdict: &Verdict) -> String {
     let _infallible = writeln!(text, "verdict     {} at {}: {reply}", verdict.action, verdict.stage);
     for recipient in &verdict.recipients {
         push_recipient(&mut text, recipient);
+        for known in brief.recipients.iter().filter(|known| known.address == recipient.address).take(1) {
+            for held in held_back(brief, known) {
+                let _infallible = writeln!(text, "            {held}");
+            }
+        }
     }
     let own = brief.recipients.iter().flat_map(|r| r.findings.iter().map(|f| (Some(&r.address), f)));
     let findings: Vec<_> = brief.findings.iter().map(|f| (None, f)).chain(own).collect();

@@ -210,7 +210,7 @@ fn alarms(status: &Value) -> Vec<String> {
     ] {
         let count = count(&format!("/counters/{counter}"));
         if count > 0 {
-            alarms.push(format!("{count} {meaning} since the start"));
+            alarms.push(format!("{meaning}, since the start: {count}"));
         }
     }
     alarms

@@ -129,7 +129,8 @@ fn class(basis: &Basis) -> Class {
 }
 
 fn symbol(rule: &Rule, class: Class, echo: Option<Echo>) -> Symbol {
-    let doc = rule.description.clone().unwrap_or_else(|| format!("rule of {}", rule.place));
+    // Recipients may read it, and where files lie on this server is not for them; `tidegate rules explain` tells.
+    let doc = rule.description.clone().unwrap_or_else(|| "a rule without a description".to_owned());
     let (weight, group, doc) = match echo {
         None => (rule.score, Group::Rules, doc),
         Some(Echo { said_by: None, group }) => (rule.score, group, doc),

@@ -162,7 +162,7 @@ fn metas(parsed: &Parsed, remarks: &mut Vec<Remark>) {
             remarks.push(remark(&definition.place, Severity::Warning, About::UnknownName, name, message));
         }
         let with_no_hits = expression.eval(&mut |_: &String| 0.0);
-        if let Some(message) = reach(name, expression, known, with_no_hits) {
+        if let Some(message) = reach(name, expression, [known, unknown.len()], with_no_hits) {
             remarks.push(remark(&definition.place, Severity::Warning, About::Unreachable, name, message));
         }
     }
@@ -176,7 +176,12 @@ fn metas(parsed: &Parsed, remarks: &mut Vec<Remark>) {
     }
 }
 
-fn reach(name: &str, expression: &Expr<String>, known: usize, with_no_hits: f64) -> Option<String> {
+/// `known` and `unknown` are how many rules it names that exist, and that do not.
+fn reach(name: &str, expression: &Expr<String>, [known, unknown]: [usize; 2], with_no_hits: f64) -> Option<String> {
+    if known == 0 && unknown == 0 {
+        let hits = if with_no_hits == 0.0 { "can never hit" } else { "hits every message" };
+        return Some(format!("rule {name} {hits}: it names no rule"));
+    }
     if known == 0 && with_no_hits == 0.0 {
         return Some(format!("rule {name} can never hit: none of the rules that it names exists"));
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use tidegate_filter::aside::aside;
 use tidegate_filter::check::Class;
 use tidegate_filter::judgement::Judgement;
-use tidegate_filter::policy::{Brief, Weighed};
+use tidegate_filter::policy::{Brief, HeldBack, Weighed, held_back};
 use tidegate_filter::session::{Client, Helo, Remote};
 use tidegate_mail::{Address, Limits, Message, ReversePath, Score};
 use tidegate_wire::spamd::{Fault, Summary};
@@ -55,6 +55,17 @@ impl Judged {
         let mut names: Vec<&str> = self.findings().iter().map(|finding| finding.symbol.as_str()).collect();
         names.sort_unstable();
         names
+    }
+
+    /// Where the score is not the sum of the points; each group once.
+    pub(super) fn held_back(&self) -> Vec<HeldBack> {
+        let mut held: Vec<HeldBack> = Vec::new();
+        for one in self.brief.recipients.iter().flat_map(|recipient| held_back(&self.brief, recipient)) {
+            if !held.iter().any(|known| known.group == one.group) {
+                held.push(one);
+            }
+        }
+        held
     }
 }
 

@@ -46,10 +46,19 @@ impl Judged {
         rewritten
     }
 
-    /// The message as it was, with our fields before its own. Such fields that it brought are gone: they would be believed.
+    /// The message as it was, with our fields before its own, but behind Return-Path, which stands first (RFC 5321 section 4.4). Such
+    /// fields that it brought are gone: they would be believed.
     fn marked(&self) -> Rewritten {
-        let mut header = self.octets(&self.fields());
-        let own = self.message.headers().iter().filter(|field| !is_ours(field));
+        let fields = self.message.headers();
+        let is_path = |field: &&HeaderField| field.name().eq_ignore_ascii_case("Return-Path");
+        let paths = fields.iter().take_while(is_path).count();
+        let (paths, others) = fields.split_at_checked(paths).unwrap_or((&[], fields));
+        let mut header: Vec<u8> = paths.iter().flat_map(|field| field.raw().iter().copied()).collect();
+        header.extend(self.octets(&self.fields()));
+        if self.summary.is_spam {
+            header.extend(self.octets(&format!("X-Spam-Report: {}\n", self.report_field())));
+        }
+        let own = others.iter().filter(|field| !is_ours(field));
         header.extend(own.flat_map(|field| field.raw().iter().copied()));
         if !header.ends_with(b"\n") {
             header.extend(self.octets("\n"));
@@ -71,10 +80,14 @@ impl Judged {
         }
         let mime = format!("MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"{boundary}\"\n\n");
         header.extend(self.octets(&(self.fields() + &mime)));
+        // A text may be shown at once; anything else is opened by who wants to.
+        let kind_of_original = self.message.header("Content-Type").map(|field| field.decoded().to_ascii_lowercase());
+        let is_text = kind_of_original.is_none_or(|kind| kind.contains("text/plain"));
+        let disposition = if is_text { "inline" } else { "attachment" };
         let head = format!(
             "This is a multi-part message in MIME format.\n\n--{boundary}\nContent-Type: text/plain; charset=UTF-8\n\
              Content-Disposition: inline\nContent-Transfer-Encoding: 8bit\n\n{}\n--{boundary}\nContent-Type: {kind}\n\
-             Content-Description: the message as it came\nContent-Disposition: attachment\n\
+             Content-Description: the message as it came\nContent-Disposition: {disposition}\n\
              Content-Transfer-Encoding: 8bit\n\n",
             self.report()
         );

@@ -13,6 +13,10 @@ const PREVIEW_OCTETS_MAX: usize = 220;
 /// Width of the preview and of the column of descriptions.
 const PREVIEW_WIDTH: usize = 72;
 const DESCRIPTION_WIDTH: usize = 50;
+/// Width of the column of points; from a thousand on, tenths have no room, and do not matter.
+const POINTS_WIDTH: usize = 4;
+/// Width of a line of the field.
+const FIELD_WIDTH: usize = 70;
 /// Where the column of descriptions begins.
 const DESCRIPTION_INDENT: usize = 28;
 
@@ -36,16 +40,41 @@ impl Judged {
             push_row(&mut text, finding);
         }
         text.push('\n');
+        for held in self.held_back() {
+            let (sum, counts) = (Points(held.sum.as_milli()), Points(held.counts.as_milli()));
+            let _infallible = writeln!(text, "({} together count {counts} points of these {sum}.)\n", held.group);
+        }
+        text
+    }
+
+    /// The same table as the value of a header field, each line folded.
+    pub(super) fn report_field(&self) -> String {
+        let mut text = String::new();
+        for finding in self.findings() {
+            let row = format!("{:>4} {} {}", points(finding), finding.symbol, finding.doc);
+            for (index, line) in wrapped(row.trim_start(), FIELD_WIDTH).iter().enumerate() {
+                let points = row.len() - row.trim_start().len();
+                let indent = if index == 0 { points } else { 5 };
+                let _infallible = write!(text, "\n\t* {:indent$}{line}", "");
+            }
+        }
         text
     }
 }
 
-fn push_row(text: &mut String, finding: &Weighed) {
+/// Points, or the word for a finding that has none, in four columns.
+fn points(finding: &Weighed) -> String {
     let points = match finding.class {
-        Class::Allow => "allw".to_owned(),
-        Class::Refusal(_) => "deny".to_owned(),
-        Class::Evidence | Class::Waiting => Points(finding.weight.as_milli()).to_string(),
+        Class::Allow => return "allw".to_owned(),
+        Class::Refusal(_) => return "deny".to_owned(),
+        Class::Evidence | Class::Waiting => finding.weight.as_milli(),
     };
+    let exact = Points(points).to_string();
+    if exact.len() > POINTS_WIDTH { (points / 1000).to_string() } else { exact }
+}
+
+fn push_row(text: &mut String, finding: &Weighed) {
+    let points = points(finding);
     let mut description = wrapped(&finding.doc, DESCRIPTION_WIDTH);
     let evidence = finding.evidence.as_str();
     if !evidence.is_empty() {
