@@ -176,4 +176,8 @@ fn dead_dns_costs_a_stage_its_deadline_and_no_more() {
     for check in ["fcrdns at connect", "dnsbl at connect", "spf at mail", "dmarc at data"] {
         assert!(why.contains(&format!("unknown     {check}")), "{check}: {why}");
     }
+    lab.dns.set(Zone::parse(GOOD).unwrap());
+    wait_until(&lab, &daemon, "its end is told", |status| status["dns"]["dead_since"].is_null());
+    let log = daemon.log();
+    assert!(log.contains("DNS answers again") && log.matches("DNS does not answer").count() == 1, "{log}");
 }
