@@ -71,10 +71,43 @@ fn one_reply_two_verdicts_and_the_kept_message_is_released() {
     assert_eq!(delivered[1].recipient, "strict@exim.test");
     assert_eq!(delivered[1].header("Return-path"), ["<a@good.test>"]);
     assert!(kept(&lab, &daemon).is_empty());
-    let again = daemon.command_as_root(&lab, &["quarantine", "release", id]).unwrap();
-    assert!(again.stderr.is_empty(), "{}", String::from_utf8_lossy(&again.stderr));
+    let say = |arguments: &[&str]| {
+        let output = daemon.command_as_root(&lab, &[&["quarantine"], arguments].concat()).unwrap();
+        (String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(), output.status.code())
+    };
+    let (said, code) = say(&["release", id]);
+    assert!(
+        code == Some(0) && said.contains("released for strict@exim.test at 20") && said.contains("nothing to do"),
+        "{said}"
+    );
+    let (said, code) = say(&["delete", "--rcpt", "strict@exim.test", id]);
+    assert!(code == Some(1) && said.contains("nothing is left to be deleted"), "{said}");
+    assert!(say(&["list", "--all"]).0.contains("strict@exim.test (released)"), "{}", say(&["list", "--all"]).0);
+    let (said, _) = say(&["show", id]);
+    assert!(said.contains("released at 20") && said.matches("score ").count() == 1, "{said}");
     thread::sleep(Duration::from_millis(300));
     lab.exim.wait_delivered(2).unwrap();
+}
+
+#[test]
+fn what_is_deleted_is_not_released() {
+    let Some((lab, daemon)) = lab("what_is_deleted_is_not_released", FOR_ONE) else { return };
+    let (mut client, _) = lab.client("203.0.113.66").unwrap();
+    client.envelope("mail.bad.test", "a@good.test", &["strict@exim.test"]).unwrap();
+    assert_eq!(client.data(SPAM).unwrap().code, 250);
+    lab.exim.wait_log("Completed").unwrap();
+    let listed = kept(&lab, &daemon);
+    let [(_, id)] = listed.as_slice() else { panic!("{listed:?}\n{}", daemon.log()) };
+    for (arguments, code, ought) in [
+        (["delete", id], 0, "deleted for strict@exim.test\n"),
+        (["delete", id], 0, "nothing to do\n"),
+        (["release", id], 1, "nothing is left to be released\n"),
+        (["show", id], 0, "  strict@exim.test deleted at 20"),
+    ] {
+        let output = daemon.command_as_root(&lab, &[&["quarantine"], &arguments[..]].concat()).unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.code() == Some(code) && said.contains(ought), "{arguments:?}: {said}");
+    }
 }
 
 #[test]

@@ -1,7 +1,14 @@
-//! Moments on the command line: a time, or a distance from now (`7d`, `12h`).
+//! Moments on the command line: a time, or a distance from now (`7d`, `12h`); and how a time is shown.
+
+use std::fmt::Display;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, civil};
+
+/// A time for people, to the second.
+pub(super) fn second(at: Timestamp) -> impl Display {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC")
+}
 
 /// A time, or so long from now.
 pub(super) fn future(text: &str) -> Result<Timestamp, String> {

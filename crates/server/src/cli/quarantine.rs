@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use tidegate_wire::exim::ExactAddress;
 
 use super::Ended;
+use super::moment::second;
 use crate::config::Config;
-use crate::quarantine::{Filter, Handed, Item, Outcome, Quarantine, State};
+use crate::quarantine::{Filter, Handed, Held, Item, Outcome, Quarantine, State};
 
 /// Messages that `list` shows unless told otherwise.
 const LIMIT: usize = 50;
@@ -86,11 +87,10 @@ pub(super) fn run(config_path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
         Verb::List(list) => list.run(&quarantine),
         Verb::Show { id, raw, json } => show(&quarantine, id, *raw, *json),
         Verb::Release(which) => {
-            each(&quarantine, which, "released", |recipient| release(&quarantine, &config, &which.id, recipient))
+            each(&quarantine, which, State::Released, |recipient| release(&quarantine, &config, &which.id, recipient))
         }
-        Verb::Delete(which) => each(&quarantine, which, "deleted", |recipient| {
-            let done = quarantine.delete(&which.id, Some(recipient), Timestamp::now())?;
-            Ok(if done > 0 { Outcome::Released } else { Outcome::NotKept })
+        Verb::Delete(which) => each(&quarantine, which, State::Deleted, |recipient| {
+            Ok(quarantine.delete(&which.id, Some(recipient), Timestamp::now())? > 0)
         }),
     }
 }
@@ -123,7 +123,7 @@ impl List {
 }
 
 fn print_line(item: &Item, expires_soon: bool) {
-    let recipients: Vec<&str> = item.recipients.iter().map(|held| held.address.as_str()).collect();
+    let recipients: Vec<String> = item.recipients.iter().map(with_state).collect();
     let score = item.recipients.iter().map(|held| held.score).max().unwrap_or_default();
     let received = item.received.strftime("%Y-%m-%d %H:%M");
     let sender = if item.sender.is_empty() { "<>" } else { &item.sender };
@@ -134,25 +134,44 @@ fn print_line(item: &Item, expires_soon: bool) {
     println!("{}  {received}  {score:>6}  {} -> {recipients}  {subject}{end}", item.id, shown(sender));
 }
 
+/// The recipient, and what became of the message for it if that is not the usual.
+fn with_state(held: &Held) -> String {
+    let became = match held.state {
+        State::Offered | State::Kept => return held.address.clone(),
+        State::Releasing => "being released",
+        State::Released => "released",
+        State::Deleted => "deleted",
+        State::Expired => "expired",
+    };
+    format!("{} ({became})", held.address)
+}
+
 fn show(quarantine: &Quarantine, id: &str, raw: bool, json: bool) -> anyhow::Result<Ended> {
     let Some(item) = quarantine.show(id)? else { return Ok(unknown(id)) };
     if raw {
-        let Some(mut message) = quarantine.message(id)? else { return Ok(unknown(id)) };
+        let Some(mut message) = quarantine.message(id)? else {
+            eprintln!("tidegate: the text of {} is no longer kept: nobody needs it any more", shown(id));
+            return Ok(Ended::Found);
+        };
         io::copy(&mut message, &mut io::stdout().lock())?;
     } else if json {
         println!("{}", serde_json::to_string(&item)?);
     } else {
         print_line(&item, false);
-        println!("record {}, {} octets, expires {}", item.record, item.octets, item.expires);
+        println!("record {}, {} octets, expires {}", item.record, item.octets, second(item.expires));
         for held in &item.recipients {
-            println!(
-                "  {} {:?} since {}: score {}, {}",
-                shown(&held.address),
-                held.state,
-                held.since,
-                held.score,
-                held.reason
-            );
+            let state = match held.state {
+                State::Offered => "offered to Exim, which has not asked for it yet, since",
+                State::Kept => "kept since",
+                State::Releasing => "being released since",
+                State::Released => "released at",
+                State::Deleted => "deleted at",
+                State::Expired => "expired at",
+            };
+            // Most reasons begin with the score.
+            let score =
+                if held.reason.starts_with("score ") { String::new() } else { format!("score {}, ", held.score) };
+            println!("  {} {state} {}: {score}{}", shown(&held.address), second(held.since), held.reason);
         }
     }
     Ok(Ended::Done)
@@ -163,43 +182,63 @@ fn unknown(id: &str) -> Ended {
     Ended::Found
 }
 
-/// Does `act` for each recipient that was named, or for all that are kept.
+/// Does `act`, which makes a kept message one that is `wanted` and tells whether it did, for each recipient that was named, or for all.
 fn each(
     quarantine: &Quarantine,
     which: &Which,
-    done: &str,
-    act: impl Fn(&ExactAddress) -> anyhow::Result<Outcome>,
+    wanted: State,
+    act: impl Fn(&ExactAddress) -> anyhow::Result<bool>,
 ) -> anyhow::Result<Ended> {
     let Some(item) = quarantine.show(&which.id)? else { return Ok(unknown(&which.id)) };
     let named =
         |address: &str| which.rcpt.is_empty() || which.rcpt.iter().any(|rcpt| rcpt.eq_ignore_ascii_case(address));
     let chosen: Vec<_> = item.recipients.iter().filter(|held| named(&held.address)).collect();
     ensure!(!chosen.is_empty(), "{} has no such recipient", item.id);
-    let mut ended = Ended::Done;
+    let done = if wanted == State::Released { "released" } else { "deleted" };
+    let (mut is_any_done, mut is_any_refused) = (false, false);
     for held in chosen {
-        if which.rcpt.is_empty() && held.state != State::Kept {
+        if held.state == State::Kept && act(&ExactAddress::new(held.address.clone()))? {
+            is_any_done = true;
+            println!("{done} for {}", shown(&held.address));
             continue;
         }
-        let address = shown(&held.address);
-        match act(&ExactAddress::new(held.address.clone()))? {
-            Outcome::Released => println!("{done} for {address}"),
-            Outcome::Already => println!("released for {address} before"),
-            Outcome::Busy => println!("someone else is releasing it for {address}"),
-            Outcome::NotKept => {
-                println!("not kept for {address}");
-                ended = Ended::Found;
-            }
-        }
+        // Someone else may have been quicker.
+        let now = quarantine.show(&which.id)?;
+        let now = now.iter().flat_map(|item| &item.recipients).find(|other| other.address == held.address);
+        is_any_refused |= !tell_why_not(now.unwrap_or(held), wanted);
     }
-    Ok(ended)
+    // Of all recipients, one for whom nothing is left to do is told; that it failed is only said of one that was named.
+    let is_fine = !is_any_refused || (is_any_done && which.rcpt.is_empty());
+    Ok(if is_fine { Ended::Done } else { Ended::Found })
 }
 
-fn release(quarantine: &Quarantine, config: &Config, id: &str, recipient: &ExactAddress) -> anyhow::Result<Outcome> {
+/// Says why nothing was done for a recipient. Returns whether what was wanted is the case anyway.
+fn tell_why_not(held: &Held, wanted: State) -> bool {
+    let (address, since) = (shown(&held.address), second(held.since));
+    let lost =
+        if wanted == State::Released { "nothing is left to be released" } else { "nothing is left to be deleted" };
+    match held.state {
+        State::Released if wanted == State::Released => println!("released for {address} at {since}; nothing to do"),
+        State::Deleted if wanted == State::Deleted => println!("deleted for {address} at {since}; nothing to do"),
+        State::Released => eprintln!("tidegate: released for {address} at {since}: {lost}"),
+        State::Deleted => eprintln!("tidegate: deleted for {address} at {since}: {lost}"),
+        State::Expired => eprintln!("tidegate: expired for {address} at {since}: {lost}"),
+        State::Releasing => eprintln!("tidegate: someone else is releasing it for {address} since {since}"),
+        State::Offered | State::Kept => {
+            eprintln!("tidegate: not kept for {address}: Exim has not asked for it yet, or the file is gone");
+        }
+    }
+    held.state == wanted
+}
+
+fn release(quarantine: &Quarantine, config: &Config, id: &str, recipient: &ExactAddress) -> anyhow::Result<bool> {
     ensure!(
         rustix::process::geteuid().is_root(),
         "only root may give mail back to Exim under its own sender; use sudo"
     );
-    quarantine.release(id, recipient, Timestamp::now(), |handed| inject(&config.exim.program, handed))?
+    let outcome =
+        quarantine.release(id, recipient, Timestamp::now(), |handed| inject(&config.exim.program, handed))??;
+    Ok(outcome == Outcome::Released)
 }
 
 /// Hands the message to Exim as a local submission. Exim has it when it exits with success.

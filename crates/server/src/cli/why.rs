@@ -1,6 +1,5 @@
 //! `tidegate why` and `tidegate log`: what was judged and why, from the journal. Neither needs the daemon.
 
-use std::fmt::Display;
 use std::path::Path;
 
 use clap::Args;
@@ -12,8 +11,9 @@ use tidegate_filter::session::Direction;
 use tidegate_filter::verdict::Action;
 use tidegate_mail::spelt_out;
 
+use super::Ended;
 use super::explain::explain;
-use super::{Ended, moment};
+use super::moment::{self, second};
 use crate::config::Config;
 use crate::journal::{Entry, Query, Reader, Record, Repeats};
 
@@ -189,10 +189,6 @@ fn repeated(record: &Record, repeats: &Repeats) -> String {
         text.push_str(&format!("\n            for {named}{rest}"));
     }
     text
-}
-
-fn second(at: Timestamp) -> impl Display {
-    at.strftime("%Y-%m-%d %H:%M:%S UTC")
 }
 
 pub(super) fn line(entry: &Entry) -> String {
