@@ -27,6 +27,9 @@ pub enum DomainError {
     /// More than 253 octets in all, or more than 63 in a label.
     #[error("the domain or one of its labels is too long")]
     TooLong,
+    /// Two dots in a row, or one at the beginning.
+    #[error("the domain has nothing between two dots, or before the first")]
+    EmptyLabel,
     /// An octet that no host name, service label or U-label may hold.
     #[error("the domain holds a character that no domain may hold")]
     BadCharacter,
@@ -58,7 +61,10 @@ impl Domain {
             return Err(DomainError::TooLong);
         }
         for label in ascii.split('.') {
-            if label.is_empty() || !label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+            if label.is_empty() {
+                return Err(DomainError::EmptyLabel);
+            }
+            if !label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
                 return Err(DomainError::BadCharacter);
             }
             if label.len() > LABEL_OCTETS_MAX {

@@ -123,6 +123,9 @@ impl FromStr for Score {
     }
 }
 
+/// Points that a score can hold, with either sign.
+const POINTS_MAX: f64 = 2_147_483.648;
+
 // A score is written as a number of points, in configuration as in records.
 impl Serialize for Score {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -139,6 +142,12 @@ impl<'de> Deserialize<'de> for Score {
                 f.write_str("a number of points, such as 2.5")
             }
             fn visit_f64<E: serde::de::Error>(self, points: f64) -> Result<Score, E> {
+                if points.is_nan() {
+                    return Err(E::invalid_value(serde::de::Unexpected::Other("`nan`"), &self));
+                }
+                if points.abs() > POINTS_MAX {
+                    return Err(E::custom("a score of more than two million points"));
+                }
                 Ok(Score::from_points(points))
             }
             fn visit_i64<E: serde::de::Error>(self, points: i64) -> Result<Score, E> {

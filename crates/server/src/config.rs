@@ -86,7 +86,9 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct State {
-    /// The folder of store, journal, quarantine and lists; owned by the daemon's user.
+    /// The folder of store, journal, quarantine and lists; owned by the daemon's user. An absolute path, since the command line is
+    /// used in any folder.
+    #[serde(deserialize_with = "absolute")]
     pub folder: PathBuf,
 }
 
@@ -280,8 +282,34 @@ pub fn read_lists(path: &Path) -> Result<Vec<lists::Entry>, Error> {
     Ok(entries)
 }
 
+fn absolute<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    let path = PathBuf::deserialize(deserializer)?;
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    Err(serde::de::Error::custom("this path has to be absolute: daemon and command line begin in different folders"))
+}
+
+/// How the libraries name the numbers that they expect, at the end of a message, and what they are for an administrator.
+const NUMBERS: [(&str, &str); 9] = [
+    ("a nonzero u8", "a whole number from 1 to 255"),
+    ("a nonzero u16", "a whole number from 1 to 65535"),
+    ("a nonzero u32", "a whole number from 1 to 4294967295"),
+    ("a nonzero u64", "a whole number above 0"),
+    ("u8", "a whole number from 0 to 255"),
+    ("u16", "a whole number from 0 to 65535"),
+    ("u32", "a whole number from 0 to 4294967295"),
+    ("u64", "a whole number, 0 or more"),
+    ("usize", "a whole number, 0 or more"),
+];
+
 /// `message` with file, line, column and the line itself.
 fn shown(path: &Path, text: &str, span: Range<usize>, message: &str) -> String {
+    let number = NUMBERS.iter().find_map(|(name, words)| {
+        let before = message.trim_end().strip_suffix(name)?.strip_suffix("expected ")?;
+        Some(format!("{before}expected {words}"))
+    });
+    let message = number.as_deref().unwrap_or(message);
     let path = path.display().to_string();
     let snippet = Snippet::source(text).path(path.as_str()).annotation(AnnotationKind::Primary.span(span));
     let report = [Level::ERROR.primary_title(message.trim_end()).element(snippet)];
@@ -298,6 +326,32 @@ mod tests {
         let error = Config::parse(text, Path::new("t.toml")).unwrap_err().to_string();
         assert!(error.contains("t.toml:5:1"), "{error}");
         assert!(error.contains("timeout = 5"), "{error}");
+    }
+
+    /// What an administrator may write by mistake, each with the words that help.
+    #[test]
+    fn a_wrong_value_is_named_in_words() {
+        for (lines, ought) in [
+            ("[checks.greylist]\ndelay_s = -5", "integer `-5`, expected a whole number from 0 to 4294967295\n"),
+            ("[checks.greylist]\ndelay_s = \"5\"", "string \"5\", expected a whole number from 0 to 4294967295\n"),
+            ("[checks.greylist]\ndelay_s = 99999999999", "expected a whole number from 0 to 4294967295\n"),
+            ("[dns]\ntimeout_ms = 0", "integer `0`, expected a whole number above 0\n"),
+            ("[journal]\nkeep_days = 99999", "expected a whole number from 0 to 65535\n"),
+            ("[state]\nfolder = \"state\"", "this path has to be absolute"),
+            ("[policy.server.inbound]\ntag = nan", "invalid value: `nan`, expected a number of points"),
+            ("[policy.server.inbound]\ntag = inf", "a score of more than two million points"),
+            ("[weights]\nRDNS_NONE = -nan", "invalid value: `nan`, expected a number of points"),
+            ("[weights]\nRDNS_NONE = 1e300", "a score of more than two million points"),
+            ("[blocklists.\"bl..test\"]", "`bl..test`: the domain has nothing between two dots"),
+        ] {
+            let text = format!("[server]\nhostname = \"mx.example.org\"\n{lines}\n");
+            let error = Config::parse(&text, Path::new("t.toml")).unwrap_err().to_string();
+            assert!(error.contains(ought) && error.contains("t.toml:"), "{lines}: {error}");
+        }
+        let text = "[server]\nhostname = \"mx.example.org\"\n[policy.caps]\nform = 50\n";
+        let engine = Config::parse(text, Path::new("t.toml")).unwrap().engine(Path::new("t.toml"), None);
+        let error = engine.map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains("the cap 50.0 of group form reaches"), "{error}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! sessions at once is sent once, and silence is remembered for a moment so that a dead server delays one session, not all.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,8 @@ const ACTIVE_MAX: usize = 1024;
 /// Records of one answer that are used.
 const RECORDS_MAX: usize = 100;
 
+const TIMEOUT_MS: NonZeroU64 = NonZeroU64::new(1000).expect("it is above zero");
+
 /// `[dns]`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -45,12 +48,12 @@ pub struct Config {
     /// one on this machine.
     pub servers: Vec<SocketAddr>,
     /// How long one question may take, in milliseconds.
-    pub timeout_ms: u64,
+    pub timeout_ms: NonZeroU64,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { servers: Vec::new(), timeout_ms: 1000 }
+        Config { servers: Vec::new(), timeout_ms: TIMEOUT_MS }
     }
 }
 
@@ -83,7 +86,7 @@ impl Dns {
     /// # Errors
     /// /etc/resolv.conf is needed but cannot be read.
     pub fn new(config: &Config) -> Result<Dns, NoResolver> {
-        let deadline = Duration::from_millis(config.timeout_ms);
+        let deadline = Duration::from_millis(config.timeout_ms.get());
         let mut builder = if config.servers.is_empty() {
             TokioResolver::builder_tokio().map_err(NoResolver::NoServers)?
         } else {

@@ -29,7 +29,7 @@ pub enum LintError {
     },
     /// A whole group of correlated symbols decides alone.
     #[error(
-        "the cap {cap} of group {group:?} reaches {threshold} ({step} of policy `{policy}`); findings that say the same must \
+        "the cap {cap} of group {group} reaches {threshold} ({step} of policy `{policy}`); findings that say the same must \
          not decide alone: lower the cap or raise the threshold"
     )]
     GroupDecides {

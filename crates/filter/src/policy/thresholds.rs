@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 use tidegate_mail::Score;
 
@@ -136,7 +137,7 @@ impl<'de> Deserialize<'de> for Step {
                 f.write_str("a number of points, or \"off\"")
             }
             fn visit_f64<E: serde::de::Error>(self, points: f64) -> Result<Step, E> {
-                Ok(Step::At(Score::from_points(points)))
+                Score::deserialize(points.into_deserializer()).map(Step::At)
             }
             #[allow(clippy::cast_precision_loss, reason = "a threshold beyond 2^52 points saturates anyway")]
             fn visit_i64<E: serde::de::Error>(self, points: i64) -> Result<Step, E> {

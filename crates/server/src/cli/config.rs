@@ -50,7 +50,7 @@ fn check(path: &Path) -> anyhow::Result<Ended> {
         println!("note: [weights] {name} waits: its check or list is off, or no rules are read");
     }
     let most = config.deadlines.envelope_ms;
-    if config.dns.timeout_ms >= most {
+    if config.dns.timeout_ms.get() >= most {
         println!(
             "note: [dns] timeout_ms = {} is no shorter than a stage ([deadlines] envelope_ms = {most}): what takes as long counts as unknown",
             config.dns.timeout_ms

@@ -22,7 +22,7 @@ const MODIFIED: Duration = Duration::from_secs(1_772_496_000);
 
 /// Makes everything.
 pub(super) fn make(folder: &Path) {
-    put(folder, "tidegate.toml", CONFIG.as_bytes());
+    put(folder, "tidegate.toml", CONFIG.replace("@FOLDER@", &folder.to_string_lossy()).as_bytes());
     // One server's logs at their usual places.
     put(folder, "root/var/log/exim4/mainlog", MAINLOG.as_bytes());
     // Rotated in two steps: two members in one file.
@@ -51,7 +51,7 @@ const CONFIG: &str = r#"
 [server]
 hostname = "mx.example.org"
 [state]
-folder = "state"
+folder = "@FOLDER@/state"
 [panel]
 kind = "static"
 [panel.domains."site.example"]

@@ -76,7 +76,7 @@ fn examples() -> Vec<(String, String)> {
     let mut examples = vec![
         ("packaging".to_owned(), with_suggestions(&packaged)),
         ("packaging".to_owned(), packaged),
-        ("e2e".to_owned(), read(&top.join("e2e/src/tidegate.toml"))),
+        ("e2e".to_owned(), read(&top.join("e2e/src/tidegate.toml")).replace("@LAB@", "/lab")),
     ];
     for page in &pages {
         let text = read(page);
