@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use tidegate_filter::check::Evidence;
 
 use super::Ended;
+use super::logs::shown::counted;
+use super::moment::second;
 use crate::config::Config;
 use crate::control::{self, AskError, Request};
 use crate::installer;
@@ -14,11 +16,11 @@ pub(super) fn run(config_path: &Path, json: bool) -> anyhow::Result<Ended> {
     let config = Config::read(config_path)?;
     let mut status = match control::ask(&config.state.control_socket(), &Request::Status) {
         Ok(status) => status,
-        Err(error @ AskError::NotRunning { .. }) => {
+        Err(error @ AskError::Failed(_)) => return Err(error.into()),
+        Err(error) => {
             eprintln!("tidegate: {error}");
             return Ok(Ended::Unavailable);
         }
-        Err(error) => return Err(error.into()),
     };
     let mut alarms = alarms(&status);
     alarms.extend(installer::alarm(&config.exim.socket, &config.exim_snapshots()));
@@ -43,8 +45,10 @@ pub(super) fn run(config_path: &Path, json: bool) -> anyhow::Result<Ended> {
 }
 
 fn print(status: &Value) {
-    let text = |key: &str| status.get(key).map(ToString::to_string).unwrap_or_default();
-    println!("tidegate {} since {}, {} open sessions", text("version"), text("started"), text("sessions"));
+    let text = |key: &str| status.get(key).and_then(Value::as_str).unwrap_or_default();
+    let sessions = status.get("sessions").and_then(Value::as_u64).unwrap_or(0);
+    let sessions = counted(sessions, "open session");
+    println!("tidegate {} since {}, {sessions}", text("version"), to_the_second(text("started")));
     if let Some(counters) = status.get("counters").and_then(Value::as_object) {
         let shown = counters.iter().map(|(name, count)| format!("{name} {count}"));
         println!("{}", shown.collect::<Vec<_>>().join(", "));
@@ -58,6 +62,11 @@ fn print(status: &Value) {
     if let Some(logs) = status.get("logs") {
         print_logs(logs);
     }
+}
+
+/// A time as the daemon told it, for people.
+fn to_the_second(time: &str) -> String {
+    time.parse().map_or_else(|_| time.to_owned(), |time| second(time).to_string())
 }
 
 /// Stages in the order of a session.
@@ -102,7 +111,7 @@ fn print_logs(logs: &Value) {
     for alert in logs.get("alerts").and_then(Value::as_array).into_iter().flatten().take(ALERTS_MAX) {
         let text = |key: &str| alert.get(key).and_then(Value::as_str).unwrap_or_default();
         let time = alert.get("time").and_then(Value::as_i64).unwrap_or(0);
-        let time = jiff::Timestamp::from_millisecond(time).map(|time| time.to_string()).unwrap_or_default();
+        let time = jiff::Timestamp::from_millisecond(time).map(|time| second(time).to_string()).unwrap_or_default();
         let subject = alert.get("subject").map(subject).unwrap_or_default();
         let old = if alert.get("is_fresh") == Some(&Value::Bool(false)) { " (while nobody looked)" } else { "" };
         let line = format!("{}, {subject}: {}", text("kind"), text("evidence"));
@@ -136,6 +145,7 @@ fn print_rules(rules: &Value) {
     let number = |key: &str| rules.get(key).and_then(Value::as_u64).unwrap_or(0);
     let files = rules.get("files").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let since = rules.get("since").and_then(Value::as_str).unwrap_or("the start");
+    let since = to_the_second(since);
     println!("{} rules of {} files, read {since} in {} ms", number("live"), files.len(), number("load_ms"));
     if rules.get("machine_code") == Some(&Value::Bool(false)) {
         println!("note: {}", crate::rules::NO_MACHINE_CODE);
