@@ -63,6 +63,9 @@ fn one_reply_two_verdicts_and_the_kept_message_is_released() {
     let [(recipient, id)] = listed.as_slice() else { panic!("{listed:?}\n{}", daemon.log()) };
     assert_eq!(recipient, "strict@exim.test");
 
+    let status = daemon.command(&lab, &["status"]).unwrap();
+    let status = String::from_utf8_lossy(&status.stdout);
+    assert!(status.contains("quarantined 1,"), "kept for one of two: {status}");
     let shown = daemon.command(&lab, &["quarantine", "show", id, "--raw"]).unwrap();
     assert!(shown.stdout.ends_with(SPAM), "the copy is the message");
     let released = daemon.command_as_root(&lab, &["quarantine", "release", id]).unwrap();

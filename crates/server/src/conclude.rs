@@ -156,7 +156,10 @@ impl Conclude {
 
     fn count(&self, judgement: &Judgement) {
         let counters = &self.counters;
+        let is_kept = judgement.verdict.recipients.iter().any(|ruled| ruled.action == Action::Quarantine);
         let counter = match judgement.verdict.action {
+            // Whoever looks for it in the quarantine counts it there, even if others got it.
+            Action::Accept | Action::Tag if is_kept => &counters.quarantined,
             Action::Accept => &counters.accepted,
             Action::Tag => &counters.tagged,
             Action::Greylist => &counters.greylisted,
