@@ -22,4 +22,4 @@ pub use daemon::Daemon;
 pub use lab::{Lab, Plan, why_not};
 pub use layout::Layout;
 pub use machine::machine;
-pub use namespace::Namespace;
+pub use namespace::{Namespace, remove_leftovers};

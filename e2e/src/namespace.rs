@@ -128,7 +128,7 @@ impl Drop for Namespace {
 }
 
 /// Takes away namespaces and folders of labs whose processes were killed before they could.
-fn remove_leftovers() {
+pub fn remove_leftovers() {
     let folders = [PathBuf::from("/etc/netns"), std::env::temp_dir()];
     let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
     for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {

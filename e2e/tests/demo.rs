@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a demo that breaks is to fail loudly")]
 
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tidegate_e2e::why_not;
 
@@ -28,6 +31,37 @@ fn scenes(text: &str) -> BTreeMap<&str, Vec<String>> {
         }
     }
     scenes
+}
+
+/// Who has seen enough of a demo ends it by a signal, as may happen to any process: what it has set up does not outlive it.
+#[test]
+fn a_killed_demo_leaves_nothing_behind() {
+    if let Some(reason) = why_not() {
+        println!("skipped: a_killed_demo_leaves_nothing_behind: {reason}");
+        return;
+    }
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"))
+        .arg("--keep")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let name = format!("tidegate-{}-0", demo.id());
+    let folder = std::env::temp_dir().join(&name);
+    let left = [folder.clone(), Path::new("/etc/netns").join(&name), Path::new("/run/netns").join(&name)];
+    until("the daemon listens", || folder.join("run/exim.sock").exists());
+    assert!(left.iter().all(|path| path.exists()));
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    until("all is gone", || left.iter().all(|path| !path.exists()));
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: not in time");
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]

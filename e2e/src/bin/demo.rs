@@ -1,14 +1,17 @@
 //! `cargo xtask demo`: a real Exim with Tidegate beside it, a few messages from different clients, each with what was said
-//! on the wire and what Tidegate made of it. With `--keep` the lab stays up until Enter is pressed.
+//! on the wire and what Tidegate made of it. With `--keep` the lab stays up until Enter is pressed, or the
+//! process is ended. Nothing stays behind, however it ends.
 
-#![allow(clippy::disallowed_methods, reason = "a demo that is kept up waits")]
+#![allow(clippy::disallowed_methods, reason = "a demo that is kept up waits, and another process clears up")]
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, IsTerminal, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::bail;
-use tidegate_e2e::{Daemon, Lab, Plan, why_not};
+use anyhow::{Context, bail};
+use tidegate_e2e::{Daemon, Lab, Plan, remove_leftovers, why_not};
 
 /// The world of the demo. `exim.test` and `hosted.test` are the domains hosted here.
 const DNS: &str = "
@@ -143,6 +146,11 @@ fn main() -> anyhow::Result<()> {
     if let Some(reason) = why_not() {
         bail!("no demo here: {reason}");
     }
+    if std::env::args().nth(1).is_some_and(|argument| argument == SWEEP) {
+        return sweep();
+    }
+    // Held until this process ends, in whatever way.
+    let _sweeper = start_sweeper()?;
     let keeps = std::env::args().nth(1).is_some_and(|argument| argument == "--keep");
     println!("Bringing up Exim, a DNS and Tidegate in a network namespace of their own ...");
     let lab = Lab::start(&Plan { dns: DNS.to_owned(), ..Plan::default() })?;
@@ -159,6 +167,32 @@ fn main() -> anyhow::Result<()> {
     if keeps {
         keep(&lab, &daemon);
     }
+    Ok(())
+}
+
+/// The argument of the process that clears up after this one.
+const SWEEP: &str = "--sweep";
+/// How long an ended process may still be listed.
+const GONE_MAX: Duration = Duration::from_secs(60);
+
+/// A process that clears up when this one ends, also by a signal or by Ctrl-C, which goes to all processes of a terminal: so it is in a
+/// group of its own.
+fn start_sweeper() -> anyhow::Result<Child> {
+    let mut sweeper = Command::new(std::env::current_exe()?);
+    sweeper.args([SWEEP, &std::process::id().to_string()]).process_group(0);
+    let sweeper = sweeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    sweeper.spawn().context("starting the process that clears up")
+}
+
+/// Waits until the process that has the other end of standard input is gone, and takes away what it left.
+fn sweep() -> anyhow::Result<()> {
+    std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink())?;
+    let process = format!("/proc/{}", std::env::args().nth(2).context("a process")?);
+    let begun = Instant::now();
+    while std::fs::exists(&process)? && begun.elapsed() < GONE_MAX {
+        thread::sleep(Duration::from_millis(50));
+    }
+    remove_leftovers();
     Ok(())
 }
 
@@ -220,7 +254,11 @@ fn keep(lab: &Lab, daemon: &Daemon) {
     println!("   ip netns exec {namespace} nc -s 203.0.113.99 192.0.2.25 25");
     println!("Ask Tidegate (see `tidegate help`):");
     println!("   ip netns exec {namespace} {}", daemon.invocation());
-    print!("Press Enter to take it down. ");
+    if std::io::stdin().is_terminal() {
+        print!("Press Enter to take it down. ");
+    } else {
+        println!("To take it down: kill {}", std::process::id());
+    }
     let _ = std::io::stdout().flush();
     // Without a terminal there is no Enter: then it stays up until this program is ended.
     if std::io::stdin().lock().lines().next().is_none() {
