@@ -59,6 +59,14 @@ fn every_form_has_the_fields_that_the_page_names() {
     assert_eq!(say(&["list", "show", "--json"]).0, "", "proposed is not added");
     let (_, code, errors) = say(&["list", "propose", "--apply"]);
     assert_eq!(code, Some(0), "{errors}");
+    for (wrong, ought) in [
+        (&["list", "add", "block", "0.0.0.0/0"][..], "a large part of all addresses"),
+        (&["list", "add", "allow", "2000::/3"], "a large part of all addresses"),
+        (&["list", "add", "block", "192.0.2.0/24", "--until", "2001-01-01"], "would have ended already, at 200"),
+    ] {
+        let (_, code, errors) = say(wrong);
+        assert!(code == Some(2) && errors.contains(ought), "{wrong:?}: {errors}");
+    }
     let (listed, ..) = say(&["list", "show", "--json"]);
     check(&listed, "tidegate list show --json");
     let entry: Value = serde_json::from_str(listed.lines().next().unwrap()).unwrap();
@@ -73,6 +81,11 @@ fn every_form_has_the_fields_that_the_page_names() {
     check(&say(&["log", "--json"]).0, "tidegate log --json");
     check(&say(&["quarantine", "list", "--json"]).0, "tidegate quarantine list --json");
     check(&say(&["config", "symbols", "--json"]).0, "tidegate config symbols --json");
+    let (symbols, ..) = say(&["config", "symbols"]);
+    let has = |line: &str| {
+        symbols.lines().any(|other| other.split_whitespace().collect::<Vec<_>>().join(" ").starts_with(line))
+    };
+    assert!(has("BLOCKED_CLIENT - refuses lists") && has("SPF_FAIL 2.0 evidence spf"), "{symbols}");
     let alarm = "messages in the quarantine will be deleted soon";
     assert!(say(&["status"]).0.contains(alarm), "{}", say(&["status"]).0);
     let (list, ..) = say(&["quarantine", "list"]);

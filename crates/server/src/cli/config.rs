@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use clap::Subcommand;
+use tidegate_filter::check::Class;
 use tidegate_filter::engine::Engine;
+use tidegate_mail::Score;
 
 use super::Ended;
 use crate::config::{self, Config};
@@ -16,7 +18,7 @@ pub(super) enum Verb {
     Check,
     /// Shows the configuration with every default written out.
     Show,
-    /// Lists every symbol with its points, class and meaning.
+    /// Lists every symbol with its points, class and meaning: what refuses or allows does so alone, and evidence only adds points.
     Symbols {
         /// One JSON object a line.
         #[arg(long)]
@@ -95,7 +97,18 @@ fn symbols(engine: &Engine, json: bool) {
             });
             println!("{line}");
         } else {
-            println!("{:<32} {weight:>7} {:<14} {}", symbol.name, check.as_str(), symbol.doc);
+            let class = match symbol.class {
+                Class::Evidence => "evidence",
+                Class::Refusal(_) => "refuses",
+                Class::Waiting => "waits",
+                Class::Allow => "allows",
+            };
+            // What decides by itself has no points, unless it is given some.
+            let points = match symbol.class {
+                Class::Refusal(_) | Class::Allow if weight == Score::ZERO => "-".to_owned(),
+                _ => weight.to_string(),
+            };
+            println!("{:<32} {points:>7} {class:<8} {:<14} {}", symbol.name, check.as_str(), symbol.doc);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use rustix::fs::FlockOperation;
@@ -13,7 +13,8 @@ use tidegate_filter::checks::lists::{Entry, Scope, Side, Subject};
 use tidegate_filter::panel::Account;
 use tidegate_mail::{Address, Domain};
 
-use super::{Ended, moment};
+use super::Ended;
+use super::moment::{self, second};
 use crate::config::{Config, read_lists};
 use crate::control::{self, AskError, Request};
 
@@ -76,7 +77,14 @@ pub(super) struct Add {
     /// Who; the calling user if absent.
     #[arg(long, value_name = "NAME")]
     author: Option<String>,
+    /// Also where the entry is about a large part of all addresses.
+    #[arg(long)]
+    force: bool,
 }
+
+/// Shortest prefixes of networks that are taken without `--force`: nobody owns more, and a slip of the finger would shut out the world.
+const PREFIX_MIN: u8 = 8;
+const PREFIX_MIN_V6: u8 = 16;
 
 pub(super) fn run(config_path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
     let config = Config::read(config_path)?;
@@ -116,11 +124,11 @@ pub(super) fn run(config_path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
 fn propose(config: &Config, apply: bool, json: bool) -> anyhow::Result<Ended> {
     let lines = match control::ask(&config.state.control_socket(), &Request::Proposals) {
         Ok(lines) => lines,
-        Err(error @ AskError::NotRunning { .. }) => {
+        Err(error @ AskError::Failed(_)) => return Err(error.into()),
+        Err(error) => {
             eprintln!("tidegate: {error}");
             return Ok(Ended::Unavailable);
         }
-        Err(error) => return Err(error.into()),
     };
     let lines = lines.as_array().into_iter().flatten().filter_map(Value::as_str);
     let mut proposed: Vec<Entry> = lines.map(str::parse).collect::<Result<_, _>>()?;
@@ -174,16 +182,39 @@ impl Add {
             (_, _, Some(account)) => Scope::Account(Account(account.clone())),
             _ => Scope::Server,
         };
-        let author = self.author.clone().or_else(|| std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).ok());
+        let author = self.author.clone().or_else(|| std::env::var("SUDO_USER").ok()).or_else(calling_user);
+        let subject = subject(&self.subject, self.kind.as_deref())?;
+        if let Subject::Client(network) = &subject {
+            let shortest = if network.addr().is_ipv4() { PREFIX_MIN } else { PREFIX_MIN_V6 };
+            ensure!(
+                self.force || network.prefix_len() >= shortest,
+                "{network} is a large part of all addresses; if that is what you mean, add --force"
+            );
+        }
+        if let Some(until) = self.until {
+            ensure!(until > Timestamp::now(), "the entry would have ended already, at {}", second(until));
+        }
         Ok(Entry {
             side: if self.side == "allow" { Side::Allow } else { Side::Block },
-            subject: subject(&self.subject, self.kind.as_deref())?,
+            subject,
             scope,
             author: author.unwrap_or_default().split_whitespace().collect(),
             until: self.until,
             comment: self.comment.lines().collect::<Vec<_>>().join(" "),
         })
     }
+}
+
+/// The name of the user of this process, or its number. `USER` is not asked: it is not there under cron, and anybody may set it.
+fn calling_user() -> Option<String> {
+    let uid = rustix::process::getuid().as_raw();
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, number) = (fields.next()?, fields.nth(1)?);
+        (number.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    Some(name.unwrap_or_else(|| format!("uid{uid}")))
 }
 
 /// Changes the file of entries as one step, under a lock, and has the daemon read it; `edit` says whether it changed any.
@@ -220,10 +251,12 @@ fn keep_owner(folder: &Path, file: &Path) -> anyhow::Result<()> {
 fn reload(config: &Config) -> anyhow::Result<()> {
     match control::ask(&config.state.control_socket(), &Request::Reload) {
         Ok(_) => Ok(()),
-        Err(error @ AskError::NotRunning { .. }) => {
-            eprintln!("tidegate: {error}; the entry holds from the next start on");
+        Err(error @ AskError::Failed(_)) => Err(error.into()),
+        Err(error) => {
+            eprintln!(
+                "tidegate: {error}; the entry is written, and holds once the daemon has read it: at its next start or reload"
+            );
             Ok(())
         }
-        Err(error) => Err(error.into()),
     }
 }

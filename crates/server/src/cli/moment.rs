@@ -3,16 +3,17 @@
 use std::fmt::Display;
 
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, civil};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, Unit, civil};
 
 /// A time for people, to the second.
 pub(super) fn second(at: Timestamp) -> impl Display {
     at.strftime("%Y-%m-%d %H:%M:%S UTC")
 }
 
-/// A time, or so long from now.
+/// A time, or so long from now, to the second: it is written where people read it.
 pub(super) fn future(text: &str) -> Result<Timestamp, String> {
-    at_or(text, |length| Timestamp::now().checked_add(length))
+    let at = at_or(text, |length| Timestamp::now().checked_add(length))?;
+    at.round(Unit::Second).map_err(|error| error.to_string())
 }
 
 /// A time, or so long ago.
@@ -47,7 +48,8 @@ mod tests {
         assert_eq!(past("2026-12-01T00:00:00Z").unwrap().to_string(), "2026-12-01T00:00:00Z");
         let week = SignedDuration::from_hours(7 * 24);
         let away = future("7d").unwrap().duration_since(Timestamp::now());
-        assert!(away > week - SignedDuration::from_secs(60) && away <= week, "{away}");
+        assert!(away > week - SignedDuration::from_secs(60) && away <= week + SignedDuration::from_secs(1), "{away}");
+        assert_eq!(future("7d").unwrap().subsec_nanosecond(), 0);
         assert!(past("yesterday-ish").is_err());
         let local = |text| TimeZone::system().to_datetime(past(text).unwrap()).to_string();
         assert_eq!(local("2026-12-01 10:30"), "2026-12-01T10:30:00");
