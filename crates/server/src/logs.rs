@@ -47,9 +47,40 @@ pub struct FileRow {
     pub lines: u64,
     /// Lines left out because another file has them as well (Exim's reject log, a copy of a log, a copy in syslog).
     pub repeated: u64,
+    /// Lines of the wanted time in no known form.
+    pub unknown: u64,
+    /// The first of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub first_unknown: Vec<UnknownLine>,
+    /// Lines that are longer than is read; each was read up to there.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cut: u64,
     /// Why it was not read, or not to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+}
+
+/// A line in no known form.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct UnknownLine {
+    /// Its number, from 1.
+    pub line: u64,
+    /// How it begins; hostile.
+    pub text: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// What an event was read from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// The file, as given or found.
+    pub file: &'a str,
+    /// The line, without its end; hostile.
+    pub text: &'a str,
 }
 
 /// The log files of one server.
@@ -126,7 +157,7 @@ impl Logs {
         changes.fold(Offsets::fixed(ms(first)), |offsets, change| offsets.then(change, ms(change)))
     }
 
-    /// Reads all files and gives each event within the wanted time to `each`, in the order of time, with the name of its file.
+    /// Reads all files and gives each event within the wanted time to `each`, in the order of time, with what it was read from.
     /// Files that end in trouble are read as far as they go.
     ///
     /// # Errors
@@ -135,7 +166,7 @@ impl Logs {
         self,
         wanted: &Wanted,
         progress: &ProgressBar,
-        each: impl FnMut(&Event<'_>, Place, &str) -> Result<(), E>,
+        each: impl FnMut(&Event<'_>, Place, Origin<'_>) -> Result<(), E>,
     ) -> Result<Vec<FileRow>, E> {
         Merge::new(self.files, wanted.clone(), progress.clone()).run(each)
     }

@@ -14,8 +14,13 @@ use std::io::{BufWriter, Write};
 use generator::{Compromise, Innocent, Plan};
 
 fn main() -> std::io::Result<()> {
-    let mut args = std::env::args().skip(1);
-    let mut number = |default: f64| args.next().and_then(|n| n.parse::<f64>().ok()).unwrap_or(default);
+    let args: Result<Vec<f64>, _> = std::env::args().skip(1).map(|arg| arg.parse()).collect();
+    let Ok(args) = args else {
+        eprintln!("generate SEED ACCOUNTS DAYS VOLUME [COMPROMISE [GUESSING [INNOCENT]]]: each is a number");
+        std::process::exit(2);
+    };
+    let mut args = args.into_iter();
+    let mut number = |default: f64| args.next().unwrap_or(default);
     let (seed, accounts, days, volume) = (number(1.0), number(500.0), number(30.0), number(1.0));
     let compromise = Compromise::ALL.get(number(99.0) as usize).copied();
     let guessing = Some(number(0.0)).filter(|guessing| *guessing > 0.0);

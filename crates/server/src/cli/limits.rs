@@ -33,7 +33,7 @@ pub(super) struct Suggest {
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
     /// Rows of the table, the busiest first.
-    #[arg(long, value_name = "N", default_value_t = 40)]
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = source::rows())]
     top: usize,
     /// All as a file that `[limits] file` of the configuration can name.
     #[arg(long, conflicts_with = "json")]
@@ -44,8 +44,9 @@ pub(super) struct Suggest {
 }
 
 pub(super) fn suggest(config_path: &Path, arguments: &Suggest) -> anyhow::Result<Ended> {
+    let config = source::configured(config_path)?;
     let opened = arguments.span.open(&arguments.files)?;
-    let settings = arguments.span.settings(config_path, &opened, arguments.account.as_deref(), arguments.top);
+    let settings = arguments.span.settings(config.as_ref(), &opened, arguments.account.as_deref(), arguments.top);
     let mut collector = Collector::new(settings);
     let files = opened.read(|event, place, _| {
         collector.feed(event, place);

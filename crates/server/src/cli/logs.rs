@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
+use tidegate_watch::Kind;
 use tidegate_watch::api::EventRow;
 use tidegate_watch::api::report::Report;
 use tidegate_watch::report::Collector;
@@ -43,7 +44,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME", conflicts_with = "events")]
     account: Option<String>,
     /// Rows of each list.
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = source::rows())]
     top: usize,
     /// Each event as one JSON object a line, instead of a report.
     #[arg(long, conflicts_with = "html")]
@@ -65,6 +66,7 @@ struct Whole<'a> {
 }
 
 pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<Ended> {
+    let config = source::configured(config_path)?;
     let opened = arguments.span.open(&arguments.files)?;
     // Opened before anything is read: who waited for a report shall not hear that it cannot be written.
     let page = arguments.html.as_deref().map(open_page).transpose()?;
@@ -72,13 +74,17 @@ pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<E
         events(opened)
     } else {
         let rows = arguments.top.max(ROWS_MIN);
-        let settings = arguments.span.settings(config_path, &opened, arguments.account.as_deref(), rows);
+        let settings = arguments.span.settings(config.as_ref(), &opened, arguments.account.as_deref(), rows);
         let local = LocalTime { offsets: settings.offsets };
         let mut collector = Collector::new(settings);
-        let files = opened.read(|event, place, _| {
+        let mut files = opened.read(|event, place, _| {
             collector.feed(event, place);
             Ok(())
         })?;
+        if arguments.account.is_some() {
+            // Nobody knows whom such a line names.
+            files.iter_mut().for_each(|file| file.first_unknown.clear());
+        }
         let report = collector.report();
         if let (Some(path), Some(page)) = (&arguments.html, page) {
             let account = arguments.account.as_deref();
@@ -105,8 +111,12 @@ pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<E
 /// Prints each event.
 fn events(opened: source::Opened) -> io::Result<(Vec<FileRow>, Ended)> {
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    let files = opened.read(|event, place, file| {
-        serde_json::to_writer(&mut out, &EventRow::new(file, place.line, event))?;
+    let files = opened.read(|event, place, origin| {
+        let mut row = EventRow::new(origin.file, place.line, event);
+        if event.kind == Kind::Unknown {
+            row.text = Some(origin.text);
+        }
+        serde_json::to_writer(&mut out, &row)?;
         out.write_all(b"\n")
     })?;
     out.flush()?;

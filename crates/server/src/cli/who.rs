@@ -56,6 +56,7 @@ pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<E
     if arguments.what.trim().is_empty() {
         bail!("whom or what to look for is empty: name a login, an address, a script, an account or an id");
     }
+    let config = source::configured(config_path)?;
     let records = records(config_path, arguments)?;
     let named: Vec<PathBuf> = arguments.files.iter().chain(&arguments.logs).cloned().collect();
     // Without any log the journal may still know.
@@ -70,7 +71,7 @@ pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<E
     let (mut answer, mut files, mut local) = (Answer::default(), Vec::new(), LocalTime::default());
     if let Some(opened) = opened {
         let rows = if arguments.json { ROWS_JSON } else { ROWS };
-        let settings = arguments.span.settings(config_path, &opened, None, rows);
+        let settings = arguments.span.settings(config.as_ref(), &opened, None, rows);
         local.offsets = settings.offsets;
         let mut search = Search::new(report::Query::parse(&arguments.what), settings);
         files = opened.read(|event, place, _| {

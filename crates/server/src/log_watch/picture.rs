@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
-use tidegate_watch::detectors::{Alert, Detectors, Thresholds, Use};
+use tidegate_filter::check::Evidence;
+use tidegate_watch::detectors::{Alert, AlertKind, Detectors, Subject, Thresholds, Use};
 use tidegate_watch::{Event, Joiner, Outcome, Place, Source, Step};
 
 use super::Outside;
@@ -166,7 +167,9 @@ impl Picture {
             tracing::warn!(?kind, ?subject, evidence, "seen in the logs");
         }
         if self.alerts.len() >= ALERTS_MAX {
-            self.alerts.pop_back();
+            // Attacks of strangers come all day, and shall not hide who of this server's own is compromised.
+            let oldest = self.alerts.iter().rposition(|noted| !is_own(noted.alert.kind));
+            self.alerts.remove(oldest.unwrap_or(ALERTS_MAX - 1));
         }
         self.alerts.push_front(noted.clone());
         self.unrecorded.push(noted);
@@ -181,6 +184,22 @@ impl Picture {
         self.unrecorded.clear();
     }
 
+    /// What an administrator should look at: alerts of the last day about those who send from here. Strangers attack every server
+    /// all day, which is no alarm.
+    pub(super) fn alarm(&self, now_ms: i64) -> Option<String> {
+        const DAY_MS: i64 = 24 * 3600 * 1000;
+        let since = now_ms.saturating_sub(DAY_MS);
+        let mut recent =
+            self.alerts.iter().filter(|noted| is_own(noted.alert.kind) && noted.alert.time.as_millis() >= since);
+        let newest = recent.next()?;
+        let more = match recent.count() {
+            0 => String::new(),
+            more => format!(" (and {more} more of the last day)"),
+        };
+        let said = format!("{}: {}", name(&newest.alert.subject), newest.alert.evidence);
+        Some(format!("an alert about a sender of this server{more}, see `tidegate logs`: {}", Evidence::from(said)))
+    }
+
     /// The newest alerts, the last one first.
     pub(super) fn alerts(&self) -> impl Iterator<Item = &Noted> {
         self.alerts.iter()
@@ -188,5 +207,40 @@ impl Picture {
 
     pub(super) fn joiner(&self) -> &Joiner {
         &self.joiner
+    }
+}
+
+/// Whether an alert is about those who send from this server, or about the server itself; else it is about strangers.
+fn is_own(kind: AlertKind) -> bool {
+    match kind {
+        AlertKind::GuessedPassword
+        | AlertKind::LoginsBroken
+        | AlertKind::Volume
+        | AlertKind::ManyNetworks
+        | AlertKind::NewNetwork
+        | AlertKind::ScriptBurst
+        | AlertKind::UnknownRecipients
+        | AlertKind::RefusedAsSpam
+        | AlertKind::OverLimit => true,
+        AlertKind::Guessing
+        | AlertKind::SlowGuessing
+        | AlertKind::Spraying
+        | AlertKind::NetworkGuessing
+        | AlertKind::DistributedGuessing
+        | AlertKind::Dictionary => false,
+    }
+}
+
+fn name(subject: &Subject) -> String {
+    match subject {
+        Subject::Ip(ip) => ip.to_string(),
+        Subject::Script { script, .. } => script.clone(),
+        Subject::Network(name)
+        | Subject::Login(name)
+        | Subject::User(name)
+        | Subject::Forwarder(name)
+        | Subject::Relay(name)
+        | Subject::Account(name) => name.clone(),
+        Subject::Server => "this server".to_owned(),
     }
 }

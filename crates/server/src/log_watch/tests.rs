@@ -107,6 +107,8 @@ fn a_guesser_is_told_and_recorded_once_whatever_is_killed() {
     let status = scene.look();
     let kinds: Vec<_> = status.alerts.iter().map(|noted| (noted.alert.kind, noted.is_fresh)).collect();
     assert_eq!(kinds, [(AlertKind::Guessing, true)]);
+    // Strangers attack every server all day.
+    assert_eq!(status.alarms, Vec::<String>::new());
     let rows = futures_util::FutureExt::now_or_never(scene.store.scan(
         &tables::LOG_ALERTS,
         b"",
@@ -227,4 +229,9 @@ fn who_goes_beyond_a_limit_is_told() {
     let status = scene.look();
     let said: Vec<_> = status.alerts.iter().map(|noted| (noted.alert.kind, noted.alert.evidence.as_str())).collect();
     assert_eq!(said, [(AlertKind::OverLimit, "6 recipients within an hour, and the limit is 5; nothing is held")]);
+    let [alarm] = status.alarms.as_slice() else { panic!("{:?}", status.alarms) };
+    assert!(alarm.contains(FOLDER) && alarm.contains("6 recipients within an hour"), "{alarm}");
+    // After a day it is no alarm any more.
+    scene.watcher.as_mut().unwrap().look(Timestamp::now() + jiff::SignedDuration::from_hours(25));
+    assert!(!scene.status.lock().unwrap().alarms.iter().any(|alarm| alarm.contains("sender of this server")));
 }

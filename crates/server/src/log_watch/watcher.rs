@@ -225,7 +225,7 @@ impl Watcher {
         let status = Status {
             note: self.note(),
             files: self.followed.iter().map(Followed::status).collect(),
-            alarms: alarms.collect(),
+            alarms: alarms.chain(self.picture.alarm(now_ms)).collect(),
             limits: self.outside.limits.count(),
             open_messages: self.picture.joiner().open().count(),
             outcomes: self.picture.outcomes(),

@@ -87,6 +87,11 @@ pub enum Trouble {
     /// It is packed in a way that is not read.
     #[error("is packed with {0}; unpack it first: `{1} -dc FILE | tidegate logs -`")]
     Packed(&'static str, &'static str),
+    /// It is systemd's journal, in no form for people.
+    #[error(
+        "is systemd's journal in a form for programs; have it written as lines: `journalctl -o short-iso | tidegate logs -`"
+    )]
+    Journal,
     /// It is no log that is known.
     #[error("is no mail log of Exim, Postfix, Dovecot or Roundcube")]
     NoLog,
@@ -171,6 +176,9 @@ impl LogFile {
         let offset = local.first.map_or(0, |first| clock::offset_behind(zone, first, clock::LONG_AGO, None));
         let look = look_at(beginning, &self.reader(offset));
         (self.kind, self.first) = (look.kind, look.first);
+        if self.kind == LogKind::Unknown && is_journal(beginning) {
+            return Err(Trouble::Journal);
+        }
         self.doubt(zone, beginning, offset);
         if self.identity.is_none() {
             self.opened = Some(source);
@@ -227,7 +235,7 @@ impl LogFile {
                 unpacked(Box::new(progress.wrap_read(raw)))?
             }
         };
-        Ok(Lines { source, buffer: Vec::new(), number: 0 })
+        Ok(Lines { source, buffer: Vec::new(), number: 0, is_cut: false })
     }
 }
 
@@ -238,12 +246,15 @@ pub(super) struct Lines {
     pub(super) buffer: Vec<u8>,
     /// Its number, from 1.
     pub(super) number: u64,
+    /// Whether something of it was cut off.
+    pub(super) is_cut: bool,
 }
 
 impl Lines {
     /// Goes to the next line; `false` at the end.
     pub(super) fn advance(&mut self) -> Result<bool, Trouble> {
         self.buffer.clear();
+        self.is_cut = false;
         let mut is_begun = false;
         loop {
             let chunk = match self.source.fill_buf() {
@@ -261,6 +272,7 @@ impl Lines {
                 None => (chunk, None),
             };
             let room = LINE_OCTETS_MAX.saturating_sub(self.buffer.len());
+            self.is_cut |= line.len() > room;
             self.buffer.extend_from_slice(line.get(..room).unwrap_or(line));
             let all = chunk.len();
             self.source.consume(used.unwrap_or(all));
@@ -295,6 +307,16 @@ fn unpacked(raw: Box<dyn Read>) -> Result<Box<dyn BufRead>, Trouble> {
         [0xfd, b'7', b'z', b'X', b'Z', ..] => return Err(Trouble::Packed("xz", "xz")),
         _ => Box::new(source),
     })
+}
+
+/// Whether it is a file of systemd's journal, or what `journalctl` writes of it with `-o export` or one of the forms of JSON.
+fn is_journal(beginning: &[u8]) -> bool {
+    /// A field that each entry has, among the first ones.
+    const FIELD: &[u8] = b"__REALTIME_TIMESTAMP";
+    /// The first entry's fields are shorter than this for the most part.
+    const LOOKED_AT: usize = 16 * 1024;
+    let beginning = beginning.get(..LOOKED_AT).unwrap_or(beginning);
+    beginning.starts_with(b"LPKSHHRH") || memchr::memmem::find(beginning, FIELD).is_some()
 }
 
 /// What the beginning of a file tells.
@@ -415,11 +437,12 @@ mod tests {
     fn a_line_without_an_end_takes_no_memory() {
         let endless = io::repeat(0).take(64 << 20).chain(&b"\n2026-03-02 10:00:00 x\n"[..]);
         let source = Box::new(BufReader::with_capacity(CHUNK_OCTETS, endless));
-        let mut lines = Lines { source, buffer: Vec::new(), number: 0 };
+        let mut lines = Lines { source, buffer: Vec::new(), number: 0, is_cut: false };
         assert!(lines.advance().unwrap());
-        assert_eq!((lines.buffer.len(), lines.number), (LINE_OCTETS_MAX, 1));
+        assert_eq!((lines.buffer.len(), lines.number, lines.is_cut), (LINE_OCTETS_MAX, 1, true));
         assert!(lines.advance().unwrap());
         assert_eq!((lines.buffer.as_slice(), lines.number), (&b"2026-03-02 10:00:00 x"[..], 2));
+        assert!(!lines.is_cut);
         assert!(!lines.advance().unwrap());
     }
 

@@ -2,11 +2,11 @@
 
 use indicatif::ProgressBar;
 use jiff::tz::TimeZone;
-use tidegate_watch::{Event, Place, Reader, Source, Timestamp};
+use tidegate_watch::{Event, Kind, Place, Reader, Source, Timestamp};
 
 use super::file::{Family, Lines, LogFile, LogKind, Trouble};
 use super::repeats::{REMEMBERED_MS, Repeats};
-use super::{FileRow, Wanted, clock};
+use super::{FileRow, Origin, UnknownLine, Wanted, clock};
 
 /// Which line comes next: the older one; within a second the main log's before those that repeat it.
 type Turn = (Timestamp, LogKind, usize);
@@ -121,7 +121,7 @@ impl Merge {
     /// Reads all. Which file goes on is decided anew when another one's line is due.
     pub(super) fn run<E>(
         mut self,
-        mut each: impl FnMut(&Event<'_>, Place, &str) -> Result<(), E>,
+        mut each: impl FnMut(&Event<'_>, Place, Origin<'_>) -> Result<(), E>,
     ) -> Result<Vec<FileRow>, E> {
         loop {
             let next = self.open.iter().enumerate().min_by_key(|(_, stream)| stream.turn()).map(|(at, _)| at);
@@ -194,7 +194,7 @@ impl Merge {
         &mut self,
         stream: &mut Stream,
         until: Option<Turn>,
-        each: &mut impl FnMut(&Event<'_>, Place, &str) -> Result<(), E>,
+        each: &mut impl FnMut(&Event<'_>, Place, Origin<'_>) -> Result<(), E>,
     ) -> Result<bool, E> {
         loop {
             self.line(stream, each)?;
@@ -224,7 +224,7 @@ impl Merge {
     fn line<E>(
         &mut self,
         stream: &mut Stream,
-        each: &mut impl FnMut(&Event<'_>, Place, &str) -> Result<(), E>,
+        each: &mut impl FnMut(&Event<'_>, Place, Origin<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let kind = stream.file.kind;
         let text = Reader::text(&stream.lines.buffer);
@@ -242,6 +242,7 @@ impl Merge {
         if let Some(row) = self.rows.get_mut(stream.number) {
             row.lines += 1;
             row.repeated += u64::from(is_repeated);
+            row.cut += u64::from(stream.lines.is_cut);
         }
         if let Some(time) = event.time {
             stream.is_wanted = self.wanted.since.is_none_or(|since| time >= since)
@@ -253,7 +254,12 @@ impl Merge {
         };
         if is_wanted && !is_repeated {
             let place = Place { file: u32::try_from(stream.number).unwrap_or(u32::MAX), line: stream.lines.number };
-            each(&event, place, &stream.name)?;
+            if event.kind == Kind::Unknown
+                && let Some(row) = self.rows.get_mut(stream.number)
+            {
+                row.add_unknown(stream.lines.number, &text);
+            }
+            each(&event, place, Origin { file: &stream.name, text: text.trim_end_matches(['\r', '\n']) })?;
         }
         Ok(())
     }
@@ -263,12 +269,28 @@ fn begins(waiting: &(usize, LogFile)) -> Turn {
     (waiting.1.first.unwrap_or(clock::LONG_AGO), waiting.1.kind, waiting.0)
 }
 
+impl FileRow {
+    fn add_unknown(&mut self, line: u64, text: &str) {
+        /// Lines that are kept of a file.
+        const LINES_MAX: usize = 5;
+        /// Characters of a line that are kept.
+        const CHARS_MAX: usize = 200;
+        self.unknown += 1;
+        if self.first_unknown.len() < LINES_MAX {
+            self.first_unknown.push(UnknownLine { line, text: text.trim_end().chars().take(CHARS_MAX).collect() });
+        }
+    }
+}
+
 fn row(file: &LogFile) -> FileRow {
     FileRow {
         file: file.path.display().to_string(),
         kind: file.kind,
         lines: 0,
         repeated: 0,
+        unknown: 0,
+        first_unknown: Vec::new(),
+        cut: 0,
         trouble: file.trouble.as_ref().map(ToString::to_string),
     }
 }

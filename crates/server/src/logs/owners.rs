@@ -10,14 +10,14 @@ use crate::config::Config;
 const FILE_OCTETS_MAX: u64 = 64 << 20;
 
 /// Account of each domain, in lower case.
-pub fn read(config_path: &Path, root: &Path) -> HashMap<String, String> {
+pub fn read(config: Option<&Config>, root: &Path) -> HashMap<String, String> {
     let mut owners = HashMap::new();
     // cPanel (`domain: user`), DirectAdmin (the same).
     for file in ["etc/userdomains", "etc/virtual/domainowners"] {
         pairs(&root.join(file), &mut owners);
     }
     hestia(&root.join("etc/exim4/domains"), &mut owners);
-    if let Some(snapshot) = Config::read(config_path).ok().and_then(|config| config.panel.read().ok()) {
+    if let Some(snapshot) = config.and_then(|config| config.panel.read().ok()) {
         for (domain, owner) in snapshot.local.into_iter().chain(snapshot.relayed) {
             if let Some(owner) = owner {
                 owners.insert(domain.as_str().to_ascii_lowercase(), owner.0);
@@ -71,7 +71,7 @@ mod tests {
         .unwrap();
         std::os::unix::fs::symlink("/home/anna/conf/mail/a.example", root.path().join("etc/exim4/domains/a.example"))
             .unwrap();
-        let owners = read(&root.path().join("none.toml"), root.path());
+        let owners = read(None, root.path());
         let mut found: Vec<(&str, &str)> = owners.iter().map(|(d, u)| (d.as_str(), u.as_str())).collect();
         found.sort_unstable();
         assert_eq!(found, [("a.example", "anna"), ("shop.example", "shop"), ("x.example", "y")]);

@@ -117,6 +117,7 @@ fn the_page_is_short_and_marks_the_case() {
 fn a_timed_job_is_seen_at_its_hour() {
     let folder = tempfile::tempdir().unwrap();
     let plan = super::generator::Plan { accounts: 5, ..scene::plan(Some(super::generator::Compromise::NightCron)) };
+    scene::put(folder.path(), "tidegate.toml", b"[server]\nhostname = \"mx.example.org\"\n");
     scene::put(folder.path(), "mainlog", scene::made_up(&plan).as_bytes());
     let output = tidegate(folder.path()).args(["logs", "mainlog", "--html", "page.html"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "somebody is compromised");

@@ -43,6 +43,11 @@ pub(super) fn make(folder: &Path) {
     put(folder, "passwd", b"root:x:0:0:root:/root:/bin/bash\n");
     put(folder, "dpkg.log", b"2026-03-02 10:00:00 status installed man-db:amd64 2.11.2-2\n");
     put(folder, "empty", b"");
+    put(folder, "journal.export", b"__CURSOR=s=1;i=1\n__REALTIME_TIMESTAMP=1772440000000000\nMESSAGE=x\n");
+    put(folder, "journal.json", br#"{"__REALTIME_TIMESTAMP":"1772440000000000","MESSAGE":"x"}"#);
+    put(folder, "odd", b"2026-03-02 10:00:00 Start queue run: pid=1\n2026-03-02 10:00:01 what \x1b[2J is this\r\n");
+    let long = format!("2026-03-02 10:00:02 1vwaaa-0000000000A-0001 => {}@b.example\n", "a".repeat(20_000));
+    put(folder, "long", long.as_bytes());
     fs::create_dir_all(folder.join("none")).unwrap();
 }
 

@@ -24,6 +24,12 @@ pub(super) fn missing(report: &Report, files: &[FileRow]) -> Vec<&'static str> {
     list
 }
 
+/// The first lines that were not understood, each with its place.
+pub(super) fn not_understood(files: &[FileRow]) -> Vec<String> {
+    let lines = files.iter().flat_map(|file| file.first_unknown.iter().map(move |line| (&file.file, line)));
+    lines.map(|(file, line)| format!("{file}:{}: {}", line.line, line.text)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -13,8 +14,9 @@ use tidegate_watch::report::Settings;
 use tidegate_watch::{Event, Place};
 
 use crate::cli::moment;
+use crate::config::{Config, DEFAULT_PATH};
 use crate::journal::Query;
-use crate::logs::{FileRow, Logs, Wanted, owners, places, timestamp};
+use crate::logs::{FileRow, Logs, Origin, Wanted, owners, places, timestamp};
 
 /// Logs of fewer octets show no progress: they are read in a moment.
 const PROGRESS_FROM_OCTETS: u64 = 64 << 20;
@@ -30,6 +32,28 @@ pub(in crate::cli) struct Span {
     /// Where the usual places begin: another server's files, copied or mounted here.
     #[arg(long, value_name = "FOLDER", default_value = "/")]
     root: PathBuf,
+}
+
+/// The configuration, if Tidegate is set up here: a report needs none, and may be made by somebody who may not read it.
+///
+/// # Errors
+/// A file that was named cannot be read, or a line of it does not read.
+pub(in crate::cli) fn configured(path: &Path) -> anyhow::Result<Option<Config>> {
+    match Config::read(path) {
+        Ok(config) => Ok(Some(config)),
+        Err(error) if path == Path::new(DEFAULT_PATH) => {
+            if path.exists() {
+                eprintln!("tidegate: whose a domain is comes from the panel's own files alone: {error}");
+            }
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Rows of a list: at least one.
+pub(in crate::cli) fn rows() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 /// The logs of a run, opened.
@@ -72,7 +96,7 @@ impl Span {
     /// What a report needs to know of the server.
     pub(in crate::cli) fn settings(
         &self,
-        config: &Path,
+        config: Option<&Config>,
         opened: &Opened,
         account: Option<&str>,
         rows: usize,
@@ -94,14 +118,14 @@ impl Opened {
     /// What `each` returned.
     pub(in crate::cli) fn read(
         self,
-        mut each: impl FnMut(&Event<'_>, Place, &str) -> std::io::Result<()>,
+        mut each: impl FnMut(&Event<'_>, Place, Origin<'_>) -> std::io::Result<()>,
     ) -> std::io::Result<Vec<FileRow>> {
         let progress = progress(self.logs.octets());
         let is_narrowed = self.wanted.since.is_some() || self.wanted.until.is_some();
         let mut is_any = false;
-        let rows = self.logs.read(&self.wanted, &progress, |event, place, file| {
+        let rows = self.logs.read(&self.wanted, &progress, |event, place, origin| {
             is_any = true;
-            each(event, place, file)
+            each(event, place, origin)
         });
         progress.finish_and_clear();
         if is_narrowed && !is_any && rows.is_ok() {
@@ -127,4 +151,20 @@ fn progress(octets: u64) -> ProgressBar {
     }
     let style = ProgressStyle::with_template("reading logs {bytes}/{total_bytes} {wide_bar} {eta}");
     ProgressBar::new(octets).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_that_is_named_has_to_be_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tidegate.toml");
+        assert!(configured(&path).unwrap_err().to_string().contains("tidegate.toml"));
+        std::fs::write(&path, "[server]\nhostname = 7\n").unwrap();
+        assert!(configured(&path).is_err());
+        std::fs::write(&path, "[server]\nhostname = \"mx.example.org\"\n").unwrap();
+        assert!(configured(&path).unwrap().is_some());
+    }
 }

@@ -17,6 +17,8 @@ const HOURS_SHOWN: usize = 14;
 const DAYS_MIN: i64 = 4;
 /// Addresses of a suspect that are shown.
 const ADDRESSES_SHOWN: usize = 12;
+/// Lines that were not understood and are shown; `--json` has more.
+const UNKNOWN_SHOWN: usize = 5;
 /// Length of a bar in characters.
 const BAR: u64 = 30;
 
@@ -430,18 +432,24 @@ impl Page<'_> {
         for missing in read::missing(report, files) {
             self.line(&format!("  not read: {missing}"));
         }
-        for (count, meaning) in [
-            (totals.unknown_lines, "lines in no known form"),
+        let cut = files.iter().map(|file| file.cut).sum();
+        for (count, what, meaning) in [
+            (cut, "line", "longer than is read (16 KiB), taken up to there"),
             (
                 totals.doubtful_lines,
-                "messages whose sender imitates log fields; nothing of theirs is held against anybody",
+                "message",
+                "whose sender imitates log fields; nothing of theirs is held against anybody",
             ),
-            (totals.orphans, "lines about messages that came in before the log begins"),
-            (totals.lost_messages, "messages let go because too many were open"),
+            (totals.orphans, "line", "about messages that came in before the log begins"),
+            (totals.lost_messages, "message", "let go because too many were open"),
+            (totals.unknown_lines, "line", "in no known form"),
         ] {
             if count > 0 {
-                self.line(&format!("  {} {meaning}", grouped(count)));
+                self.line(&format!("  {} {meaning}", counted(count, what)));
             }
+        }
+        for line in read::not_understood(files).iter().take(UNKNOWN_SHOWN) {
+            self.line(&format!("     {}", Evidence::from(line.as_str())));
         }
         for forgotten in forgotten::sentences(&report.forgotten) {
             self.line(&format!("  {forgotten}"));

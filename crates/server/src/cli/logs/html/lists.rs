@@ -148,7 +148,16 @@ impl Page<'_> {
         for forgotten in forgotten::sentences(&report.forgotten) {
             self.html.text(&format!(" {forgotten}."));
         }
-        self.html.raw("</p></div></details>\n");
+        self.html.raw("</p>");
+        let unknown = read::not_understood(files);
+        if !unknown.is_empty() {
+            self.html.raw("<p class=\"hint\">The first lines in no known form:</p><ul class=\"why\">");
+            for line in unknown.iter().take(self.top) {
+                self.html.element("<li>", line, "</li>");
+            }
+            self.html.raw("</ul>");
+        }
+        self.html.raw("</div></details>\n");
     }
 
     pub(super) fn words(&mut self) {
