@@ -84,10 +84,7 @@ fn from_whom(suspect: &Suspect) -> String {
     let (usual, apart) = (suspect.case.usual_recipients, suspect.case.usual_apart);
     match suspect.kind {
         "mailbox" if apart >= usual => ", from none of the networks from which the case was sent".to_owned(),
-        "mailbox" => format!(
-            ", {} of them perhaps from a network from which the case was sent: look at these",
-            grouped(usual - apart)
-        ),
+        "mailbox" => format!(", {} of them not to be told from the case by their networks", grouped(usual - apart)),
         "script" => ", by the same folder".to_owned(),
         _ => String::new(),
     }
@@ -354,7 +351,7 @@ mod tests {
     #[test]
     fn what_came_on_other_days_is_told_apart() {
         let mut mailbox = suspect("mailbox", "quiet");
-        assert!(said(&mailbox).contains("not suspect, 45 of them perhaps from a network"), "{}", said(&mailbox));
+        assert!(said(&mailbox).contains("not suspect, 45 of them not to be told from the case"), "{}", said(&mailbox));
         mailbox.case.usual_apart = 45;
         assert!(said(&mailbox).contains("not suspect, from none of the networks from which"), "{}", said(&mailbox));
     }
