@@ -150,7 +150,7 @@ fn a_full_disk() {
         let (said, code) = server.tidegate(&["status"]);
         code == Some(1)
             && said.contains("the journal cannot be written")
-            && said.contains("1 messages that could not be kept back")
+            && said.contains("messages that could not be kept back and were delivered as spam, since the start: 1")
     });
 
     fs::remove_file(filler).unwrap();

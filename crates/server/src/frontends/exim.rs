@@ -108,8 +108,8 @@ async fn answer(peer: Peer, ask: Ask, daemon: &Arc<Daemon>, began: Instant) {
     }
 }
 
-/// Whether the answer could be given. Exim may have given up waiting. A reply that was not given must not be remembered as given: a client that never heard of
-/// greylisting has not begun to wait. Nor does Exim know the name of a session that was begun for it.
+/// Whether the answer could be given: Exim may have given up waiting. A reply that was not given must not be remembered as given: a client
+/// that never heard of greylisting has not begun to wait. Nor does Exim know the name of a session that was begun for it.
 async fn give(peer: Peer, line: &[u8], answered: Answered, daemon: &Daemon) -> bool {
     let Answered { record, writes, opened, .. } = answered;
     let given = hearing::send(peer, line).await;
