@@ -59,6 +59,8 @@ pub struct State {
 pub struct Line<'a> {
     /// The octets, at most [`LINE_OCTETS_MAX`]; hostile.
     pub octets: &'a [u8],
+    /// What follows the line in the log, as far as it is there.
+    pub following: &'a [u8],
     /// Whether the line was longer.
     pub is_cut: bool,
     /// Whether it was written while somebody looked. Old lines count, but nothing is to be done about them.

@@ -1,6 +1,7 @@
 //! Log files that lie on disk, as events in the order of time: which there are, how they are packed, whose domains they name.
 //! Reads each file once from its beginning; following a log that grows is not done here.
 
+mod ahead;
 mod clock;
 mod file;
 mod merge;

@@ -456,4 +456,6 @@ pub enum Leftover {
     Header,
     /// Another line that goes on from the one before.
     Continuation,
+    /// Part of the name of a folder in which somebody started Exim, whatever it looks like; hostile.
+    Folder,
 }

@@ -44,7 +44,7 @@ pub use event::{
     Queue, Recipients, Rejection, Reputation, Session, Source, Stage, Trouble,
 };
 pub use offence::{Offence, OffenceKind};
-pub use parsers::{LINE_OCTETS_MAX, Reader};
+pub use parsers::{AHEAD_OCTETS, LINE_OCTETS_MAX, Reader};
 pub use reply::Reply;
 pub use time::{Offsets, Timestamp};
 pub use transaction::{Joiner, Losses, Message, OPEN_MESSAGES_MAX, Origin, Place, QueueId, Step};

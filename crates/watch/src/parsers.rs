@@ -10,12 +10,15 @@ mod webmail;
 
 use std::borrow::Cow;
 
+use self::exim::folder::{self, Folders, OwnLine, Standing};
 use crate::event::{Arrival, Event, Kind, Leftover, Recipients, Source};
 use crate::scan;
 use crate::time::{self, DAY_MS, SECOND_MS, Timestamp};
 
 /// Octets of a line that are read; the rest is left out. Exim cuts its lines at 8192, Postfix at some 2000.
 pub const LINE_OCTETS_MAX: usize = 16 * 1024;
+
+pub use self::exim::folder::AHEAD_OCTETS;
 
 /// Reads the lines of one log, one after the other. What it keeps from line to line is whose line came last, so that the
 /// rest of a message logged over several lines is known for what it is, and which fields the log has at all.
@@ -29,11 +32,22 @@ pub struct Reader {
     takes_any_helo: bool,
     last: Source,
     habits: Habits,
+    folders: Folders,
+    /// Of the line that was read last.
+    standing: Standing,
 }
 
 impl Default for Reader {
     fn default() -> Reader {
-        Reader { offset_ms: 0, latest: None, takes_any_helo: true, last: Source::Other, habits: Habits::default() }
+        Reader {
+            offset_ms: 0,
+            latest: None,
+            takes_any_helo: true,
+            last: Source::Other,
+            habits: Habits::default(),
+            folders: Folders::default(),
+            standing: Standing::Sure,
+        }
     }
 }
 
@@ -78,6 +92,38 @@ impl Reader {
 
     /// Reads one line, given without its line end. Never fails: a line in no known form is [`Kind::Unknown`].
     pub fn read<'a>(&mut self, line: &'a str) -> Event<'a> {
+        self.read_before(line, b"")
+    }
+
+    /// As [`Reader::read`]. `behind` is what follows the line and its end in the log, at least [`AHEAD_OCTETS`] where there is so much:
+    /// only with it can those lines be known that a local user wrote into Exim's log by the name of a folder ([`Leftover::Folder`]).
+    pub fn read_before<'a>(&mut self, line: &'a str, behind: &[u8]) -> Event<'a> {
+        self.standing = self.folders.next();
+        let event = self.read_again(line);
+        if let Kind::Command(_) = event.kind
+            && let Some(own) = self.own_line(line)
+        {
+            let mut folders = std::mem::take(&mut self.folders);
+            folders.command(self, own, behind);
+            self.folders = folders;
+        }
+        event
+    }
+
+    /// Reads the line that was read last once more, after [`Reader::with_zone`].
+    pub fn read_again<'a>(&mut self, line: &'a str) -> Event<'a> {
+        if self.standing == Standing::Forged {
+            let kind = Kind::Leftover(Leftover::Folder);
+            return Event { time: None, source: Source::Exim, pid: None, id: None, kind };
+        }
+        let mut event = self.as_it_stands(line);
+        if self.standing == Standing::Doubtful {
+            folder::doubt(&mut event);
+        }
+        event
+    }
+
+    fn as_it_stands<'a>(&mut self, line: &'a str) -> Event<'a> {
         let end = (0..=LINE_OCTETS_MAX.min(line.len())).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
         let line = line.get(..end).unwrap_or(line).trim_end_matches(['\r', '\n']);
         let Some(prefix) = self.prefix(line) else {
@@ -86,7 +132,9 @@ impl Reader {
         let event = match prefix.program {
             Program::Exim => {
                 let mut event = self.exim(&prefix);
-                if let Kind::Arrival(arrival) = &mut event.kind {
+                if let Kind::Arrival(arrival) = &mut event.kind
+                    && self.standing == Standing::Sure
+                {
                     self.habits.check(arrival);
                 }
                 event
@@ -115,19 +163,25 @@ impl Reader {
     /// files in order.
     #[must_use]
     pub fn time(&self, line: &str) -> Option<Timestamp> {
+        if self.folders.is_next_forged() {
+            return None;
+        }
         self.prefix(line)?.time
     }
 
-    fn exim<'a>(&self, prefix: &Prefix<'a>) -> Event<'a> {
-        let mut rest = prefix.rest;
-        let mut pid = prefix.pid;
-        if let Some((own, after)) = process_id(rest) {
-            (pid, rest) = (Some(own), after);
+    /// A line of a log that Exim writes itself; not one of syslog, where each part of a text has a time and a number of its own.
+    fn own_line<'a>(&self, line: &'a str) -> Option<OwnLine<'a>> {
+        /// Of the blank behind the date.
+        const BLANK_AT: usize = 10;
+        if line.as_bytes().get(BLANK_AT) != Some(&b' ') {
+            return None;
         }
-        let (id, rest) = match exim::message_id(rest) {
-            Some((id, after)) => (Some(id), after),
-            None => (None, rest),
-        };
+        let prefix = self.prefix(line)?;
+        matches!(prefix.program, Program::Exim).then(|| own_line(&prefix))
+    }
+
+    fn exim<'a>(&self, prefix: &Prefix<'a>) -> Event<'a> {
+        let OwnLine { pid, id, text: rest } = own_line(prefix);
         let kind = exim::Grammar { takes_any_helo: self.takes_any_helo }.kind(rest, id.is_some());
         Event { time: prefix.time, source: Source::Exim, pid, id, kind }
     }
@@ -363,6 +417,18 @@ fn program(tag: &str) -> Program<'_> {
         "master",
     ];
     if DOVECOT.contains(&tag) { Program::Dovecot(tag) } else { Program::Other }
+}
+
+/// What Exim wrote behind the time.
+fn own_line<'a>(prefix: &Prefix<'a>) -> OwnLine<'a> {
+    let (pid, rest) = match process_id(prefix.rest) {
+        Some((own, after)) => (Some(own), after),
+        None => (prefix.pid, prefix.rest),
+    };
+    match exim::message_id(rest) {
+        Some((id, text)) => OwnLine { pid, id: Some(id), text },
+        None => OwnLine { pid, id: None, text: rest },
+    }
 }
 
 fn is_dovecot_level(rest: &str) -> bool {

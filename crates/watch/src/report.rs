@@ -34,7 +34,7 @@ pub(crate) use provider::{is_unknown_recipient, of as said};
 pub use who::{Query, Search};
 
 use crate::api::report as api;
-use crate::event::{Delivery, Event, Failing, Kind, Outcome, Queue, Source};
+use crate::event::{Delivery, Event, Failing, Kind, Leftover, Outcome, Queue, Source};
 use crate::time::{Offsets, Timestamp};
 use crate::transaction::{Joiner, Message, Origin, Place, Step};
 use attack::Attackers;
@@ -138,7 +138,11 @@ impl Collector {
                     self.totals.relay_attempts += 1;
                 }
             }
-            Kind::AuthFailure(_) => self.totals.auth_failures += 1,
+            Kind::AuthFailure(failure) => {
+                self.totals.auth_failures += 1;
+                self.totals.doubtful_lines += u64::from(failure.is_doubtful);
+            }
+            Kind::Leftover(Leftover::Folder) => self.totals.invented_lines += 1,
             // Counted whether or not the log has the message's arrival.
             Kind::Delivery(delivery) => {
                 count_outcome(&mut self.totals, delivery);

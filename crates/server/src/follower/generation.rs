@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
+use tidegate_watch::AHEAD_OCTETS;
 
 use super::mark::{MARK_OCTETS, Mark};
 use super::packed::Packed;
@@ -57,6 +58,8 @@ pub(super) struct Generation {
     source: Option<Source>,
     /// Lines that end before this offset are old.
     old_until: u64,
+    /// Where a line waited for what follows it.
+    waited_at: Option<u64>,
     /// When something was read last.
     read_ms: Option<i64>,
     /// The file holds something else than what was read.
@@ -127,7 +130,15 @@ fn plain_window(file: &File, start: u64, octets_max: usize) -> io::Result<Vec<u8
 impl Generation {
     /// A file that was read before, not yet looked for.
     pub(super) fn unopened(position: Position) -> Generation {
-        Generation { position, source: None, old_until: 0, read_ms: None, is_changed: false, is_nameless: false }
+        Generation {
+            position,
+            source: None,
+            old_until: 0,
+            waited_at: None,
+            read_ms: None,
+            is_changed: false,
+            is_nameless: false,
+        }
     }
 
     /// A file that was not read before. Reading begins with the first line behind `from`.
@@ -301,7 +312,7 @@ impl Generation {
             Source::Packed(_) => position.modified_ms,
         };
         let is_full = window.len() == marked + READ_OCTETS;
-        let lines = self.hand_out(&window, marked, each);
+        let lines = self.hand_out(&window, marked, is_full, each);
         if lines.octets > 0 {
             self.read_ms = Some(now_ms);
             self.position.modified_ms = modified;
@@ -310,7 +321,7 @@ impl Generation {
     }
 
     /// Hands out the whole lines of `window`, of which the first `marked` octets were read before.
-    fn hand_out(&mut self, window: &[u8], marked: usize, each: &mut impl FnMut(Line<'_>)) -> Read {
+    fn hand_out(&mut self, window: &[u8], marked: usize, is_full: bool, each: &mut impl FnMut(Line<'_>)) -> Read {
         let mut rest = window.get(marked..).unwrap_or_default();
         let mut read = Read { lines: 0, octets: 0, is_end: true };
         let first = self.position.offset;
@@ -322,14 +333,15 @@ impl Generation {
                 None if rest.len() >= LINE_OCTETS_MAX => LINE_OCTETS_MAX,
                 None => 0,
             };
-            if taken == 0 {
+            if taken == 0 || self.waits(rest, taken, first + read.octets, is_full) {
                 break;
             }
             read.octets += u64::try_from(taken).unwrap_or(u64::MAX);
             if !self.position.is_within_line {
                 let octets = rest.get(..end.unwrap_or(taken).min(LINE_OCTETS_MAX)).unwrap_or_default();
                 let is_cut = end.is_none_or(|end| end > LINE_OCTETS_MAX);
-                each(Line { octets, is_cut, is_fresh: first + read.octets > self.old_until });
+                let following = rest.get(taken..).unwrap_or_default();
+                each(Line { octets, following, is_cut, is_fresh: first + read.octets > self.old_until });
                 read.lines += 1;
             }
             self.position.is_within_line = end.is_none();
@@ -337,6 +349,21 @@ impl Generation {
         }
         self.advance(read.octets, window.get(..window.len() - rest.len()).unwrap_or_default());
         read
+    }
+
+    /// Whether the line at the start of `rest`, which is at `offset` and ends before `taken`, is to be handed out later, with more of
+    /// what follows: there is more, or more is just being written. For the latter it waits once.
+    fn waits(&mut self, rest: &[u8], taken: usize, offset: u64, is_full: bool) -> bool {
+        let following = rest.get(taken..).unwrap_or_default();
+        let is_being_written = following.last().is_some_and(|last| *last != b'\n');
+        if following.len() >= AHEAD_OCTETS || !(is_full || is_being_written) || self.waited_at == Some(offset) {
+            return false;
+        }
+        let is_read_ahead = memchr::memmem::find(rest.get(..taken).unwrap_or_default(), b" cwd=").is_some();
+        if is_read_ahead && !is_full {
+            self.waited_at = Some(offset);
+        }
+        is_read_ahead && (!is_full || offset > self.position.offset)
     }
 
     /// Moves the position behind `read`, the octets of the file that end there.
@@ -362,9 +389,10 @@ impl Generation {
     pub(super) fn read_rest(&mut self, now_ms: i64, each: &mut impl FnMut(Line<'_>)) -> io::Result<u64> {
         let mut lines = 0;
         loop {
+            let waited_at = self.waited_at;
             let read = self.read(now_ms, each)?;
             lines += read.lines;
-            if read.is_end {
+            if read.is_end && self.waited_at == waited_at {
                 break;
             }
         }
@@ -377,7 +405,7 @@ impl Generation {
         let octets = window.get(marked..).unwrap_or_default();
         if !octets.is_empty() {
             let end = self.position.offset + u64::try_from(octets.len()).unwrap_or(u64::MAX);
-            each(Line { octets, is_cut: false, is_fresh: end > self.old_until });
+            each(Line { octets, following: b"", is_cut: false, is_fresh: end > self.old_until });
             self.advance(u64::try_from(octets.len()).unwrap_or(u64::MAX), &window);
             lines += 1;
         }

@@ -71,7 +71,7 @@ impl Followed {
         let Followed { follower, reader, counts, last_ms, repeats_exim, unheard, .. } = self;
         let polled = follower.poll(now_ms, POLL_OCTETS_MAX, |line| {
             let text = Reader::text(line.octets);
-            let event = reader.read(&text);
+            let event = reader.read_before(&text, line.following);
             counts.lines += 1;
             counts.cut_lines += u64::from(line.is_cut);
             counts.unknown_lines += u64::from(matches!(event.kind, Kind::Unknown));

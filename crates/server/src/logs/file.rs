@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use tidegate_watch::{Connection, Kind, LINE_OCTETS_MAX, Reader, Source, Timestamp};
 
+use super::ahead::Ahead;
 use super::clock::{self, Hour};
 
 /// Octets that are read at once, and looked at to tell the kind of a log.
@@ -235,13 +236,13 @@ impl LogFile {
                 unpacked(Box::new(progress.wrap_read(raw)))?
             }
         };
-        Ok(Lines { source, buffer: Vec::new(), number: 0, is_cut: false })
+        Ok(Lines::new(source))
     }
 }
 
 /// The lines of a file.
 pub(super) struct Lines {
-    source: Box<dyn BufRead>,
+    source: Ahead<Box<dyn Read>>,
     /// The present line, with its end, cut at what a reader takes.
     pub(super) buffer: Vec<u8>,
     /// Its number, from 1.
@@ -251,8 +252,26 @@ pub(super) struct Lines {
 }
 
 impl Lines {
+    fn new(source: Box<dyn Read>) -> Lines {
+        Lines { source: Ahead::new(source, CHUNK_OCTETS), buffer: Vec::new(), number: 0, is_cut: false }
+    }
+
+    /// What follows the present line; as much as its reader wants to see.
+    pub(super) fn following(&self) -> &[u8] {
+        self.source.following()
+    }
+
     /// Goes to the next line; `false` at the end.
     pub(super) fn advance(&mut self) -> Result<bool, Trouble> {
+        let is_line = self.next()?;
+        // Only such a line is read with what follows it, for which a pipe would have to be waited for.
+        if memchr::memmem::find(&self.buffer, b" cwd=").is_some() {
+            self.source.look();
+        }
+        Ok(is_line)
+    }
+
+    fn next(&mut self) -> Result<bool, Trouble> {
         self.buffer.clear();
         self.is_cut = false;
         let mut is_begun = false;
@@ -437,7 +456,7 @@ mod tests {
     fn a_line_without_an_end_takes_no_memory() {
         let endless = io::repeat(0).take(64 << 20).chain(&b"\n2026-03-02 10:00:00 x\n"[..]);
         let source = Box::new(BufReader::with_capacity(CHUNK_OCTETS, endless));
-        let mut lines = Lines { source, buffer: Vec::new(), number: 0, is_cut: false };
+        let mut lines = Lines::new(source);
         assert!(lines.advance().unwrap());
         assert_eq!((lines.buffer.len(), lines.number, lines.is_cut), (LINE_OCTETS_MAX, 1, true));
         assert!(lines.advance().unwrap());

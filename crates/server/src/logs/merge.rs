@@ -228,10 +228,10 @@ impl Merge {
     ) -> Result<(), E> {
         let kind = stream.file.kind;
         let text = Reader::text(&stream.lines.buffer);
-        let mut event = stream.reader.read(&text);
+        let mut event = stream.reader.read_before(&text, stream.lines.following());
         if let Some(offset) = stream.local.other_offset(&event, &self.wanted.zone) {
             stream.reader = stream.reader.clone().with_zone(i32::try_from(offset).unwrap_or(0));
-            event = stream.reader.read(&text);
+            event = stream.reader.read_again(&text);
         }
         stream.local.last = event.time.unwrap_or(stream.local.last);
         let time = event.time.unwrap_or(stream.local.last);

@@ -81,8 +81,11 @@ pub struct Totals {
     pub lines: u64,
     /// Lines in no known form.
     pub unknown_lines: u64,
-    /// Messages whose arrival can be read in two ways, because the sender imitates log fields.
+    /// Arrivals and failed logins that can be read in two ways, because a sender imitates log fields, or that a local user may have
+    /// invented. Nothing is held against anybody because of them.
     pub doubtful_lines: u64,
+    /// Lines that a local user invented, by the name of a folder.
+    pub invented_lines: u64,
     /// Messages that came in.
     pub messages: u64,
     /// Recipients served.

@@ -3,6 +3,7 @@
 
 mod arrival;
 mod delivery;
+pub(super) mod folder;
 mod peer;
 mod phrases;
 mod rejection;
@@ -64,19 +65,42 @@ pub(super) fn message_id(text: &str) -> Option<(&str, &str)> {
     fits(LONG).or_else(|| fits(SHORT))
 }
 
-/// `cwd=<directory> <n> args: …`. The directory is not quoted and may hold blanks, so the last `<n> args:` in front of
-/// which everything else fits is looked for from the left: a command line comes after it, never before.
+/// `cwd=<directory> <n> args: …`. The directory is not quoted and may hold blanks, also ` <n> args:`, so the last one that is followed by
+/// as many arguments as it says is taken; of a long command line, which Exim logs in several lines, the last one.
 fn command(text: &str) -> Option<Command<'_>> {
     let text = text.strip_prefix("cwd=")?;
-    for (before, args) in scan::splits(text, " args:") {
+    let mut last: Option<(Command<'_>, bool)> = None;
+    for (before, args) in invocations(text) {
         let (cwd, count) = before.rsplit_once(' ')?;
-        let args = args.trim_start_matches(' ');
-        if count.parse::<u32>().is_ok() {
-            return Some(Command { cwd, args });
+        let is_right = count.parse() == Ok(arguments(args));
+        if is_right || last.as_ref().is_none_or(|(_, was_right)| !was_right) {
+            last = Some((Command { cwd, args: args.trim_start_matches(' ') }, is_right));
         }
     }
-    // The rest of a long command line follows in a line of its own.
-    Some(Command { cwd: text, args: "" })
+    // Without a number the name of the folder goes on in the next line.
+    Some(last.map_or(Command { cwd: text, args: "" }, |(command, _)| command))
+}
+
+/// Where ` <n> args: ` stands in a text: everything in front of ` args:`, and what follows it.
+fn invocations(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let has_count = |before: &str| before.rsplit_once(' ').is_some_and(|(_, count)| count.parse::<u32>().is_ok());
+    scan::splits(text, " args:")
+        .filter(move |(before, args)| (args.is_empty() || args.starts_with(' ')) && has_count(before))
+}
+
+/// How many arguments stand in `text`. Exim puts those with blanks in quotes.
+fn arguments(text: &str) -> usize {
+    let mut rest = text.trim_start_matches(' ');
+    let mut count = 0;
+    while !rest.is_empty() {
+        count += 1;
+        let end = match rest.strip_prefix('"') {
+            Some(inside) => scan::positions(inside, "\" ").next().map(|at| at + 2),
+            None => memchr::memchr(b' ', rest.as_bytes()),
+        };
+        rest = end.and_then(|end| rest.get(end..)).unwrap_or("").trim_start_matches(' ');
+    }
+    count
 }
 
 /// A line of the message header as the reject log shows it: a type letter or a blank, a blank, the field; the envelope in

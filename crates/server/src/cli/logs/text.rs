@@ -437,8 +437,13 @@ impl Page<'_> {
             (cut, "line", "longer than is read (16 KiB), taken up to there"),
             (
                 totals.doubtful_lines,
-                "message",
-                "whose sender imitates log fields; nothing of theirs is held against anybody",
+                "line",
+                "that can be read in two ways or may be invented; nothing is held against anybody for it",
+            ),
+            (
+                totals.invented_lines,
+                "line",
+                "that a local user invented by the name of a folder in which Exim was started; not counted",
             ),
             (totals.orphans, "line", "about messages that came in before the log begins"),
             (totals.lost_messages, "message", "let go because too many were open"),

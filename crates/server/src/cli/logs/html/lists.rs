@@ -140,9 +140,11 @@ impl Page<'_> {
         }
         self.html.raw("</ul><p class=\"hint\">");
         self.html.text(&format!(
-            "{} in no known form; {} whose sender imitates log fields; {} about messages from before the log begins.",
+            "{} in no known form; {} that can be read in two ways; {} that a local user invented; {} about messages from before the log \
+             begins.",
             counted(totals.unknown_lines, "line"),
-            counted(totals.doubtful_lines, "message"),
+            counted(totals.doubtful_lines, "line"),
+            counted(totals.invented_lines, "line"),
             counted(totals.orphans, "line"),
         ));
         for forgotten in forgotten::sentences(&report.forgotten) {
