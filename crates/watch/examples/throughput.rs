@@ -25,12 +25,12 @@ fn main() {
         let mut rest = log.as_slice();
         while let Some(end) = memchr::memchr(b'\n', rest) {
             let (line, after) = rest.split_at(end);
+            rest = after.split_first().map_or(&[], |(_, after)| after);
             let text = Reader::text(line);
-            let event = reader.read(&text);
+            let event = reader.read_before(&text, rest);
             unknown += u64::from(event.kind == Kind::Unknown);
             arrivals += u64::from(matches!(event.kind, Kind::Arrival(_)));
             lines += 1;
-            rest = after.split_first().map_or(&[], |(_, after)| after);
         }
         octets += log.len();
     }
