@@ -17,6 +17,9 @@ const CHILD: &str = "runs as a child of";
 /// Why any other ignored test did not run.
 const IGNORED: &str = "marked as ignored";
 
+/// How many lines of failures are told again.
+const COMPLAINTS_MAX: usize = 400;
+
 /// What was counted.
 #[derive(Debug, Default)]
 struct Count {
@@ -24,6 +27,10 @@ struct Count {
     failed: Vec<String>,
     /// Name and reason.
     skipped: BTreeMap<String, String>,
+    /// What those said that failed, told again at the end: what scrolls away or is cut in the middle would take it along.
+    complaints: Vec<String>,
+    /// In the list of failures at the end of a test program's output.
+    in_failures: bool,
 }
 
 /// `cargo xtask test`.
@@ -83,6 +90,10 @@ impl Count {
         if let Some((name, reason)) = line.strip_prefix("skipped: ").and_then(|rest| rest.split_once(": ")) {
             self.skipped.insert(name.to_owned(), reason.to_owned());
         }
+        self.in_failures = line == "failures:" || self.in_failures && !line.starts_with("test result: ");
+        if self.in_failures && self.complaints.len() < COMPLAINTS_MAX {
+            self.complaints.push(line.to_owned());
+        }
         let Some((name, result)) = line.strip_prefix("test ").and_then(|rest| rest.rsplit_once(" ... ")) else {
             return;
         };
@@ -96,6 +107,10 @@ impl Count {
     }
 
     fn report(self) -> anyhow::Result<()> {
+        if !self.complaints.is_empty() {
+            println!("== failures");
+            self.complaints.iter().for_each(|line| println!("{line}"));
+        }
         println!("== result");
         for name in &self.failed {
             println!("failed: {name}");
@@ -133,11 +148,18 @@ mod tests {
             "test e ... ignored, slow",
             "test f ... ignored, runs as a child of `a`",
             "skipped: a::b: shared material is absent",
+            "failures:",
+            "---- d stdout ----",
+            "assertion failed",
+            "failures:",
+            "    d",
             "test result: FAILED. 2 passed; 1 failed; 1 ignored",
+            "running 0 tests",
         ] {
             count.line(line);
         }
         assert_eq!((count.passed, count.failed), (2, vec!["d".to_owned()]));
+        assert_eq!(count.complaints, ["failures:", "---- d stdout ----", "assertion failed", "failures:", "    d"]);
         let reasons: Vec<_> = count.skipped.into_iter().collect();
         let expected = [("a::b", "shared material is absent"), ("e", IGNORED)];
         assert_eq!(reasons, expected.map(|(name, reason)| (name.to_owned(), reason.to_owned())));

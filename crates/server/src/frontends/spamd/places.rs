@@ -82,13 +82,13 @@ impl Open {
     pub(crate) async fn follow(&mut self, daemon: &Arc<Daemon>, content: &Handle) {
         let config = daemon.config.load_full();
         let wanted = &config.spamd.listen;
-        self.0.retain(|(place, task)| {
-            let stays = wanted.contains(place);
-            if !stays {
-                task.abort();
-            }
-            stays
-        });
+        let (stays, ends) = std::mem::take(&mut self.0).into_iter().partition(|(place, _)| wanted.contains(place));
+        self.0 = stays;
+        for (_, task) in ends {
+            task.abort();
+            // A task that was told to end has its port until it has ended: the next place may be the same port of another address.
+            let _cancelled = task.await;
+        }
         daemon.spamd.known().retain(|name, _| wanted.iter().any(|place| String::from(place.clone()) == *name));
         for place in wanted {
             if self.0.iter().any(|(open, _)| open == place) {
