@@ -101,6 +101,8 @@ pub struct Follower {
     is_unsettled: bool,
     /// The last look found no file, so that one that comes is read from its start.
     was_missing: bool,
+    /// A file is gone of which lines were handed out that may not be on disk.
+    has_lost_sight: bool,
     health: Health,
 }
 
@@ -118,6 +120,7 @@ impl Follower {
             is_without_history: state.is_without_history,
             is_unsettled: false,
             was_missing: looked_ms.is_some(),
+            has_lost_sight: false,
             health: Health::default(),
         }
     }
@@ -136,6 +139,20 @@ impl Follower {
             looked_ms: self.looked_ms.unwrap_or(0),
             is_without_history: self.is_without_history,
         }
+    }
+
+    /// Whether lines that were handed out since [`Follower::is_on_disk`] was said are in no file any more, or in one that is deleted: after
+    /// a kill nobody could read them again, so [`Follower::state`] and what was made of them belong on disk at once. Asks the system
+    /// about each open file.
+    #[must_use]
+    pub fn is_endangered(&self) -> bool {
+        self.has_lost_sight || self.generations.iter().any(Generation::is_endangered)
+    }
+
+    /// Takes note that [`Follower::state`] is on disk, together with what was made of all lines so far.
+    pub fn is_on_disk(&mut self) {
+        self.has_lost_sight = false;
+        self.generations.iter_mut().for_each(Generation::is_on_disk);
     }
 
     /// How the log is.
@@ -249,7 +266,9 @@ impl Follower {
         // A file that was deleted or moved elsewhere can be read to its end for as long as it is open.
         kept.retain_mut(|(place, generation)| {
             generation.is_nameless = place.is_none();
-            place.is_some() || generation.goes_on()
+            let is_there = place.is_some() || generation.goes_on();
+            self.has_lost_sight |= !is_there && generation.is_unstored();
+            is_there
         });
         self.health.restarts += u64::from(kept.is_empty());
         self.health.rotations += u64::from(!kept.is_empty() && has_begun);
@@ -316,6 +335,7 @@ impl Follower {
         let gone = quiet.min(kept_from);
         // Of what has no name any more, no file is left that could be mistaken for an unread one.
         self.is_without_history &= put_away.iter().take(gone).all(|generation| generation.is_nameless);
+        self.has_lost_sight |= put_away.iter().take(gone).any(Generation::is_endangered);
         self.generations.drain(..gone);
         lines
     }

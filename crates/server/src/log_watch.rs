@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,8 @@ impl Default for Config {
 
 /// From one look at the logs to the next, when nothing came.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// From one glance to the next at whether what was read, and may not be on disk, is in its file still.
+const GLANCE_EVERY: Duration = Duration::from_millis(20);
 /// Requests that wait for the thread, tellings of Exim for the most part.
 const QUEUE_MAX: usize = 8192;
 
@@ -154,7 +156,7 @@ fn run(mut watcher: Watcher, requests: &Receiver<Request>) {
     loop {
         let has_more = watcher.look(jiff::Timestamp::now());
         let pause = if has_more { Duration::ZERO } else { LOOK_EVERY };
-        let mut request = requests.recv_timeout(pause);
+        let mut request = wait(&watcher, requests, pause);
         loop {
             match request {
                 Ok(Request::Told(told)) => watcher.tell(*told, jiff::Timestamp::now()),
@@ -167,6 +169,19 @@ fn run(mut watcher: Watcher, requests: &Receiver<Request>) {
                 Err(RecvTimeoutError::Timeout) => break,
             }
             request = requests.try_recv().map_err(|_| RecvTimeoutError::Timeout);
+        }
+    }
+}
+
+/// Waits for a request, no longer than `pause`, and only until a log goes away of which something may not be on disk.
+fn wait(watcher: &Watcher, requests: &Receiver<Request>, pause: Duration) -> Result<Request, RecvTimeoutError> {
+    let until = Instant::now() + pause;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let glance = if watcher.has_something_to_lose() { left.min(GLANCE_EVERY) } else { left };
+        match requests.recv_timeout(glance) {
+            Err(RecvTimeoutError::Timeout) if glance < left && !watcher.is_endangered() => {}
+            request => return request,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use serde::{Deserialize, Serialize};
 use tidegate_watch::AHEAD_OCTETS;
@@ -64,6 +64,8 @@ pub(super) struct Generation {
     read_ms: Option<i64>,
     /// The file holds something else than what was read.
     is_changed: bool,
+    /// Something was handed out since the position was known to be on disk.
+    is_unstored: bool,
     /// It is read on, but no file of the log has its content any more.
     pub(super) is_nameless: bool,
 }
@@ -99,6 +101,13 @@ impl Source {
             Source::Plain(file) => file.metadata().ok().map(|metadata| metadata.len()),
             Source::Packed(_) => None,
         }
+    }
+
+    /// Whether nobody else could read what stands before `position`, as far as the file's size and names tell. Of a packed file this is not
+    /// known.
+    fn lacks(&self, position: &Position) -> bool {
+        let Source::Plain(file) = self else { return false };
+        file.metadata().is_ok_and(|metadata| metadata.nlink() == 0 || metadata.len() < position.offset)
     }
 
     /// Whether the file holds what was read up to `position`.
@@ -137,6 +146,7 @@ impl Generation {
             waited_at: None,
             read_ms: None,
             is_changed: false,
+            is_unstored: false,
             is_nameless: false,
         }
     }
@@ -198,6 +208,22 @@ impl Generation {
         if let Some(source) = &self.source {
             self.old_until = source.octets().unwrap_or(u64::MAX);
         }
+    }
+
+    /// Whether something was handed out since the position was known to be on disk.
+    pub(super) fn is_unstored(&self) -> bool {
+        self.is_unstored
+    }
+
+    /// The position is on disk, and what was made of the lines before it.
+    pub(super) fn is_on_disk(&mut self) {
+        self.is_unstored = false;
+    }
+
+    /// Whether what was handed out and may not be on disk is gone with this process: the file is deleted, or what was read was taken out
+    /// of it. A packed form or a copy of it may be left; that is not looked for here.
+    pub(super) fn is_endangered(&self) -> bool {
+        self.is_unstored && (self.is_changed || self.source.as_ref().is_some_and(|source| source.lacks(&self.position)))
     }
 
     /// Octets of the file that were not read.
@@ -377,6 +403,7 @@ impl Generation {
         }
         self.position.offset += octets;
         self.position.end = Mark::of_end(read);
+        self.is_unstored = true;
     }
 
     /// Whether all of it was read and nothing came for a while.

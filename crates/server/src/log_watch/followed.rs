@@ -94,6 +94,16 @@ impl Followed {
         polled
     }
 
+    /// Whether something was read that may not be on disk, and is in no file any more.
+    pub(super) fn is_endangered(&self) -> bool {
+        self.follower.is_endangered()
+    }
+
+    /// Takes note that [`Followed::row`] is on disk, and what was made of all lines so far.
+    pub(super) fn is_on_disk(&mut self) {
+        self.follower.is_on_disk();
+    }
+
     /// Whether it is there and can be read.
     pub(super) fn is_well(&self) -> bool {
         self.troubled_since_ms.is_none()

@@ -21,7 +21,7 @@ use super::rows::{self, FileRow};
 use super::status::{ALERTS_SHOWN_MAX, Status, ToldStatus};
 use super::told::Told;
 use crate::logs::places;
-use crate::stores::embedded::Embedded;
+use crate::stores::embedded::{COMMIT_EVERY, Embedded};
 
 /// From one storing to the next, if there is something to store.
 const STORE_EVERY: Duration = Duration::from_secs(2);
@@ -51,7 +51,10 @@ pub(super) struct Watcher {
     told: ToldStatus,
     /// Tellings were counted that are not stored.
     is_told: bool,
+    stored_at: Instant,
     store_at: Instant,
+    /// When what is endangered may be stored again: half of the time at most goes to it.
+    rescue_at: Instant,
     places_at: Instant,
     /// The last storing failed, which has been told.
     is_failing: bool,
@@ -72,7 +75,9 @@ impl Watcher {
             waiting: VecDeque::new(),
             told: ToldStatus::default(),
             is_told: false,
+            stored_at: now,
             store_at: now,
+            rescue_at: now,
             places_at: now,
             is_failing: false,
         }
@@ -151,8 +156,9 @@ impl Watcher {
         if !has_more {
             self.release(now_ms);
         }
-        let is_changed = self.is_told || self.followed.iter().any(|followed| followed.is_changed);
-        if is_changed && Instant::now() >= self.store_at {
+        if self.is_endangered() && Instant::now() >= self.rescue_at {
+            self.rescue(now);
+        } else if self.is_changed() && Instant::now() >= self.store_at {
             self.store(now);
         }
         self.show(now);
@@ -216,7 +222,34 @@ impl Watcher {
             }
             _ => {}
         }
-        self.store_at = Instant::now() + STORE_EVERY.max(began.elapsed() * STORE_SHARE);
+        let took = began.elapsed();
+        self.stored_at = Instant::now();
+        self.store_at = self.stored_at + STORE_EVERY.max(took * STORE_SHARE);
+        self.rescue_at = self.stored_at + if self.is_failing { STORE_EVERY } else { took };
+    }
+
+    fn is_changed(&self) -> bool {
+        self.is_told || self.followed.iter().any(|followed| followed.is_changed)
+    }
+
+    /// Whether something was read that may not be on disk.
+    pub(super) fn has_something_to_lose(&self) -> bool {
+        self.is_changed() || self.stored_at.elapsed() < COMMIT_EVERY * 2
+    }
+
+    /// Whether something was read that may not be on disk, and is in no file any more.
+    pub(super) fn is_endangered(&self) -> bool {
+        self.followed.iter().any(Followed::is_endangered)
+    }
+
+    /// Puts on disk what a kill would take away for ever.
+    fn rescue(&mut self, now: Timestamp) {
+        self.store(now);
+        if !self.is_failing {
+            // A disk that does not take it is told of by the store, which tries again.
+            let _told = self.store.flush_blocking();
+            self.followed.iter_mut().for_each(Followed::is_on_disk);
+        }
     }
 
     fn show(&self, now: Timestamp) {

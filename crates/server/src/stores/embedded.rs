@@ -107,6 +107,16 @@ impl Embedded {
         done.await.unwrap_or_else(|_| Err(stopped()))
     }
 
+    /// Waits until everything written before is on disk. Not for asynchronous code.
+    ///
+    /// # Errors
+    /// As for [`Embedded::flush`].
+    pub fn flush_blocking(&self) -> Known<()> {
+        let (reply, done) = oneshot::channel();
+        self.send(Command::Flush(reply));
+        done.blocking_recv().unwrap_or_else(|_| Err(stopped()))
+    }
+
     /// Removes every row that has expired at the time of the last read or write. The store does so by itself as well, in
     /// small steps.
     ///

@@ -1,4 +1,4 @@
-//! A follower that is killed again and again while its log is written and rotated in every way: what it made of each line is
+//! A follower that is killed again and again while its log is written, rotated in every way and deleted: what it made of each line is
 //! in the store once.
 //!
 //! The writer does as Exim does: it appends whole lines, keeps the file open for a while, and goes on in the new file when the
@@ -12,6 +12,8 @@
     reason = "files, processes and time are what is tested, and what fails shall fail the test"
 )]
 
+mod deleted;
+
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::MetadataExt;
@@ -19,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tidegate::follower::{Follower, POLL_OCTETS_MAX, State};
@@ -33,6 +35,10 @@ static TABLES: [&Table; 2] = [&POSITION, &LINES];
 const FOLDER: &str = "TIDEGATE_TEST_FOLLOWER";
 /// Rotations of both namings together.
 const ROTATIONS: u64 = 1_000;
+/// A file that the follower removes when it has read all, and a kill takes nothing away that is in no file.
+const ASK: &str = "ask";
+/// How long that may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Rotated files that are kept: enough for the time that the follower is down.
 const KEPT: u64 = 150;
 /// A kill after so many rotations; every second one is followed by another at once. The store commits every 0.2 s, so a
@@ -60,8 +66,10 @@ async fn follow(folder: &Path, store: &Embedded) {
     let state: Option<State> = state.map(|octets| serde_json::from_slice(&octets).unwrap());
     let mut follower = Follower::new(&folder.join("mainlog"), state);
     let mut commits = 0_u64;
+    let mut quiet_looks = 0;
     loop {
         let now = Timestamp::now();
+        let is_asked = folder.join(ASK).exists();
         let mut numbers = Vec::new();
         let polled = follower.poll(now.as_millisecond(), POLL_OCTETS_MAX, |line| {
             let text = std::str::from_utf8(line.octets).unwrap();
@@ -81,7 +89,17 @@ async fn follow(folder: &Path, store: &Embedded) {
                 store.flush().await.unwrap();
                 File::create(folder.join("seen")).unwrap();
             }
-        } else if folder.join("end").exists() && follower.lag_octets() == 0 {
+        }
+        if follower.is_endangered() {
+            store.flush().await.unwrap();
+            follower.is_on_disk();
+        }
+        let has_read_all = polled.lines == 0 && follower.state().looked_ms == now.as_millisecond();
+        // A look may find out only that the file was emptied and filled again; the next one reads it.
+        quiet_looks = if has_read_all && is_asked { quiet_looks + 1 } else { 0 };
+        if quiet_looks >= 2 {
+            std::fs::remove_file(folder.join(ASK)).unwrap();
+        } else if has_read_all && folder.join("end").exists() && follower.lag_octets() == 0 {
             store.flush().await.unwrap();
             return;
         }
@@ -105,6 +123,8 @@ struct Log {
     /// Held for as long as lines must not be written.
     pause: Mutex<()>,
     written: AtomicU64,
+    /// The file that is open was deleted.
+    is_deleted: AtomicBool,
     is_over: AtomicBool,
 }
 
@@ -123,6 +143,10 @@ impl Log {
                 let named = std::fs::metadata(self.base()).ok().map(|metadata| metadata.ino());
                 open = open.filter(|file| file.metadata().ok().map(|metadata| metadata.ino()) == named);
             }
+            if self.is_deleted.swap(false, Ordering::Relaxed) {
+                // Exim looks before each line whether its log is still there.
+                open = None;
+            }
             let mut file =
                 open.take().unwrap_or_else(|| OpenOptions::new().append(true).create(true).open(self.base()).unwrap());
             let rest = "x".repeat(usize::try_from(number * 31 % 200).unwrap());
@@ -136,8 +160,27 @@ impl Log {
         }
     }
 
+    /// Appends the next line, and returns the file.
+    fn append_one(&self) -> File {
+        let number = self.written.load(Ordering::Relaxed) + 1;
+        let mut file = OpenOptions::new().append(true).create(true).open(self.base()).unwrap();
+        file.write_all(format!("{number} the last one\n").as_bytes()).unwrap();
+        self.written.store(number, Ordering::Relaxed);
+        file
+    }
+
+    fn wait_until_all_is_read(&self) {
+        let until = Instant::now() + PATIENCE;
+        File::create(self.folder.join(ASK)).unwrap();
+        while self.folder.join(ASK).exists() {
+            assert!(Instant::now() < until, "the follower has not read all");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     fn rotate(&self, number: u64, target: &Path) {
-        match number % 4 {
+        // Each kind comes before a kill now and then.
+        match (number + number / ROTATIONS_PER_KILL) % 5 {
             0 => std::fs::rename(self.base(), target).unwrap(),
             1 => {
                 std::fs::rename(self.base(), target).unwrap();
@@ -147,6 +190,19 @@ impl Log {
                 let _pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
                 std::fs::copy(self.base(), target).unwrap();
                 OpenOptions::new().write(true).open(self.base()).unwrap().set_len(0).unwrap();
+            }
+            3 => {
+                let _pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+                // A file that is not open anywhere is gone with what was not read of it.
+                self.wait_until_all_is_read();
+                // Nothing is read of a file that was empty until it is known to be no copy, which takes one of its name.
+                let has_some = std::fs::metadata(self.base()).is_ok_and(|base| base.len() > 0);
+                let last = has_some.then(|| self.append_one());
+                std::fs::remove_file(self.base()).unwrap();
+                drop(last);
+                self.wait_until_all_is_read();
+                drop(OpenOptions::new().append(true).create(true).open(self.base()).unwrap());
+                self.is_deleted.store(true, Ordering::Relaxed);
             }
             _ => {
                 std::fs::rename(self.base(), target).unwrap();
@@ -218,6 +274,7 @@ fn torture(is_dated: bool, rotations: u64) {
         folder: folder.path().to_owned(),
         pause: Mutex::new(()),
         written: AtomicU64::new(0),
+        is_deleted: AtomicBool::new(false),
         is_over: AtomicBool::new(false),
     });
     File::create(log.base()).unwrap();
