@@ -120,6 +120,9 @@ impl Daemon {
         let loaded = Arc::new(tokio::task::spawn_blocking(move || reading.load_rules()).await?);
         let now = self.world.clock.now();
         let mut errors = loaded.errors();
+        if !of_other_files {
+            errors.extend(self.rules.gone(&loaded));
+        }
         let former = self.rules.loaded().filter(|_| !errors.is_empty() && !of_other_files);
         let used = former.as_ref().unwrap_or(&loaded);
         match config.engine(&self.config_path, Some(used)) {

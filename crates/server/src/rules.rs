@@ -118,6 +118,11 @@ impl Live {
         self.state().loaded.clone()
     }
 
+    /// What went away since the present set was read and was hardly meant to: folders, with all files that were read from them.
+    pub fn gone(&self, loaded: &Loaded) -> Vec<String> {
+        self.loaded().map_or_else(Vec::new, |former| files::folders_gone(&former.names, &loaded.names))
+    }
+
     /// Whether the files are no longer as they were when they were last tried.
     pub fn is_stale(&self, config: &Config) -> bool {
         let (included, tried) = {

@@ -1,5 +1,6 @@
 //! Which files `[rules] files` means now, and whether they changed.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,8 @@ use super::Config;
 /// Files that one entry may stand for.
 const FILES_MAX: usize = 2000;
 
-/// When each file was changed last and what it is: another file, another text or none gives other stamps.
+/// When each file was changed last and what it is: another file, another text or none gives other stamps. Of the folder of a pattern only
+/// whether it is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamps(Vec<(PathBuf, Option<Stamp>)>);
 
@@ -19,8 +21,33 @@ impl Stamps {
     /// The files that `config` means now, and those that they included.
     pub fn of(config: &Config, included: &[PathBuf]) -> Stamps {
         let found = if config.enabled { found(config).0 } else { Vec::new() };
-        Stamps(found.into_iter().chain(included.iter().cloned()).map(|path| (path.clone(), stamp(&path))).collect())
+        let files = found.into_iter().chain(included.iter().cloned()).map(|path| (path.clone(), stamp(&path)));
+        let folders = config
+            .files
+            .iter()
+            .filter_map(|entry| pattern(entry))
+            .map(|(folder, ..)| (folder.to_owned(), folder.is_dir().then_some(Stamp::default())));
+        Stamps(files.chain(folders).collect())
     }
+}
+
+/// Folders that are gone with all that was read from them: files that somebody deletes one by one are meant to go, but a folder may be a
+/// mount or a release that is being replaced.
+pub(super) fn folders_gone(former: &[String], present: &[String]) -> Vec<String> {
+    let mut gone: BTreeMap<&Path, usize> = BTreeMap::new();
+    for name in former.iter().filter(|name| !present.contains(name)) {
+        // Names of built-in files are no paths.
+        if let Some(folder) = Path::new(name).parent().filter(|folder| folder.is_absolute() && !folder.is_dir()) {
+            *gone.entry(folder).or_default() += 1;
+        }
+    }
+    let told = |(folder, files): (&Path, usize)| {
+        format!(
+            "{}: the folder is gone, with {files} rule files; if that is meant, make an empty one or take it out of [rules] files",
+            folder.display()
+        )
+    };
+    gone.into_iter().map(told).collect()
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {
@@ -76,17 +103,21 @@ pub(super) fn plugins_first(files: Vec<PathBuf>) -> Vec<PathBuf> {
 }
 
 fn of_entry(entry: &str) -> std::io::Result<Vec<PathBuf>> {
-    let path = Path::new(entry);
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    if let Some((front, back)) = name.split_once('*') {
-        let folder = path.parent().unwrap_or(Path::new("."));
+    if let Some((folder, front, back)) = pattern(entry) {
         // A folder of one's own rules need not be there.
         return match in_folder(folder, |name| fits(name, front, back)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
             listed => listed,
         };
     }
-    of_path(path)
+    of_path(Path::new(entry))
+}
+
+/// The folder of a pattern, and what stands before and behind its `*`; `None` for what is no pattern.
+fn pattern(entry: &str) -> Option<(&Path, &str, &str)> {
+    let path = Path::new(entry);
+    let (front, back) = path.file_name()?.to_str()?.split_once('*')?;
+    Some((path.parent().unwrap_or(Path::new(".")), front, back))
 }
 
 /// A file as it is; of a folder its `.pre` and `.cf` files by name.
@@ -185,6 +216,28 @@ mod tests {
             assert_eq!(errors.len(), 2, "{errors:?}");
             assert!(errors[0].contains("folder.cf: it is a folder") && errors[1].contains("gone.cf: No such file"));
         }
+    }
+
+    /// A mount that is away for a moment, or a release that is being replaced, takes no rule along.
+    #[test]
+    fn a_folder_that_is_gone_is_told_but_not_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("rules")).unwrap();
+        ["a.cf", "b.cf"].iter().for_each(|name| std::fs::write(at("rules").join(name), "").unwrap());
+        let config = Config { files: vec![at("rules/*.cf").display().to_string()], ..Config::default() };
+        let names = || crate::rules::read(&config).0.into_iter().map(|source| source.name).collect::<Vec<_>>();
+        let former = names();
+        std::fs::remove_file(at("rules/a.cf")).unwrap();
+        assert_eq!(folders_gone(&former, &names()), Vec::<String>::new());
+        let with_folder = Stamps::of(&config, &[]);
+        std::fs::remove_dir_all(at("rules")).unwrap();
+        let gone = folders_gone(&former, &names());
+        assert!(gone.len() == 1 && gone[0].contains("/rules: the folder is gone, with 2 rule files"), "{gone:?}");
+        let without = Stamps::of(&config, &[]);
+        std::fs::create_dir(at("rules")).unwrap();
+        assert!(without != with_folder && without != Stamps::of(&config, &[]), "an empty folder is a change");
+        assert_eq!(folders_gone(&former, &names()), Vec::<String>::new());
     }
 
     #[test]
