@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tidegate_e2e::cast::{GOOD, HAM, LISTED};
+use tidegate_e2e::cast::{GOOD, HAM, LISTED, LISTING_WEIGHS};
 use tidegate_e2e::dns::Zone;
 use tidegate_e2e::{Daemon, Lab, Plan, why_not};
 
@@ -90,6 +90,58 @@ fn what_queued_up_while_the_daemon_hung_leaves_nothing_behind() {
     client.envelope("mail.good.test", "a@good.test", &["b@exim.test"]).unwrap();
     assert_eq!(client.data(HAM).unwrap().code, 250);
     client.expect("QUIT", 221).unwrap();
+}
+
+/// What Exim never heard did not happen: the record says so, the copy in the quarantine says so, and nothing counts as done.
+#[test]
+fn a_verdict_that_comes_too_late_is_told_as_one_that_nobody_heard() {
+    let test = "a_verdict_that_comes_too_late_is_told_as_one_that_nobody_heard";
+    if let Some(reason) = why_not() {
+        println!("skipped: {test}: {reason}");
+        return;
+    }
+    // The author's domain answers later than Exim waits, and earlier than the daemon gives up.
+    let dns = [GOOD, LISTED, "slow.test ANY timeout\n*.slow.test ANY timeout\n"].concat();
+    let lab = Lab::start(&Plan { dns, exim: "TIDEGATE_WAIT_CONTENT = 1s\n".to_owned(), ..Plan::default() }).unwrap();
+    let policy = "[policy.server]\ninbound = { greylist = \"off\", reject = \"off\", quarantine = 6.5 }\n";
+    let mut daemon = Daemon::prepare(&lab, &[&LISTING_WEIGHS.replace("5.0", "6.0"), policy].concat()).unwrap();
+    daemon.edit(|config| config.replace("timeout_ms = 500", "timeout_ms = 3000")).unwrap();
+    daemon.spawn(&lab).unwrap();
+    let (mut client, _) = lab.client("203.0.113.66").unwrap();
+    client.envelope("mail.bad.test", "a@good.test", &["b@exim.test"]).unwrap();
+    assert_eq!(client.data(b"From: a@slow.test\nSubject: offer\n\nBuy now.\n").unwrap().code, 250);
+    assert_eq!(lab.exim.wait_delivered(1).unwrap().len(), 1, "{}", lab.exim.log());
+    wait_until(&lab, &daemon, "it came too late", |status| status["counters"]["late_answers"] == 1);
+    let say = |arguments: &[&str]| {
+        let output = daemon.command_as_root(&lab, arguments).unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let why = wait_for_output(&lab, &daemon, &["why", "203.0.113.66"], "unheard ");
+    assert!(
+        why.contains("Exim had stopped waiting and never heard this") && why.contains("verdict     quarantine"),
+        "{why}"
+    );
+    assert_eq!(why.matches("203.0.113.66, helo").count(), 1, "one message, one record: {why}");
+    let record: serde_json::Value = serde_json::from_str(&say(&["why", "203.0.113.66", "--json"])).unwrap();
+    assert_eq!(record["record"]["unheard"], true, "{record:#}");
+    assert!(say(&["log", "--unheard"]).contains("(Exim never heard this)"), "{}", say(&["log", "--unheard"]));
+    assert_eq!(say(&["log", "--action", "quarantine"]), "");
+    assert_eq!(status(&lab, &daemon)["counters"]["quarantined"], 0);
+    let id = record["record"]["mta_id"].as_str().unwrap();
+    assert!(
+        say(&["quarantine", "list"]).contains("b@exim.test (a copy: Exim went on with it itself)"),
+        "{}",
+        say(&["quarantine", "list"])
+    );
+    assert!(
+        say(&["quarantine", "show", id]).contains("never heard the verdict"),
+        "{}",
+        say(&["quarantine", "show", id])
+    );
+    let refused = say(&["quarantine", "release", id]);
+    assert!(refused.contains("release --again"), "{refused}");
+    assert_eq!(say(&["quarantine", "release", "--again", id]), "released for b@exim.test\n");
+    assert_eq!(lab.exim.wait_delivered(2).unwrap().len(), 2);
 }
 
 /// A list that does not answer costs clients a wait for some seconds, not for an hour.

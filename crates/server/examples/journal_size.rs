@@ -245,6 +245,7 @@ fn record(id: String, at: Timestamp, brief: Brief, duration_us: u64) -> Record {
         edits: Vec::new(),
         engine: "0.1.0 5f3a77c01b22e9d4".into(),
         duration_us,
+        unheard: false,
     }
 }
 

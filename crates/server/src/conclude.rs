@@ -46,56 +46,113 @@ pub struct Submitted<'a> {
     pub envelope: &'a [ExactAddress],
 }
 
+/// What was concluded, until it is known whether the MTA heard it; then it is handed to [`Conclude::heard`] or [`Conclude::unheard`].
+#[must_use]
+pub struct Conclusion {
+    action: Action,
+    /// Whether the message is kept back for somebody.
+    is_kept: bool,
+    record: Option<Box<Record>>,
+    written: Written,
+}
+
+/// Whether a record is on disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    /// It is handed to the journal when it is known whether the MTA heard it.
+    Later,
+    /// It had to be before the reply, and is.
+    Already,
+    /// It had to be before the reply, and is not; that has been counted.
+    Failed,
+}
+
+impl Conclusion {
+    /// The id under which people find it, if anything is recorded.
+    pub fn id(&self) -> Option<&str> {
+        Some(&self.record.as_ref()?.id)
+    }
+}
+
 impl Conclude {
     /// Records in `journal` and keeps messages back in `quarantine`.
     pub fn new(journal: Journal, quarantine: Quarantine, counters: Arc<Counters>) -> Conclude {
         Conclude { journal, quarantine, counters }
     }
 
-    /// Gives `judgement` as it is to be carried out, with a record that is to be handed to [`Conclude::record`] right after the reply:
-    /// it waits for others before it is written, so nothing is lost by that, and waking the thread that writes is no wait for the
-    /// client. The record's id is the one that a refusal tells: that of an earlier record, if this one will be added to it. The record
-    /// of a message that is kept back is on disk by now.
+    /// Gives `judgement` as it is to be carried out, with what is to be done right after the reply: a record waits for others before it
+    /// is written, so nothing is lost by that, and waking the thread that writes is no wait for the client. The record's id is the one
+    /// that a refusal tells: that of an earlier record, if this one will be added to it. The record of a message that is kept back is
+    /// on disk by now.
     pub async fn conclude(
         &self,
         occasion: &Occasion<'_>,
         judgement: Judgement,
         world: &World,
-    ) -> (Judgement, Option<Box<Record>>) {
+    ) -> (Judgement, Conclusion) {
         let mut judgement = self.offer(occasion, judgement, world).await;
-        self.count(&judgement);
+        judgement.brief.gaps.iter().for_each(|_| self.counters.gaps.increment());
         if !judgement.edits.is_empty() {
             let value = occasion.id.to_owned();
             judgement.edits.push(HeaderEdit::Add { name: "X-Tidegate-Id".into(), value });
         }
-        let record = self.record_of(occasion, &judgement, world).await;
-        (judgement, record)
-    }
-
-    /// Records what was concluded.
-    pub fn record(&self, record: Box<Record>) {
-        if !self.journal.record(*record) {
-            self.counters.unrecorded.increment();
-        }
+        let conclusion = self.prepare(occasion, &judgement, world).await;
+        (judgement, conclusion)
     }
 
     /// One record a transaction, and one for each refusal before DATA. The record of a message that is kept back is on disk
     /// before the reply; mail is not held up for any other.
-    async fn record_of(&self, occasion: &Occasion<'_>, judgement: &Judgement, world: &World) -> Option<Box<Record>> {
+    async fn prepare(&self, occasion: &Occasion<'_>, judgement: &Judgement, world: &World) -> Conclusion {
         let verdict = &judgement.verdict;
+        let is_kept = verdict.recipients.iter().any(|ruled| ruled.action == Action::Quarantine);
+        let mut conclusion = Conclusion { action: verdict.action, is_kept, record: None, written: Written::Later };
         if verdict.stage < Stage::Data && !verdict.action.is_refusal() {
-            return None;
+            return conclusion;
         }
         let mut record = Box::new(record(occasion, judgement, world));
         self.journal.name(&mut record);
-        if !verdict.recipients.iter().any(|ruled| ruled.action == Action::Quarantine) {
-            return Some(record);
+        if is_kept {
+            conclusion.written = Written::Already;
+            if let Err(error) = self.journal.record_synced((*record).clone()).await {
+                tracing::error!(%error, id = occasion.id, "the record of a message that is kept back is not on disk");
+                self.counters.unrecorded.increment();
+                conclusion.written = Written::Failed;
+            }
         }
-        if let Err(error) = self.journal.record_synced(*record).await {
-            tracing::error!(%error, id = occasion.id, "the record of a message that is kept back is not on disk");
+        conclusion.record = Some(record);
+        conclusion
+    }
+
+    /// Records and counts what the MTA has heard.
+    pub fn heard(&self, conclusion: Conclusion) {
+        self.count(&conclusion);
+        if let Some(record) = conclusion.record.filter(|_| conclusion.written == Written::Later) {
+            self.recorded(self.journal.record(*record));
+        }
+    }
+
+    /// Records what the MTA never heard, because it had given up waiting: it went on as it does without a verdict, and with a message
+    /// that was to be kept back as well. None of it counts as done.
+    pub async fn unheard(&self, conclusion: Conclusion, world: &World) {
+        let Some(mut record) = conclusion.record else { return };
+        record.unheard = true;
+        if conclusion.is_kept
+            && let Some(mta_id) = &record.mta_id
+            && let Err(error) = self.quarantine.unheard(mta_id, world.clock.now()).await
+        {
+            tracing::error!(%error, id = record.id, "the quarantine cannot note that Exim never heard of a message in it");
+        }
+        match conclusion.written {
+            Written::Later => self.recorded(self.journal.record(*record)),
+            Written::Already => self.recorded(self.journal.replace(*record)),
+            Written::Failed => {}
+        }
+    }
+
+    fn recorded(&self, is_recorded: bool) {
+        if !is_recorded {
             self.counters.unrecorded.increment();
         }
-        None
     }
 
     /// Makes a durable copy for the recipients that do not get the message. Without a copy it is not kept back: it goes to
@@ -154,12 +211,11 @@ impl Conclude {
         &self.quarantine
     }
 
-    fn count(&self, judgement: &Judgement) {
+    fn count(&self, conclusion: &Conclusion) {
         let counters = &self.counters;
-        let is_kept = judgement.verdict.recipients.iter().any(|ruled| ruled.action == Action::Quarantine);
-        let counter = match judgement.verdict.action {
+        let counter = match conclusion.action {
             // Whoever looks for it in the quarantine counts it there, even if others got it.
-            Action::Accept | Action::Tag if is_kept => &counters.quarantined,
+            Action::Accept | Action::Tag if conclusion.is_kept => &counters.quarantined,
             Action::Accept => &counters.accepted,
             Action::Tag => &counters.tagged,
             Action::Greylist => &counters.greylisted,
@@ -168,7 +224,6 @@ impl Conclude {
             Action::Reject | Action::Drop => &counters.rejected,
         };
         counter.increment();
-        judgement.brief.gaps.iter().for_each(|_| counters.gaps.increment());
     }
 }
 
@@ -207,5 +262,6 @@ fn record(occasion: &Occasion<'_>, judgement: &Judgement, world: &World) -> Reco
         edits: judgement.edits.clone(),
         engine: session.engine().fingerprint().to_owned(),
         duration_us: u64::try_from(occasion.began.elapsed().as_micros()).unwrap_or(u64::MAX),
+        unheard: false,
     }
 }

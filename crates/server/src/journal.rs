@@ -124,6 +124,12 @@ impl Journal {
         done.await.unwrap_or_else(|_| Err(JournalError("the writing thread has ended".into())))
     }
 
+    /// Puts `record` in the place of the one of the same id that [`Journal::record_synced`] wrote a moment ago. Returns whether there was
+    /// room; if not, the earlier one stays.
+    pub fn replace(&self, record: Record) -> bool {
+        self.ask(Message::Replace(Box::new(record))).is_ok()
+    }
+
     /// Resolves when everything recorded before is on disk.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 //!    │         │ ◄──────┘
 //!    │         ├─► deleted
 //!    │         └─► expired
+//!    ├─► unheard (the MTA never heard the verdict and went on without: a copy, with the same ends as one that is kept)
 //!    └─► (gone: the MTA never asked to keep it, so it was delivered)
 //! ```
 //!
@@ -132,12 +133,14 @@ pub enum State {
     Deleted,
     /// Nobody wanted it in time.
     Expired,
+    /// There is a copy, but the MTA never heard that it was to be kept back, and went on with the message without a verdict.
+    Unheard,
 }
 
 impl State {
     /// Whether the message is still needed for this recipient.
     pub fn is_open(self) -> bool {
-        matches!(self, State::Offered | State::Kept | State::Releasing)
+        matches!(self, State::Offered | State::Kept | State::Releasing | State::Unheard)
     }
 }
 
@@ -278,6 +281,15 @@ impl Quarantine {
         self.apart(move |quarantine| quarantine.keep_now(&mta_id, &recipient, now)).await
     }
 
+    /// Notes that the MTA never heard what was offered: it has gone on with the message, and the copy of it is listed as such.
+    ///
+    /// # Errors
+    /// When the index cannot be written: the offer is then forgotten like one that was never taken up.
+    pub async fn unheard(&self, mta_id: &str, now: Timestamp) -> Result<(), QuarantineError> {
+        let mta_id = mta_id.to_owned();
+        self.apart(move |quarantine| quarantine.unheard_now(&mta_id, now)).await
+    }
+
     async fn apart<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Quarantine) -> Result<T, QuarantineError> + Send + 'static,
@@ -319,12 +331,26 @@ impl Quarantine {
             // Someone has removed the file by hand: the MTA has the only copy.
             return Ok(Keep::Gone);
         }
-        index::change(&index, &place, recipient, State::Offered, State::Kept, now)?;
+        for copy in [State::Offered, State::Unheard] {
+            index::change(&index, &place, recipient, copy, State::Kept, now)?;
+        }
         // Another process may have forgotten the offer in between.
         Ok(index::state(&index, &place, recipient)?.map_or(Keep::Gone, |_| Keep::Kept))
     }
 
-    /// Messages that are kept for someone, newest first.
+    /// As [`Quarantine::unheard`], on this thread.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn unheard_now(&self, mta_id: &str, now: Timestamp) -> Result<(), QuarantineError> {
+        let index = self.index()?;
+        if let Some(place) = index::place(&index, mta_id)? {
+            index::change_all(&index, &place, State::Offered, State::Unheard, now)?;
+        }
+        Ok(())
+    }
+
+    /// Messages that are kept for someone, or of which there is a copy that the MTA did not hear of, newest first.
     ///
     /// # Errors
     /// When the index cannot be read.
@@ -362,10 +388,13 @@ impl Quarantine {
     ) -> Result<usize, QuarantineError> {
         let index = self.index()?;
         let Some(place) = index::place(&index, mta_id)? else { return Ok(0) };
-        let deleted = match recipient {
-            Some(recipient) => index::change(&index, &place, recipient, State::Kept, State::Deleted, now)?,
-            None => index::change_all(&index, &place, State::Kept, State::Deleted, now)?,
-        };
+        let mut deleted = 0;
+        for held in [State::Kept, State::Unheard] {
+            deleted += match recipient {
+                Some(recipient) => index::change(&index, &place, recipient, held, State::Deleted, now)?,
+                None => index::change_all(&index, &place, held, State::Deleted, now)?,
+            };
+        }
         self.tidy(&index, &place)?;
         Ok(deleted)
     }

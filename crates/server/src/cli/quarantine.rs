@@ -34,7 +34,13 @@ pub(super) enum Verb {
         json: bool,
     },
     /// Gives a message back to Exim, for all its recipients or for some.
-    Release(Which),
+    Release {
+        #[command(flatten)]
+        which: Which,
+        /// Also a copy of a message that Exim went on with itself, because it never heard that it should be kept back.
+        #[arg(long)]
+        again: bool,
+    },
     /// Deletes a message, for all its recipients or for some.
     Delete(Which),
 }
@@ -79,19 +85,25 @@ pub(super) fn run(config_path: &Path, verb: &Verb) -> anyhow::Result<Ended> {
         return Ok(match verb {
             Verb::List(_) => Ended::Done,
             Verb::Show { id, .. } => unknown(id),
-            Verb::Release(which) | Verb::Delete(which) => unknown(&which.id),
+            Verb::Release { which, .. } | Verb::Delete(which) => unknown(&which.id),
         });
     }
     let quarantine = Quarantine::open(&folder, config.quarantine)?;
     match verb {
         Verb::List(list) => list.run(&quarantine),
         Verb::Show { id, raw, json } => show(&quarantine, id, *raw, *json),
-        Verb::Release(which) => {
-            each(&quarantine, which, State::Released, |recipient| release(&quarantine, &config, &which.id, recipient))
+        Verb::Release { which, again } => {
+            let is_ready = |held| held == State::Kept || (*again && held == State::Unheard);
+            each(&quarantine, which, State::Released, is_ready, |recipient, held| {
+                release(&quarantine, &config, &which.id, recipient, held)
+            })
         }
-        Verb::Delete(which) => each(&quarantine, which, State::Deleted, |recipient| {
-            Ok(quarantine.delete(&which.id, Some(recipient), Timestamp::now())? > 0)
-        }),
+        Verb::Delete(which) => {
+            let is_ready = |held| matches!(held, State::Kept | State::Unheard);
+            each(&quarantine, which, State::Deleted, is_ready, |recipient, _held| {
+                Ok(quarantine.delete(&which.id, Some(recipient), Timestamp::now())? > 0)
+            })
+        }
     }
 }
 
@@ -142,6 +154,7 @@ fn with_state(held: &Held) -> String {
         State::Released => "released",
         State::Deleted => "deleted",
         State::Expired => "expired",
+        State::Unheard => "a copy: Exim went on with it itself",
     };
     format!("{} ({became})", held.address)
 }
@@ -167,6 +180,9 @@ fn show(quarantine: &Quarantine, id: &str, raw: bool, json: bool) -> anyhow::Res
                 State::Released => "released at",
                 State::Deleted => "deleted at",
                 State::Expired => "expired at",
+                State::Unheard => {
+                    "a copy: Exim stopped waiting, never heard the verdict and went on with the message itself, at"
+                }
             };
             // Most reasons begin with the score.
             let score =
@@ -182,12 +198,14 @@ fn unknown(id: &str) -> Ended {
     Ended::Found
 }
 
-/// Does `act`, which makes a kept message one that is `wanted` and tells whether it did, for each recipient that was named, or for all.
+/// Does `act`, which makes a message that `is_ready` for it one that is `wanted` and tells whether it did, for each recipient that was
+/// named, or for all.
 fn each(
     quarantine: &Quarantine,
     which: &Which,
     wanted: State,
-    act: impl Fn(&ExactAddress) -> anyhow::Result<bool>,
+    is_ready: impl Fn(State) -> bool,
+    act: impl Fn(&ExactAddress, State) -> anyhow::Result<bool>,
 ) -> anyhow::Result<Ended> {
     let Some(item) = quarantine.show(&which.id)? else { return Ok(unknown(&which.id)) };
     let named =
@@ -197,7 +215,7 @@ fn each(
     let done = if wanted == State::Released { "released" } else { "deleted" };
     let (mut is_any_done, mut is_any_refused) = (false, false);
     for held in chosen {
-        if held.state == State::Kept && act(&ExactAddress::new(held.address.clone()))? {
+        if is_ready(held.state) && act(&ExactAddress::new(held.address.clone()), held.state)? {
             is_any_done = true;
             println!("{done} for {}", shown(&held.address));
             continue;
@@ -224,20 +242,30 @@ fn tell_why_not(held: &Held, wanted: State) -> bool {
         State::Deleted => eprintln!("tidegate: deleted for {address} at {since}: {lost}"),
         State::Expired => eprintln!("tidegate: expired for {address} at {since}: {lost}"),
         State::Releasing => eprintln!("tidegate: someone else is releasing it for {address} since {since}"),
-        State::Offered | State::Kept => {
+        State::Unheard if wanted == State::Released => eprintln!(
+            "tidegate: for {address} Exim went on with the message itself at {since}, as a rule by delivering it, since it never heard \
+             that it should be kept back; to give it the copy all the same: release --again"
+        ),
+        State::Offered | State::Kept | State::Unheard => {
             eprintln!("tidegate: not kept for {address}: Exim has not asked for it yet, or the file is gone");
         }
     }
     held.state == wanted
 }
 
-fn release(quarantine: &Quarantine, config: &Config, id: &str, recipient: &ExactAddress) -> anyhow::Result<bool> {
+fn release(
+    quarantine: &Quarantine,
+    config: &Config,
+    id: &str,
+    recipient: &ExactAddress,
+    held: State,
+) -> anyhow::Result<bool> {
     ensure!(
         rustix::process::geteuid().is_root(),
         "only root may give mail back to Exim under its own sender; use sudo"
     );
     let outcome =
-        quarantine.release(id, recipient, Timestamp::now(), |handed| inject(&config.exim.program, handed))??;
+        quarantine.release(id, recipient, held, Timestamp::now(), |handed| inject(&config.exim.program, handed))??;
     Ok(outcome == Outcome::Released)
 }
 

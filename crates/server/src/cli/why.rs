@@ -46,6 +46,9 @@ pub(super) struct Log {
     /// Only where this was found, such as DMARC_WOULD_REFUSE.
     #[arg(long, value_name = "SYMBOL")]
     symbol: Option<String>,
+    /// Only verdicts that Exim never heard, because it had stopped waiting.
+    #[arg(long, conflicts_with = "action")]
+    unheard: bool,
     /// Only from this time on: a time, or how long ago (`2h`, `7d`).
     #[arg(long, value_name = "TIME", value_parser = moment::past)]
     since: Option<Timestamp>,
@@ -123,6 +126,9 @@ pub(super) fn log(config_path: &Path, log: &Log) -> anyhow::Result<Ended> {
     if let Some(action) = log.action {
         query = query.action(action);
     }
+    if log.unheard {
+        query = query.unheard();
+    }
     if let Some(direction) = log.direction {
         query = query.direction(direction);
     }
@@ -175,6 +181,9 @@ fn heading(entry: &Entry) -> String {
         text.extend(value.map(|value| format!("\n{name:<12}{value}")));
     }
     text.extend(entry.repeats.as_ref().map(|repeats| repeated(record, repeats)));
+    if record.unheard {
+        text.push_str("\nunheard     Exim had stopped waiting and never heard this: it went on without a verdict");
+    }
     text
 }
 
@@ -192,17 +201,19 @@ fn repeated(record: &Record, repeats: &Repeats) -> String {
 }
 
 pub(super) fn line(entry: &Entry) -> String {
-    let Record { id, at, client, sender, verdict, .. } = &entry.record;
+    let record = &entry.record;
+    let Record { id, at, client, sender, verdict, .. } = record;
     let client = client.map_or_else(|| "local".to_owned(), |ip| ip.to_string());
     let sender = sender.as_ref().map(ToString::to_string).unwrap_or_default();
-    let recipients: Vec<String> = entry.record.recipients().map(ToString::to_string).collect();
+    let recipients: Vec<String> = record.recipients().map(ToString::to_string).collect();
     let score = verdict.recipients.iter().map(|r| r.score).max().unwrap_or_default();
     // The line stands where its last refusal belongs, so that is the time it shows.
     let first = at.strftime("%Y-%m-%d %H:%M:%S");
     let repeats = entry.repeats.as_ref().map(|r| format!(" (and {} more since {first})", r.count)).unwrap_or_default();
+    let unheard = if record.unheard { " (Exim never heard this)" } else { "" };
     let parties = Evidence::from(format!("{sender} -> {}", recipients.join(", ")));
     let last = entry.last().strftime("%Y-%m-%d %H:%M:%S");
-    format!("{last} {id} {:<10} {score:>6} {client} {parties}{repeats}", verdict.action)
+    format!("{last} {id} {:<10} {score:>6} {client} {parties}{unheard}{repeats}", verdict.action)
 }
 
 pub(super) fn json_line(entry: &Entry) -> serde_json::Value {
@@ -222,6 +233,7 @@ pub(super) fn json_line(entry: &Entry) -> serde_json::Value {
         "action": record.verdict.action,
         "score": record.verdict.recipients.iter().map(|r| r.score).max(),
         "symbols": symbols.map(|finding| &finding.symbol).collect::<Vec<_>>(),
+        "unheard": record.unheard,
         "repeats": entry.repeats.as_ref().map_or(0, |repeats| repeats.count),
     })
 }

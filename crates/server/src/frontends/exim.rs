@@ -13,8 +13,8 @@ use tidegate_filter::store::Write;
 use tidegate_wire::exim::{Action, Answer, Ask};
 
 use self::hearing::Peer;
+use crate::conclude::Conclusion;
 use crate::daemon::Daemon;
-use crate::journal::Record;
 
 pub mod config;
 pub mod hearing;
@@ -108,26 +108,30 @@ async fn answer(peer: Peer, ask: Ask, daemon: &Arc<Daemon>, began: Instant) {
     }
 }
 
-/// Whether the answer could be given: Exim may have given up waiting. A reply that was not given must not be remembered as given: a client
-/// that never heard of greylisting has not begun to wait. Nor does Exim know the name of a session that was begun for it.
+/// Whether the answer could be given: Exim may have given up waiting. A reply that was not given is neither recorded, counted nor remembered
+/// as given: a client that never heard of greylisting has not begun to wait. Nor does Exim know the name of a session that was begun for it.
 async fn give(peer: Peer, line: &[u8], answered: Answered, daemon: &Daemon) -> bool {
-    let Answered { record, writes, opened, .. } = answered;
-    let given = hearing::send(peer, line).await;
-    if let Some(record) = record {
-        daemon.conclude.record(record);
+    let Answered { conclusion, writes, opened, .. } = answered;
+    if hearing::send(peer, line).await.is_err() {
+        opened.into_iter().for_each(|name| daemon.sessions.remove(&name));
+        if let Some(conclusion) = conclusion {
+            daemon.conclude.unheard(conclusion, &daemon.world).await;
+        }
+        return false;
     }
-    match given {
-        Ok(()) if !writes.is_empty() => daemon.conclude.remember(&writes, &daemon.world).await,
-        Ok(()) => {}
-        Err(_) => opened.into_iter().for_each(|name| daemon.sessions.remove(&name)),
+    if let Some(conclusion) = conclusion {
+        daemon.conclude.heard(conclusion);
     }
-    given.is_ok()
+    if !writes.is_empty() {
+        daemon.conclude.remember(&writes, &daemon.world).await;
+    }
+    true
 }
 
 /// An answer, with what is to be recorded and remembered once it has been given.
 struct Answered {
     answer: Answer,
-    record: Option<Box<Record>>,
+    conclusion: Option<Conclusion>,
     writes: Vec<Write>,
     /// The session that was begun for this ask.
     opened: Option<String>,
@@ -139,6 +143,6 @@ impl Answered {
     }
 
     fn only(answer: Answer) -> Answered {
-        Answered { answer, record: None, writes: Vec::new(), opened: None }
+        Answered { answer, conclusion: None, writes: Vec::new(), opened: None }
     }
 }

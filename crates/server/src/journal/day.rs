@@ -101,6 +101,8 @@ pub(super) struct Day {
     pending: Vec<Entry>,
     /// Entries that someone waits for.
     synced: Vec<Entry>,
+    /// Entries that take the place of synced ones.
+    replacing: Vec<Entry>,
     /// Kinds of floods that have moved to `pending`.
     closed: Vec<i64>,
     tail_len: usize,
@@ -125,6 +127,7 @@ impl Day {
             floods: Floods::default(),
             pending: Vec::new(),
             synced: Vec::new(),
+            replacing: Vec::new(),
             closed: Vec::new(),
             tail_len: usize::try_from(tail_len).unwrap_or(0),
             connection,
@@ -163,9 +166,14 @@ impl Day {
         self.synced.push(Entry { record: record.bounded(), repeats: None });
     }
 
+    /// Takes a record that is to stand where [`Day::add_synced`] put one of its id.
+    pub(super) fn replace(&mut self, record: Record) {
+        self.replacing.push(Entry { record: record.bounded(), repeats: None });
+    }
+
     /// Entries that wait to be written.
     pub(super) fn pending_len(&self) -> usize {
-        self.pending.len() + self.synced.len()
+        self.pending.len() + self.synced.len() + self.replacing.len()
     }
 
     /// Forgets the entries that someone waits for, who is told that they are not on disk; returns how many.
@@ -196,6 +204,17 @@ impl Day {
             for entry in self.pending.iter().chain(&self.synced) {
                 append.execute([line(entry)?])?;
             }
+            for entry in &self.replacing {
+                match tail_number(&transaction, &entry.record.id)? {
+                    Some(number) => {
+                        transaction
+                            .execute("UPDATE tail SET entry = ?2 WHERE number = ?1", params![number, line(entry)?])?;
+                        tail_len -= 1;
+                    }
+                    // It has gone into a block in between: both are found, this one as the later.
+                    None => _ = append.execute([line(entry)?])?,
+                }
+            }
         }
         while tail_len >= BLOCK_ENTRIES {
             tail_len -= pack(&transaction, BLOCK_ENTRIES)?;
@@ -205,6 +224,7 @@ impl Day {
         self.floods.written();
         self.pending.clear();
         self.synced.clear();
+        self.replacing.clear();
         self.closed.clear();
         Ok(())
     }
@@ -226,6 +246,21 @@ impl Day {
         self.connection.pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()))?;
         self.connection.close().map_err(|(_, error)| error.into())
     }
+}
+
+/// Where in the tail the record called `id` stands.
+fn tail_number(transaction: &Transaction<'_>, id: &str) -> Result<Option<i64>, Fault> {
+    let mut select = transaction
+        .prepare_cached("SELECT number, entry FROM tail WHERE instr(entry, CAST(?1 AS BLOB)) ORDER BY number DESC")?;
+    let rows = select.query_map([id], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+    for row in rows {
+        let (number, line) = row?;
+        // The text may stand in another's record as well.
+        if serde_json::from_slice::<Entry>(&line).is_ok_and(|entry| entry.record.id == id) {
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
 }
 
 fn line(entry: &Entry) -> Result<Vec<u8>, Fault> {

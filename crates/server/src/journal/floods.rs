@@ -170,6 +170,7 @@ fn kind(record: &Record) -> i64 {
     record.verdict.action.hash(&mut hasher);
     record.verdict.reply.code.hash(&mut hasher);
     record.engine.hash(&mut hasher);
+    record.unheard.hash(&mut hasher);
     let own = record.brief.recipients.iter().flat_map(|recipient| &recipient.findings);
     let mut symbols: Vec<&str> = record.brief.findings.iter().chain(own).map(|f: &Weighed| f.symbol.as_str()).collect();
     symbols.sort_unstable();

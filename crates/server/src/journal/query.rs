@@ -55,10 +55,17 @@ impl Query {
         self
     }
 
-    /// Only records in which this happened, to the whole transaction or to one recipient.
+    /// Only records in which this happened, to the whole transaction or to one recipient: a verdict that the MTA never heard did not.
     #[must_use]
     pub fn action(mut self, action: Action) -> Query {
         self.all.push(key::action(action));
+        self
+    }
+
+    /// Only records of verdicts that the MTA never heard.
+    #[must_use]
+    pub fn unheard(mut self) -> Query {
+        self.all.push(key::unheard());
         self
     }
 

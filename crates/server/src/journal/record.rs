@@ -63,6 +63,9 @@ pub struct Record {
     pub engine: String,
     /// How long it took, in microseconds; the journal keeps two digits of it.
     pub duration_us: u64,
+    /// Whether the MTA had given up waiting and never heard the verdict: it did what it does without one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unheard: bool,
 }
 
 /// A record as it is stored, with the refusals that were added to it.
@@ -147,15 +150,19 @@ impl Entry {
     /// and what matches cannot drift apart.
     pub(super) fn keys(&self) -> Vec<String> {
         let record = &self.record;
-        let mut keys = vec![key::id(&record.id), key::action(record.verdict.action)];
+        let mut keys = vec![key::id(&record.id)];
         keys.extend(record.id.split_once('.').map(|(session, _)| key::id(session)));
         keys.extend(record.client.map(key::ip));
         keys.extend(record.mta_id.as_deref().map(key::id));
         keys.extend(record.message_id.as_deref().map(key::message_id));
         keys.extend(record.login.as_deref().map(key::login));
-        for recipient in &record.verdict.recipients {
-            keys.push(key::action(recipient.action));
-            keys.push(key::direction(recipient.direction));
+        let ruled = record.verdict.recipients.iter();
+        keys.extend(ruled.clone().map(|recipient| key::direction(recipient.direction)));
+        if record.unheard {
+            keys.push(key::unheard());
+        } else {
+            keys.push(key::action(record.verdict.action));
+            keys.extend(ruled.map(|recipient| key::action(recipient.action)));
         }
         let own = record.brief.recipients.iter().flat_map(|recipient| &recipient.findings);
         keys.extend(record.brief.findings.iter().chain(own).map(|finding| key::symbol(&finding.symbol)));
@@ -213,6 +220,10 @@ pub(super) mod key {
     }
     pub(in super::super) fn action(action: Action) -> String {
         format!("x {action}")
+    }
+    /// Instead of its actions, none of which happened.
+    pub(in super::super) fn unheard() -> String {
+        "u".into()
     }
     pub(in super::super) fn direction(direction: Direction) -> String {
         format!("w {direction}")

@@ -76,6 +76,7 @@ fn record(id: &str, at: Timestamp, stage: Stage, findings: Vec<Weighed>, recipie
         edits: Vec::new(),
         engine: "1".into(),
         duration_us: 77,
+        unheard: false,
     }
 }
 
@@ -132,6 +133,28 @@ fn a_record_is_found_by_everything_it_has() {
     for text in ["ab", "test", "d.test", "b@here.test", "192.0.2.70", "", "%", "*"] {
         assert_eq!(ids(&journal, Query::newest(9).about(text)), [""; 0], "{text}");
     }
+}
+
+/// What was decided did not happen, so nobody finds it among what did; a synced record that turns out so is not there twice.
+#[test]
+fn what_nobody_heard_is_found_as_that_and_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path());
+    let unheard = |record: Record| Record { unheard: true, ..record };
+    put(&journal, [refused("a.1", at(0), "a@here.test"), unheard(refused("a.1", at(1), "a@here.test"))]);
+    // The id of one record is a text in another.
+    let mention = Record { subject: Some("\"kept.1\"".into()), ..accepted("mention.1", at(2)) };
+    for synced in [accepted("kept.1", at(2)), mention] {
+        runtime().block_on(journal.record_synced(synced)).unwrap();
+    }
+    let written = journal.health().written;
+    assert!(journal.replace(unheard(accepted("kept.1", at(2)))));
+    runtime().block_on(journal.flush()).unwrap();
+    assert_eq!(journal.health().written, written, "it was counted before");
+    assert_eq!(ids(&journal, Query::newest(9)), ["mention.1", "kept.1", "a.1", "a.1"]);
+    assert_eq!(ids(&journal, Query::newest(9).unheard()), ["kept.1", "a.1"]);
+    assert_eq!(ids(&journal, Query::newest(9).action(Action::Reject)), ["a.1"]);
+    assert_eq!(ids(&journal, Query::newest(9).action(Action::Accept)), ["mention.1"]);
 }
 
 #[test]

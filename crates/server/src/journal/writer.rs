@@ -34,6 +34,8 @@ pub(super) enum Message {
     Record(Box<Record>),
     /// A record to be on disk before the answer.
     Synced(Box<Record>, oneshot::Sender<Result<(), JournalError>>),
+    /// A record to be put in the place of one that was synced.
+    Replace(Box<Record>),
     /// Write now, and tell.
     Flush(oneshot::Sender<Result<(), JournalError>>),
     /// Write and end.
@@ -153,6 +155,13 @@ impl Writer {
                     match self.take(*record, Day::add_synced) {
                         Ok(()) => waiting.push(reply),
                         Err(error) => drop(reply.send(Err(error))),
+                    }
+                }
+                Ok(Message::Replace(record)) => {
+                    count += 1;
+                    // As with a record: it has been counted if it is lost.
+                    if self.take(*record, Day::replace).is_ok() {
+                        self.taken = self.taken.saturating_sub(1);
                     }
                 }
                 Ok(Message::Flush(reply)) => waiting.push(reply),

@@ -136,14 +136,17 @@ impl Quarantine {
         let due: Vec<Place> = {
             let mut select = index.prepare_cached(
                 "SELECT DISTINCT i.item, i.mta_id, i.day, i.octets FROM recipients r JOIN items i USING (item)
-                 WHERE r.state = ?1 AND i.expires_ms <= ?2 ORDER BY i.item",
+                 WHERE r.state IN (?1, ?2) AND i.expires_ms <= ?3 ORDER BY i.item",
             )?;
-            let places = select.query_map(params![number(State::Kept), now.as_millisecond()], index::place_of)?;
+            let values = params![number(State::Kept), number(State::Unheard), now.as_millisecond()];
+            let places = select.query_map(values, index::place_of)?;
             places.collect::<Result<_, _>>()?
         };
         let mut expired = Vec::new();
         for place in due {
-            index::change_all(&index, &place, State::Kept, State::Expired, now)?;
+            for held in [State::Kept, State::Unheard] {
+                index::change_all(&index, &place, held, State::Expired, now)?;
+            }
             self.tidy(&index, &place)?;
             expired.push(index::item(&index, &place)?);
         }
@@ -157,7 +160,7 @@ impl Quarantine {
         let old: Vec<i64> = {
             let mut select = transaction.prepare_cached(
                 "SELECT item FROM items i WHERE received_ms <= ?1 AND NOT EXISTS
-                 (SELECT 1 FROM recipients r WHERE r.item = i.item AND (r.state IN (1, 2, 3) OR r.since_ms > ?1))",
+                 (SELECT 1 FROM recipients r WHERE r.item = i.item AND (r.state IN (1, 2, 3, 7) OR r.since_ms > ?1))",
             )?;
             let items = select.query_map([before], |row| row.get(0))?;
             items.collect::<Result<_, _>>()?

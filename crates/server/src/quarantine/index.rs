@@ -50,13 +50,14 @@ const SCHEMA: &str = "
 ";
 
 /// Each state as a number in the index; never to be changed.
-const STATES: [(State, i64); 6] = [
+const STATES: [(State, i64); 7] = [
     (State::Offered, 1),
     (State::Kept, 2),
     (State::Releasing, 3),
     (State::Released, 4),
     (State::Deleted, 5),
     (State::Expired, 6),
+    (State::Unheard, 7),
 ];
 
 pub(super) fn number(state: State) -> i64 {
@@ -248,7 +249,7 @@ pub(super) fn state(
 /// Whether someone still needs the message.
 pub(super) fn is_open(index: &Connection, place: &Place) -> Result<bool, QuarantineError> {
     let mut select =
-        index.prepare_cached("SELECT EXISTS (SELECT 1 FROM recipients WHERE item = ?1 AND state IN (1, 2, 3))")?;
+        index.prepare_cached("SELECT EXISTS (SELECT 1 FROM recipients WHERE item = ?1 AND state IN (1, 2, 3, 7))")?;
     Ok(select.query_row([place.item], |row| row.get(0))?)
 }
 
@@ -295,7 +296,7 @@ fn time(ms: i64) -> Timestamp {
 const LIST: &str = "
     SELECT i.item, i.mta_id, i.day, i.octets FROM items i WHERE EXISTS (
         SELECT 1 FROM recipients r WHERE r.item = i.item
-        AND (r.state IN (2, 3) OR (?1 AND r.state > 3))
+        AND (r.state IN (2, 3, 7) OR (?1 AND r.state > 3))
         AND (?2 IS NULL OR lower(substr(r.address, -length(?2))) = ?2
             AND (substr(?2, 1, 1) = '@' OR length(r.address) = length(?2))))
     AND (?3 IS NULL OR lower(substr(i.sender, -length(?3))) = ?3
@@ -331,7 +332,7 @@ pub(super) fn stats(index: &Connection) -> Result<Stats, QuarantineError> {
         kept: count("SELECT count(DISTINCT item) FROM recipients WHERE state IN (2, 3)")?,
         offered: count("SELECT count(DISTINCT item) FROM recipients WHERE state = 1")?,
         octets: count(
-            "SELECT coalesce(sum(octets), 0) FROM items WHERE item IN (SELECT item FROM recipients WHERE state IN (1, 2, 3))",
+            "SELECT coalesce(sum(octets), 0) FROM items WHERE item IN (SELECT item FROM recipients WHERE state IN (1, 2, 3, 7))",
         )?,
     })
 }

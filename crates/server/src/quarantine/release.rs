@@ -63,8 +63,9 @@ pub enum Admission {
 }
 
 impl Quarantine {
-    /// Gives the message `mta_id` for `recipient` to `inject`, which hands it to the MTA and returns when the MTA has taken
-    /// it; it must not take longer than [`RELEASE_MAX`]. If it fails, the message is kept as before.
+    /// Gives the message `mta_id`, held in the state `held` (kept, or unheard: the MTA has had that one already), for `recipient` to
+    /// `inject`, which hands it to the MTA and returns when the MTA has taken it; it must not take longer than [`RELEASE_MAX`]. If it
+    /// fails, the message is held as before.
     ///
     /// # Errors
     /// `Ok(Err(_))` is the error of `inject`; `Err` means that index or file could not be used.
@@ -72,13 +73,14 @@ impl Quarantine {
         &self,
         mta_id: &str,
         recipient: &ExactAddress,
+        held: State,
         now: Timestamp,
         inject: impl FnOnce(Handed) -> Result<(), E>,
     ) -> Result<Result<Outcome, E>, QuarantineError> {
         let Some(place) = index::place(&*self.index()?, mta_id)? else { return Ok(Ok(Outcome::NotKept)) };
         let Some(message) = files::open(&self.inner.folder, &place)? else { return Ok(Ok(Outcome::NotKept)) };
         let token = format!("{mta_id}.{}", secret()?);
-        if let Some(outcome) = begin(&*self.index()?, &place, recipient, &token, now)? {
+        if let Some(outcome) = begin(&*self.index()?, &place, recipient, held, &token, now)? {
             return Ok(Ok(outcome));
         }
         let (sender, recipient) = addresses(&*self.index()?, &place, recipient)?;
@@ -86,7 +88,7 @@ impl Quarantine {
         // The lock is free meanwhile: the MTA asks the daemon about this very message.
         let injected = inject(Handed { sender, recipient, header, message });
         let index = self.index()?;
-        let state = if injected.is_ok() { State::Released } else { State::Kept };
+        let state = if injected.is_ok() { State::Released } else { held };
         // By the token: this release may have been settled, and another begun, if it took too long.
         index.execute(
             "UPDATE recipients SET state = ?2, since_ms = ?3 WHERE token = ?1 AND state IN (?4, ?5)",
@@ -156,25 +158,19 @@ impl Quarantine {
     }
 }
 
-/// Takes a kept message in hand; otherwise what stands in the way.
+/// Takes a message that is held in hand; otherwise what stands in the way.
 fn begin(
     index: &Connection,
     place: &Place,
     recipient: &ExactAddress,
+    held: State,
     token: &str,
     now: Timestamp,
 ) -> Result<Option<Outcome>, QuarantineError> {
     let begun = index.execute(
         "UPDATE recipients SET state = ?4, since_ms = ?5, token = ?6, is_admitted = 0
          WHERE item = ?1 AND recipient = ?2 AND state = ?3",
-        params![
-            place.item,
-            recipient.key(),
-            number(State::Kept),
-            number(State::Releasing),
-            now.as_millisecond(),
-            token
-        ],
+        params![place.item, recipient.key(), number(held), number(State::Releasing), now.as_millisecond(), token],
     )?;
     if begun == 1 {
         return Ok(None);

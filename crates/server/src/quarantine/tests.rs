@@ -92,12 +92,12 @@ fn a_release_happens_once() {
     let quarantine = open(folder.path());
     let (b, c) = (address("b@here.test"), address("c@here.test"));
     quarantine.offer_now(&offer("a1", &["b@here.test", "c@here.test"])).unwrap();
-    let not_yet = quarantine.release("a1", &b, at(0), |_| Ok::<(), ()>(())).unwrap();
+    let not_yet = quarantine.release("a1", &b, State::Kept, at(0), |_| Ok::<(), ()>(())).unwrap();
     assert_eq!(not_yet, Ok(Outcome::NotKept), "the MTA still has it");
     for recipient in [&b, &c] {
         quarantine.keep_now("a1", recipient, at(0)).unwrap();
     }
-    let failed = quarantine.release("a1", &b, at(1), |_| Err("no exim")).unwrap();
+    let failed = quarantine.release("a1", &b, State::Kept, at(1), |_| Err("no exim")).unwrap();
     assert_eq!(failed, Err("no exim"));
     assert_eq!(states(&quarantine, "a1"), [State::Kept, State::Kept], "nothing is lost by a failure");
 
@@ -105,15 +105,15 @@ fn a_release_happens_once() {
         assert_eq!((handed.sender.as_str(), handed.recipient.as_str()), ("Spam@Bad.example", "b@here.test"));
         assert_eq!(text(handed.message), "Subject: a1\n\nbody\n");
         let token = handed.header.strip_prefix("X-Tidegate-Released: ").unwrap();
-        let busy = quarantine.release("a1", &b, at(2), |_| Ok::<(), ()>(())).unwrap();
+        let busy = quarantine.release("a1", &b, State::Kept, at(2), |_| Ok::<(), ()>(())).unwrap();
         assert_eq!(busy, Ok(Outcome::Busy));
         assert_eq!(quarantine.admit_now(token).unwrap(), Admission::First { mta_id: "a1".into() });
         assert_eq!(quarantine.admit_now(token).unwrap(), Admission::Again);
         Ok::<(), ()>(())
     };
-    assert_eq!(quarantine.release("a1", &b, at(2), inject).unwrap(), Ok(Outcome::Released));
+    assert_eq!(quarantine.release("a1", &b, State::Kept, at(2), inject).unwrap(), Ok(Outcome::Released));
     assert_eq!(quarantine.admit_now("a1.forged").unwrap(), Admission::Unknown);
-    let again = quarantine.release("a1", &b, at(3), |_| Ok::<(), ()>(())).unwrap();
+    let again = quarantine.release("a1", &b, State::Kept, at(3), |_| Ok::<(), ()>(())).unwrap();
     assert_eq!(again, Ok(Outcome::Already));
     assert_eq!(quarantine.keep_now("a1", &b, at(3)).unwrap(), Keep::Kept, "the MTA is still to let go");
     assert!(quarantine.message("a1").unwrap().is_some(), "c may still want it");
@@ -132,7 +132,7 @@ fn a_release_that_was_cut_off_is_settled() {
         quarantine.offer_now(&offer("a1", &["b@here.test"])).unwrap();
         quarantine.keep_now("a1", &address("b@here.test"), at(0)).unwrap();
         let cut_off = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            quarantine.release("a1", &address("b@here.test"), at(1), |handed| -> Result<(), ()> {
+            quarantine.release("a1", &address("b@here.test"), State::Kept, at(1), |handed| -> Result<(), ()> {
                 if is_admitted {
                     quarantine.admit_now(handed.header.split_once(": ").unwrap().1).unwrap();
                 }
@@ -314,4 +314,31 @@ fn a_file_removed_by_hand_is_not_kept() {
     quarantine.offer_now(&offer("m1", &["b@here.test"])).unwrap();
     std::fs::remove_file(folder.path().join("2025-10-09/m1.eml")).unwrap();
     assert_eq!(quarantine.keep_now("m1", &address("b@here.test"), at(0)).unwrap(), Keep::Gone);
+}
+
+/// The MTA went on with the message itself: the copy says so, and only who knows gives it a second time.
+#[test]
+fn a_copy_that_the_mta_never_heard_of_is_told_from_what_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let quarantine = open(folder.path());
+    let (b, c) = (address("b@here.test"), address("c@here.test"));
+    for id in ["a1", "a2", "a3"] {
+        quarantine.offer_now(&offer(id, &["b@here.test", "c@here.test"])).unwrap();
+        quarantine.unheard_now(id, at(0)).unwrap();
+        assert_eq!(states(&quarantine, id), [State::Unheard, State::Unheard]);
+    }
+    assert_eq!(quarantine.list(&Filter { limit: 10, ..Filter::default() }).unwrap().len(), 3);
+    assert_eq!(quarantine.stats().unwrap(), Stats { kept: 0, offered: 0, octets: 54 });
+    let deliver = |_| Ok::<(), &str>(());
+    assert_eq!(quarantine.release("a1", &b, State::Kept, at(1), deliver).unwrap(), Ok(Outcome::NotKept));
+    assert_eq!(quarantine.release("a1", &b, State::Unheard, at(1), |_| Err("no exim")).unwrap(), Err("no exim"));
+    assert_eq!(states(&quarantine, "a1"), [State::Unheard, State::Unheard], "a failure changes nothing");
+    assert_eq!(quarantine.release("a1", &b, State::Unheard, at(2), deliver).unwrap(), Ok(Outcome::Released));
+    assert_eq!(quarantine.delete("a2", Some(&c), at(2)).unwrap(), 1);
+    assert_eq!(quarantine.keep_now("a3", &b, at(2)).unwrap(), Keep::Kept, "the MTA asks, so it has heard");
+    quarantine.expire(at(3 * 24)).unwrap();
+    assert_eq!(states(&quarantine, "a2"), [State::Unheard, State::Deleted], "an offer would be forgotten by now");
+    quarantine.expire(at(31 * 24)).unwrap();
+    assert_eq!(states(&quarantine, "a2"), [State::Expired, State::Deleted]);
+    assert_eq!(files_in(folder.path()), 0);
 }

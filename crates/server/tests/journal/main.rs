@@ -49,6 +49,7 @@ fn record(number: u64) -> Record {
         edits: Vec::new(),
         engine: "1".into(),
         duration_us: 1,
+        unheard: false,
     }
 }
 

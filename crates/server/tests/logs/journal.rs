@@ -39,6 +39,7 @@ fn record() -> Record {
         edits: Vec::new(),
         engine: "1".to_owned(),
         duration_us: 1,
+        unheard: false,
     }
 }
 

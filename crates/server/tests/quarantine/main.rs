@@ -78,7 +78,7 @@ fn child() {
                 let mut reply = String::new();
                 std::io::stdin().read_line(&mut reply).map(|_| ())
             };
-            quarantine.release(&id, &recipient(), now(), inject).unwrap().unwrap();
+            quarantine.release(&id, &recipient(), State::Kept, now(), inject).unwrap().unwrap();
             say(format!("released {number}"));
         }
         if is_deleted(number) {

@@ -369,10 +369,10 @@ async fn concluded(
     let id = format!("{name}.{}", slot.transactions);
     let occasion =
         Occasion { id: &id, session: &slot.session, mta_id: ask.transaction.id.as_deref(), submitted, began };
-    let (judgement, record) = daemon.conclude.conclude(&occasion, judgement, &daemon.world).await;
-    let told = record.as_ref().map_or(id.as_str(), |record| record.id.as_str());
+    let (judgement, conclusion) = daemon.conclude.conclude(&occasion, judgement, &daemon.world).await;
+    let told = conclusion.id().unwrap_or(&id);
     let answer = translated(&judgement, told, occasion.submitted.as_ref());
-    Answered { answer, record, writes: judgement.writes, opened: None }
+    Answered { answer, conclusion: Some(conclusion), writes: judgement.writes, opened: None }
 }
 
 /// A field that cannot be written safely is left out; what it says is in the record.

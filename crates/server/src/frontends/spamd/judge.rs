@@ -109,10 +109,9 @@ pub(super) async fn judge(daemon: &Daemon, octets: Vec<u8>, user: Option<&str>) 
     // Nobody is to be kept back, so no recipient is named.
     let submitted = Some(Submitted { message: &message, envelope: &[] });
     let occasion = Occasion { id: &id, session: &session, mta_id: None, submitted, began };
-    let (judgement, record) = daemon.conclude.conclude(&occasion, judgement, &daemon.world).await;
-    if let Some(record) = record {
-        daemon.conclude.record(record);
-    }
+    let (judgement, conclusion) = daemon.conclude.conclude(&occasion, judgement, &daemon.world).await;
+    // It is advice; who asked may do with it what it likes.
+    daemon.conclude.heard(conclusion);
     let summary = summary(&judgement);
     Ok(Judged { summary, id, message, preamble, hostname: hostname.to_string(), brief: judgement.brief })
 }
