@@ -16,6 +16,7 @@ mod history;
 mod ledger;
 mod limits;
 mod named;
+mod ours;
 mod provider;
 mod room;
 mod signs;
@@ -44,6 +45,7 @@ use flow::Flow;
 use guess::Guesses;
 use habits::Habits;
 use ledger::{Ledgers, Tally};
+use ours::Ours;
 use standing::Standing;
 use target::Entry;
 
@@ -82,6 +84,7 @@ pub struct Collector {
     ledgers: Ledgers,
     attackers: Attackers,
     clients: Clients,
+    ours: Ours,
     totals: api::Totals,
     programs: api::Programs,
     flow: Flow,
@@ -99,6 +102,7 @@ impl Collector {
             ledgers: Ledgers::default(),
             attackers: Attackers::default(),
             clients: Clients::default(),
+            ours: Ours::default(),
             totals: api::Totals::default(),
             programs: api::Programs::default(),
             flow: Flow::default(),
@@ -151,6 +155,7 @@ impl Collector {
             _ => {}
         }
         self.attackers.feed(event, &self.ledgers, &self.settings);
+        self.ours.feed(event);
         let day = local.and_then(|time| u32::try_from(time.day()).ok());
         let Collector { joiner, ledgers, totals, flow, standing, settings, attackers, clients, .. } = self;
         joiner.feed(event, place, |step| match step {
@@ -213,7 +218,7 @@ impl Collector {
             bounces: ledgers.bounces(settings, rows),
             refusals: self.standing.rows(ledgers, settings, rows),
             meanings: self.standing.meanings(ledgers, settings),
-            attackers: self.attackers.rows(&basis.guesses, settings, rows, &suspects),
+            attackers: self.attackers.rows(&basis, rows, &suspects),
             suspects,
             frozen: self.frozen(rows),
             days,
@@ -257,6 +262,7 @@ impl Collector {
             guesses: Guesses::among(self.attackers.targets()),
             habits: Habits::of(&self.ledgers),
             clients: &self.clients,
+            ours: &self.ours,
             joiner: &self.joiner,
             settings: &self.settings,
             first: self.first,

@@ -218,6 +218,62 @@ fn who_stands_out_is_cleared_with_a_reason() {
     assert!(report.cleared.iter().all(|row| row.name != suspect.name), "nobody is both");
 }
 
+/// Who is of the house of the one that fell is said to be, and nobody else.
+#[test]
+fn who_is_near_a_case_is_said_to_be() {
+    let mut near = 0;
+    for (kind, seed) in Compromise::ALL.into_iter().zip(100..) {
+        let report = report(&Plan { accounts: 4, ..plan(seed, Some(kind)) });
+        let Some(suspect) = report.suspects.first() else { continue };
+        for row in &report.cleared {
+            let is_near = row.account == suspect.account;
+            assert_eq!(row.same_account_as.as_ref(), is_near.then_some(&suspect.name), "{kind:?}: {row:?}");
+            near += u32::from(is_near);
+        }
+    }
+    assert!(near > 0, "of four accounts one is looked at that has a case");
+}
+
+/// A webmail, a proxy, a machine in the same house: an intruder may send through them, and whoever blocks them blocks everybody.
+#[test]
+fn no_address_of_our_own_is_to_be_blocked() {
+    let through_us = |line: &str| {
+        let line = line
+            .replace("[141.98.10.3]", "[127.0.0.1]")
+            .replace("[141.98.10.4]", "[10.9.8.7]")
+            .replace("[141.98.10.5]", "[192.0.2.25]")
+            .replace("[141.98.10.6]", "[::1]");
+        Some(if line.contains(" <= ") { line.replace(" P=esmtpsa", " I=[192.0.2.25]:465 P=esmtpsa") } else { line })
+    };
+    let report = report_of(&plan(109, Some(Compromise::GuessedPassword)), through_us);
+    let case = &report.suspects.first().expect("a suspect").case;
+    let own = ["10.9.8.7", "127.0.0.1", "192.0.2.25", "::1"];
+    let mut named: Vec<&str> = case.own_clients.iter().map(|client| client.name.as_str()).collect();
+    named.sort_unstable();
+    assert_eq!(named, own);
+    let guessing = case.guessing.as_ref().expect("failed logins");
+    let strangers =
+        case.clients.iter().chain(&case.usual_clients).map(|client| &client.name).chain(&guessing.addresses);
+    let strangers: Vec<&String> = strangers.collect();
+    assert!(strangers.len() > 20 && strangers.iter().all(|ip| !own.contains(&ip.as_str())), "{strangers:?}");
+    for row in &report.attackers {
+        assert_eq!(row.is_own, own.contains(&row.who.as_str()), "{row:?}");
+    }
+}
+
+/// Examples show what one hour was like.
+#[test]
+fn examples_are_of_one_hour() {
+    for (kind, seed) in Compromise::ALL.into_iter().zip(100..) {
+        let report = report(&plan(seed, Some(kind)));
+        let samples = &report.suspects.first().expect("a suspect").samples;
+        let mut hours: Vec<_> =
+            samples.iter().map(|sample| sample.time.as_ref().and_then(|time| time.get(..13))).collect();
+        hours.dedup();
+        assert_eq!((hours.len(), samples.len()), (1, 3), "{kind:?}: {samples:#?}");
+    }
+}
+
 /// Who holds this server's address for bad, from when to when; and whoever causes little of it is not named.
 #[test]
 fn blocks_of_this_server_stand_apart() {

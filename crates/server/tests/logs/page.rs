@@ -80,15 +80,17 @@ fn the_page_begins_with_the_state_of_the_case() {
         "No refusal names a public blocklist (Spamhaus, SpamCop, Barracuda, SORBS and the like)".to_owned(),
         "<b>Microsoft holds 192.0.2.1 for a bad sender</b><table class=\"case\"><tr><th>refused now?</th><td>hardly: ".to_owned(),
         "<th>in this log</th><td>4 of ".to_owned(),
-        "<td>3 refused, 1 put off; without them 1 refused, 19 put off</td>".to_owned(),
-        "it began before the case of 2026-02-03: the suspect did not start it. Before it 8 put off".to_owned(),
+        "<td>3 refused, 1 put off in the whole log; what remains without that: 1 refused, 19 put off</td>".to_owned(),
+        "it is older than the case, which began on 2026-02-03: the suspect did not start it. All senders together: before the case 8 put off".to_owned(),
         "This page was made 2".to_owned(),
-        "then ask at olcsupport.office.com".to_owned(),
+        "<th>whose list</th><td>Microsoft&#39;s own, private judgement (“block list” in the answer)".to_owned(),
+        "then ask Microsoft to lift it: olcsupport.office.com".to_owned(),
     ] {
         assert!(top.contains(&said), "{said}\n{top}");
     }
     let attackers = page.split("id=\"attackers\"").nth(1).unwrap();
-    let row = attackers.split("<tr").find(|row| row.contains(&culprit)).unwrap();
+    assert!(attackers.contains(&format!("the password of {culprit} was guessed and used, see above")), "{attackers}");
+    let row = attackers.split("<tr").skip(1).find(|row| row.contains(&culprit)).unwrap();
     assert!(row.starts_with(" class=\"mine\"") && row.contains("SUCCEEDED 2026-02-03 05:02, see above"), "{row}");
     assert!(!row.contains("nothing to block"), "no advice against the verdict");
 }
@@ -110,6 +112,25 @@ fn the_page_is_short_and_marks_the_case() {
     assert_eq!(addresses.len(), 20);
     assert!(addresses.iter().all(|address| address.parse::<std::net::IpAddr>().is_ok()), "{addresses:?}");
     assert!(page.contains("all times are the server&#39;s, UTC+00:00") && page.contains("Not read:"));
+}
+
+/// Whoever has to act reads every step to its end, and no step needs another's file.
+#[test]
+fn no_step_is_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan =
+        super::generator::Plan { accounts: 5, ..scene::plan(Some(super::generator::Compromise::UploadedMailer)) };
+    scene::put(folder.path(), "tidegate.toml", b"[server]\nhostname = \"mx.example.org\"\n");
+    scene::put(folder.path(), "mainlog", scene::made_up(&plan).as_bytes());
+    let output = tidegate(folder.path()).args(["logs", "mainlog", "--html", "page.html"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "somebody is compromised");
+    let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
+    let steps = page.split("<ol class=\"steps\">").nth(1).and_then(|rest| rest.split("</ol>").next()).unwrap();
+    assert!(!steps.contains('…'), "{steps}");
+    assert!(steps.contains("If nothing fits, look into the logs of FTP, SSH and the panel for that time."), "{steps}");
+    let servers =
+        page.split("<details id=\"refusals\">").nth(1).and_then(|rest| rest.split("</summary>").next()).unwrap();
+    assert!(servers.contains("for this server&#39;s bad reputation, see “This"), "{servers}");
 }
 
 /// A timed job's days lie on each other: one column stands out, and it is that of its hour.

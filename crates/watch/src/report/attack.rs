@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::net::IpAddr;
 
+use super::basis::Basis;
 use super::guess::{Guessed, Guesses};
 use super::ledger::{Actor, Ledgers};
 use super::target::{DISTINCT_MAX, Entry, Target, add_distinct};
@@ -147,16 +148,13 @@ impl Attackers {
         self.targets.iter().map(|(name, target)| (&**name, target))
     }
 
-    /// Failed logins of `user`, if there were any; `until` is the end of the log.
-    pub(super) fn guessing(
-        &self,
-        user: &str,
-        guesses: &Guesses<'_>,
-        until: Option<Timestamp>,
-    ) -> Option<api::Guessing> {
+    /// Failed logins of `user`, if there were any.
+    pub(super) fn guessing(&self, user: &str, basis: &Basis<'_>) -> Option<api::Guessing> {
+        let (guesses, until) = (&basis.guesses, basis.last);
         let target = self.targets.get(user)?;
         let guessed = guesses.of(user);
         let mut addresses = guessed.map(|guessed| guessed.guessers.to_vec()).unwrap_or_default();
+        addresses.retain(|ip| !basis.ours.has(*ip));
         addresses.truncate(DISTINCT_MAX);
         addresses.sort_unstable();
         let is_late = |last: Timestamp| until.is_some_and(|end| end.as_millis() - last.as_millis() <= DAY_MS);
@@ -182,19 +180,15 @@ impl Attackers {
     }
 
     /// Attackers, those first who got into a mailbox of `suspects`, then the worst.
-    pub(super) fn rows(
-        &self,
-        guesses: &Guesses<'_>,
-        settings: &Settings,
-        rows: usize,
-        suspects: &[api::Suspect],
-    ) -> Vec<api::AttackerRow> {
+    pub(super) fn rows(&self, basis: &Basis<'_>, rows: usize, suspects: &[api::Suspect]) -> Vec<api::AttackerRow> {
+        let (guesses, settings) = (&basis.guesses, basis.settings);
         let mut list: Vec<api::AttackerRow> = self.foes.iter().filter_map(|(ip, foe)| foe_row(ip, foe)).collect();
         let targets = self.targets.iter().filter_map(|(name, target)| target_row(name, target, guesses));
         list.extend(targets.filter(|row| Actor::Mailbox(row.who.as_str().into()).is_wanted(settings)));
         let entered: Vec<(&str, Guessed<'_>)> =
             suspects.iter().filter_map(|suspect| Some((suspect.name.as_str(), guesses.of(&suspect.name)?))).collect();
         for row in &mut list {
+            row.is_own = row.who.parse().is_ok_and(|ip| basis.ours.has(ip));
             self.mark(row, guesses, &entered);
         }
         let order = |row: &api::AttackerRow| (!(row.is_suspect && row.succeeded.is_some()), Reverse(row.times));
@@ -249,6 +243,7 @@ fn foe_row(ip: &IpAddr, foe: &Foe) -> Option<api::AttackerRow> {
         succeeded: None,
         login: None,
         is_suspect: false,
+        is_own: false,
     })
 }
 
@@ -268,6 +263,7 @@ fn target_row(name: &str, target: &Target, guesses: &Guesses<'_>) -> Option<api:
         succeeded: None,
         login: None,
         is_suspect: false,
+        is_own: false,
     })
 }
 

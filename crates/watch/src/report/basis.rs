@@ -7,6 +7,7 @@ use super::day::day_of;
 use super::guess::Guesses;
 use super::habits::Habits;
 use super::ledger::Ledgers;
+use super::ours::Ours;
 use crate::time::Timestamp;
 use crate::transaction::Joiner;
 
@@ -17,6 +18,7 @@ pub(super) struct Basis<'c> {
     pub(super) guesses: Guesses<'c>,
     pub(super) habits: Habits,
     pub(super) clients: &'c Clients,
+    pub(super) ours: &'c Ours,
     pub(super) joiner: &'c Joiner,
     pub(super) settings: &'c Settings,
     /// Times of the first and the last line.

@@ -74,7 +74,7 @@ pub(super) fn of(actor: &Actor, ledger: &Ledger, bad_days: &[u32], signals: &[Si
         quiet_hours: u64::from(quiet.saturating_sub(1)),
         inferred: inferred(actor, basis),
         guessing: match actor {
-            Actor::Mailbox(login) => basis.attackers.guessing(login, &basis.guesses, basis.last),
+            Actor::Mailbox(login) => basis.attackers.guessing(login, basis),
             _ => None,
         },
         are_networks_known: begin >= (basis.first_day() + NETWORKS_KNOWN_AFTER_DAYS) * 24,
@@ -100,7 +100,8 @@ fn with_clients(
 ) -> api::Case {
     let used = basis.clients.of(login, |day| bad_days.contains(&day));
     let is_usual = |ip: IpAddr| basis.ledgers.network_since(login, ip).is_some_and(|since| since < begin);
-    let (usual, new): (Vec<Client>, Vec<Client>) = used.clients.iter().partition(|client| is_usual(client.ip));
+    let (own, others): (Vec<Client>, Vec<Client>) = used.clients.iter().partition(|client| basis.ours.has(client.ip));
+    let (usual, new): (Vec<Client>, Vec<Client>) = others.iter().partition(|client| is_usual(client.ip));
     let rows = |list: &[Client]| -> Vec<api::Client> { list.iter().map(|client| client.row(used.day)).collect() };
     if case.are_networks_known {
         let day = used.day;
@@ -119,6 +120,8 @@ fn with_clients(
     api::Case {
         clients: rows(&new),
         usual_clients: rows(&usual),
+        own_clients: rows(&own),
+        is_entry_own: basis.guesses.of(login).is_some_and(|guessed| basis.ours.has(guessed.ip)),
         has_more_clients: used.has_more,
         also_used: others.take(OTHERS_MAX).map(count).collect(),
         tried_others: basis.attackers.tried_others(login, addresses.iter().copied()),

@@ -47,7 +47,7 @@ pub(super) fn rows(basis: &Basis<'_>, suspects: &[api::Suspect], rows: usize) ->
         .iter()
         .filter(|(weight, looked)| *weight > 0 || looked.networks >= MANY_NETWORKS || is_large(looked.actor))
         .take(rows)
-        .map(|(_, looked)| looked.row(basis))
+        .map(|(_, looked)| looked.row(basis, suspects))
         .collect()
 }
 
@@ -87,7 +87,7 @@ impl<'l> Looked<'l> {
         }
     }
 
-    fn row(&self, basis: &Basis<'_>) -> api::ClearedRow {
+    fn row(&self, basis: &Basis<'_>, suspects: &[api::Suspect]) -> api::ClearedRow {
         let (class, mut reason) = self.habit();
         match &self.sign {
             Some((sign, day)) => {
@@ -95,10 +95,13 @@ impl<'l> Looked<'l> {
             }
             None => reason.push_str("; no sign of abuse"),
         }
+        let account = self.actor.account(basis.settings);
+        let near = suspects.iter().find(|suspect| suspect.account == account);
         api::ClearedRow {
             kind: self.actor.kind(),
             name: self.actor.name().to_owned(),
-            account: self.actor.account(basis.settings),
+            same_account_as: near.map(|suspect| suspect.name.clone()),
+            account,
             class,
             recipients: u64::from(self.volume),
             reason,

@@ -542,21 +542,20 @@ fn is_foreign(actor: &Actor, sender: &str) -> bool {
     !own.eq_ignore_ascii_case(used)
 }
 
-/// Examples are kept of the busiest hour. The message's own hour has so many recipients by now.
+/// Examples are kept of one of the busiest hours. The message's own hour has so many recipients by now.
 fn sample(ledger: &mut Ledger, (hour, volume): (u32, u32), message: &Message) {
-    if hour == ledger.sample_hour {
-        ledger.sample_volume = volume;
-    }
-    if ledger.samples.len() >= SAMPLES_MAX {
-        if hour == ledger.sample_hour {
-            return;
-        }
-        if volume <= ledger.sample_volume {
-            return;
-        }
-        ledger.samples.clear();
+    let is_same = hour == ledger.sample_hour && !ledger.samples.is_empty();
+    // Only a good deal more makes another hour the busier one: at its last message it would have one example only.
+    if !is_same && u64::from(volume) * 4 <= u64::from(ledger.sample_volume) * 5 {
+        return;
     }
     (ledger.sample_hour, ledger.sample_volume) = (hour, volume);
+    if !is_same {
+        ledger.samples.clear();
+    }
+    if ledger.samples.len() >= SAMPLES_MAX {
+        return;
+    }
     ledger.samples.push(api::Sample {
         id: message.id.as_str().to_owned(),
         time: message.arrived.map(|time| time.to_string()),

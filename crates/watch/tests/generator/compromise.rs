@@ -29,6 +29,14 @@ pub(crate) enum Compromise {
     DistributedGuess,
 }
 
+/// Where a stranger's address begins: at none that leads nowhere on the internet (127/8, 172.16/12).
+fn first_octet(n: u64) -> u64 {
+    match 100 + n {
+        octet @ (127 | 172) => octet + 40,
+        octet => octet,
+    }
+}
+
 /// Addresses of the botnet that guesses one password.
 const BOTNET: u64 = 140;
 
@@ -184,10 +192,10 @@ impl Hidden {
             Compromise::GuessedPassword | Compromise::BlindCopies => format!("141.98.10.{}", dice.below(20)),
             Compromise::DistributedGuess => {
                 let n = dice.below(BOTNET);
-                format!("{}.{}.{}.{}", 100 + n % 80, n * 7 % 250, n * 13 % 250, 1 + n * 29 % 250)
+                format!("{}.{}.{}.{}", first_octet(n % 80), n * 7 % 250, n * 13 % 250, 1 + n * 29 % 250)
             }
             // Residential proxies: everywhere.
-            _ => format!("{}.{}.{}.{}", 100 + dice.below(80), dice.below(250), dice.below(250), dice.below(250)),
+            _ => format!("{}.{}.{}.{}", first_octet(dice.below(80)), dice.below(250), dice.below(250), dice.below(250)),
         }
     }
 

@@ -38,7 +38,7 @@ pub(super) fn addresses(addresses: u64) -> String {
     if addresses < ADDRESSES_COUNTED {
         counted(addresses, "address")
     } else {
-        format!("{ADDRESSES_COUNTED} addresses shown, there were probably more")
+        format!("{ADDRESSES_COUNTED} addresses, and probably more that a report does not keep")
     }
 }
 
@@ -137,9 +137,55 @@ pub(super) fn result(row: &AttackerRow, local: LocalTime) -> String {
     }
 }
 
+/// What became of all attacks that are listed: how many passwords, not how many rows.
+pub(super) fn attacks_in_short(rows: &[AttackerRow]) -> String {
+    let mut entered: Vec<&str> = Vec::new();
+    for row in rows.iter().filter(|row| row.is_suspect && row.succeeded.is_some()) {
+        let login = row.login.as_deref().unwrap_or(&row.who);
+        if !entered.contains(&login) {
+            entered.push(login);
+        }
+    }
+    let others = rows.iter().filter(|row| !row.is_suspect).count() as u64;
+    let others = match others {
+        0 => "no others".to_owned(),
+        others => format!("{} that did no harm that is seen", counted(others, "other attack")),
+    };
+    match entered.as_slice() {
+        [] => format!("no password is seen to have been guessed; {others}"),
+        [one] => format!("the password of {one} was guessed and used, see above; {others}"),
+        many => format!("{} passwords were guessed and used, see above; {others}", grouped(many.len() as u64)),
+    }
+}
+
+/// What is to be thought of somebody who is not suspected and is of the same account as a suspect.
+pub(super) fn near(row: &ClearedRow, report: &Report) -> Option<String> {
+    let name = row.same_account_as.as_ref()?;
+    let suspect = report.suspects.iter().find(|suspect| suspect.name == *name)?;
+    Some(match suspect.kind {
+        "mailbox" if row.kind == "mailbox" => format!(
+            "Of the same domain as {name}, see above: nothing odd was sent from here, but ask the owner whether both have the same password, or change this one too"
+        ),
+        "script" | "user" => format!(
+            "Of the same account as {name}, see above: nothing odd was sent from here, but that program could read what lies in the account; change the password here too"
+        ),
+        _ => format!("Of the same account as {name}, see above; nothing odd was sent from here"),
+    })
+}
+
+/// What is held against this server's own address: it stands apart, and is told of where other answers are.
+pub(super) fn of_reputation(report: &Report) -> Option<String> {
+    let all = report.meanings.iter().find(|all| all.kind == "reputation")?;
+    Some(format!(
+        "{} for this server's bad reputation, see “This server's own reputation”",
+        times(all.refused, all.deferred)
+    ))
+}
+
 /// What to do about an attacker, in a few words.
 pub(super) fn against_attacker(row: &AttackerRow) -> &'static str {
     match row.kind {
+        _ if row.is_own => "no block: this is your own network; look in the log of the webmail, proxy or machine there",
         _ if row.is_suspect && row.kind == "distributed" => "what stands above",
         _ if row.is_suspect => "block, and what stands above",
         "distributed" if row.succeeded.is_some() => "ask the owner whether it was he",
@@ -380,11 +426,22 @@ mod tests {
             succeeded: Some("2026-02-18T06:00:00Z".to_owned()),
             login: Some("info@site.example".to_owned()),
             is_suspect: true,
+            is_own: false,
         };
         let local = LocalTime::default();
         assert_eq!(result(&row, local), "SUCCEEDED 2026-02-18 06:00, see above");
         assert_eq!(against_attacker(&row), "what stands above");
         let owner = AttackerRow { is_suspect: false, ..row.clone() };
+        // The botnet and the one of it that got in are one guess.
+        let came = AttackerRow { kind: "guessing", who: "203.0.113.7".to_owned(), ..row.clone() };
+        let rows = [row.clone(), came, AttackerRow { login: None, ..owner.clone() }];
+        assert_eq!(
+            attacks_in_short(&rows),
+            "the password of info@site.example was guessed and used, see above; 1 other attack that did no harm that is seen"
+        );
+        assert_eq!(attacks_in_short(&[]), "no password is seen to have been guessed; no others");
+        let webmail = AttackerRow { kind: "spraying", is_own: true, ..owner.clone() };
+        assert!(against_attacker(&webmail).starts_with("no block"), "nobody blocks the own webmail");
         assert_eq!(result(&owner, local), "a login from there 2026-02-18 06:00; nothing odd was sent");
         let failed = AttackerRow { succeeded: None, login: None, ..owner.clone() };
         assert_eq!(result(&failed, local), "guessing tried, failed");

@@ -4,6 +4,7 @@
 use tidegate_watch::api::report::{Report, Suspect};
 
 use super::from_where;
+use super::shown::{counted, grouped};
 use queue::Mta;
 
 mod programs;
@@ -13,6 +14,10 @@ mod queue;
 const NAME_OCTETS_MAX: usize = 120;
 /// Days before the first suspect day from which on files are looked at: they are put there before they send.
 const DAYS_BEFORE: i64 = 7;
+/// So many addresses stand within a command; of more there is one list for all commands of a step.
+const FEW: usize = 3;
+/// Whoever blocks addresses that sent less than this share of a day, in percent, keeps hardly anything out.
+const BLOCK_PERCENT_MIN: u64 = 25;
 
 /// For whom a command on Exim's file of passwords is.
 const EXIM_PASSWORDS: &str = "Debian, passwords in /etc/exim4/passwd";
@@ -82,12 +87,7 @@ fn mailbox(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
         lock = lock
             .run(EXIM_PASSWORDS, &[name], || format!(r"sed -i '\|^{pattern}:!|!s|^{pattern}:|&!|' /etc/exim4/passwd"));
     }
-    let mut steps = vec![
-        lock,
-        Step::new("End the sessions that are open. An SMTP connection that has logged in goes on sending until it ends: look for those from the addresses named here, and end their processes with `kill` and the number.")
-            .run("IMAP and POP3", &[name], || format!("doveadm kick {name}"))
-            .run("SMTP", &[name], || connections(suspect)),
-    ];
+    let mut steps = vec![lock, sessions(suspect, name)];
     steps.extend(queue::steps(suspect, mta));
     let mut password =
         Step::new("Set a password that was never used before and that nobody guesses; the old one is known. Only then unlock the login.")
@@ -105,77 +105,136 @@ fn mailbox(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
         });
     }
     steps.push(password);
-    if suspect.entered_from.is_none() {
+    let guessed = suspect.case.guessing.as_ref().and_then(|guessing| guessing.succeeded.as_ref());
+    if guessed.is_none() {
         steps.push(Step::new("Ask the owner where the password was used or typed in (phishing, the same one elsewhere), and have the computer scanned."));
     }
-    steps.extend(block(suspect));
+    steps.extend(block(suspect, name, mta));
     steps.push(
-        Step::new("Look for filters and forwarders that the intruder left.")
+        Step::new("Look for filters and forwarders that the intruder left: what the commands show has to be the owner's. Nothing shown is well.")
             .cpanel(mta, "cPanel", &[local, domain], || {
                 format!(
-                    "grep -n '^{}:' /etc/valiases/{domain}; ls -l /home*/*/etc/{domain}/{local}/filter*",
+                    "grep -n '^{}:' /etc/valiases/{domain}; cat /home*/*/etc/{domain}/{local}/filter.yaml 2>/dev/null",
                     queue::pattern(name)
                 )
             })
-            .run("Dovecot with Sieve", &[name], || format!("doveadm sieve list -u {name}")),
+            .run("Dovecot with Sieve", &[name], || {
+                format!("doveadm sieve list -u {name} | sed 's/ ACTIVE$//' | while read -r s; do echo \"$s\"; doveadm sieve get -u {name} \"$s\"; done")
+            }),
     );
     steps
 }
 
+/// Ending what is connected already: a locked login keeps nobody out who has logged in.
+fn sessions(suspect: &Suspect, name: &str) -> Step {
+    const PORTS: &str = "( sport = :25 or sport = :465 or sport = :587 )";
+    let ranges = from_where::to_block(suspect);
+    let are_few = (1..=FEW).contains(&ranges.len()) && ranges.iter().all(|range| is_harmless(range));
+    let there = |range: &String| if range.contains(':') { format!("dst [{range}]") } else { format!("dst {range}") };
+    let (which, command) = if are_few && suspect.case.are_networks_known {
+        let there: Vec<String> = ranges.iter().map(there).collect();
+        ("those from where it was sent", format!("ss -tnp '{PORTS} and ( {} )'", there.join(" or ")))
+    } else {
+        ("all that are open", format!("ss -tnp '{PORTS}'"))
+    };
+    let which_to_end = match suspect.case.has_more_clients {
+        _ if are_few => "",
+        true => {
+            "; end those whose far end (`Peer`) nobody here knows, since a report keeps only a part of the intruder's addresses"
+        }
+        false => "; the intruder's are those whose far end (`Peer`) stands under “From where”",
+    };
+    Step::new(format!(
+        "End the sessions that are open. An SMTP connection that has logged in goes on sending until it ends: the second command shows {which} with their processes{which_to_end}. End a process with `kill` and its number (`pid`)."
+    ))
+    .run("IMAP and POP3", &[name], || format!("doveadm kick {name}"))
+    .run("SMTP", &[name], || command)
+}
+
 /// Keeping out from where it was used, without the owner's own addresses.
-fn block(suspect: &Suspect) -> Option<Step> {
+fn block(suspect: &Suspect, login: &str, mta: Mta) -> Option<Step> {
     let ranges = from_where::to_block(suspect);
     if ranges.is_empty() {
         return None;
     }
     if !suspect.case.are_networks_known {
         let text = format!(
-            "Keep out the addresses that are not the owner's, in Tidegate or in the firewall; the log begins too late to tell them apart. They stand under “{}”; each with `tidegate list add block ADDRESS --until 30d`, `csf -d ADDRESS` or `whmapi1 create_cphulk_record list_name=black ip=ADDRESS`.",
+            "Keep out the addresses that are neither the owner's nor this server's, in Tidegate or in the firewall; the log begins too late to tell them apart. They stand under “{}”; each with `tidegate list add block ADDRESS --until 30d`, `csf -d ADDRESS` or `whmapi1 create_cphulk_record list_name=black ip=ADDRESS`.",
             from_where::HEADING
         );
         return Some(Step::new(text));
     }
-    let more = if suspect.case.has_more_clients { " There were more than a report keeps." } else { "" };
-    let text = format!(
-        "Keep out from where it was sent, by what this server has; the owner's usual addresses are not among these.{more}"
-    );
     let names: Vec<&str> = ranges.iter().map(String::as_str).collect();
+    let is_list = names.len() > FEW;
+    let (kept, of_day) = from_where::kept(suspect);
+    let sent =
+        format!("“{}” sent {} of that day's {}", from_where::HEADING, grouped(kept), counted(of_day, "recipient"));
+    if suspect.case.has_more_clients && is_list && kept * 100 < of_day * BLOCK_PERCENT_MIN {
+        return Some(Step::new(format!(
+            "Blocking addresses helps little here: there were too many. Those that stand under {sent}. What keeps the others out as well is the new password."
+        )));
+    }
+    let mut text = "Keep out from where it was sent, by the one of these that this server has. Neither the owner's usual addresses nor this server's own are among them.".to_owned();
+    if is_list {
+        text.push_str(" Put the list into the shell first, then run one of the others in the same shell.");
+    }
+    if suspect.case.has_more_clients {
+        text.push_str(&format!(
+            " There were more addresses than a report keeps: those that stand under {sent}. The new password keeps the others out as well."
+        ));
+    }
+    let (v6, v4): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.contains(':'));
+    let mut step = Step::new(text);
+    if is_list {
+        let lists = [("v4", &v4), ("v6", &v6)].into_iter().filter(|(_, list)| !list.is_empty());
+        let lists: Vec<String> = lists.map(|(name, list)| format!("{name}='{}'", list.join(" "))).collect();
+        step = step.run("the list, first", &names, || lists.join("; "));
+    }
     let each = |before: &str, after: &str| match names.as_slice() {
         [one] => format!("{before}{one}{after}"),
-        many => format!("for from in {}; do {before}\"$from\"{after}; done", many.join(" ")),
+        few if !is_list => format!("for ip in {}; do {before}\"$ip\"{after}; done", few.join(" ")),
+        _ => {
+            let lists: Vec<&str> = [("$v4", &v4), ("$v6", &v6)]
+                .into_iter()
+                .filter(|(_, list)| !list.is_empty())
+                .map(|(name, _)| name)
+                .collect();
+            format!("for ip in {}; do {before}\"$ip\"{after}; done", lists.join(" "))
+        }
     };
-    let step = Step::new(text)
+    let step = step
         .run("Tidegate", &names, || each("tidegate list add block ", " --until 30d"))
         .run("csf", &names, || each("csf -d ", ""))
         .run("cPHulk, logins only", &names, || each("whmapi1 create_cphulk_record list_name=black ip=", ""))
-        .run("nft; undone by nft delete table inet mailblock", &names, || nft(&names));
-    Some(step)
+        .run("nft; undone by nft delete table inet mailblock", &names, || nft(&v4, &v6, is_list));
+    Some(if suspect.case.has_more_clients { all_of_them(step, suspect, login, mta) } else { step })
+}
+
+/// Shows every address of the days of the case, where Exim's log tells.
+fn all_of_them(step: Step, suspect: &Suspect, login: &str, mta: Mta) -> Step {
+    if mta != Mta::Exim {
+        return step;
+    }
+    let days = programs::dates(suspect).iter().map(jiff::civil::Date::to_string).collect::<Vec<_>>().join("|");
+    step.run("shows all addresses of these days from Exim's log with the number of messages, the owner's among them", &[login], || {
+        format!(
+            r"zgrep -hE '^({days}) .* <= .* A=[^ :]*:{}( |$)' /var/log/exim4/mainlog* /var/log/exim_mainlog* 2>/dev/null | sed -nE 's/ P=.*//; s/ I=\[[^ ]*//; s/.*\[([0-9a-fA-F.:]+)\](:[0-9]+)?$/\1/p' | sort | uniq -c | sort -rn",
+            queue::pattern(login)
+        )
+    })
 }
 
 /// A table of its own that drops packets from there.
-fn nft(names: &[&str]) -> String {
-    let (v6, v4): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.contains(':'));
-    let rule = |family: &str, list: &[&str]| match list {
+fn nft(v4: &[&str], v6: &[&str], is_list: bool) -> String {
+    let rule = |family: &str, name: &str, list: &[&str]| match list {
         [] => String::new(),
+        _ if is_list => format!("; add rule inet mailblock in {family} saddr {{ $(echo ${name} | tr ' ' ,) }} drop"),
         list => format!("; add rule inet mailblock in {family} saddr {{ {} }} drop", list.join(", ")),
     };
+    let rules = format!("{}{}", rule("ip", "v4", v4), rule("ip6", "v6", v6));
     format!(
-        "nft 'add table inet mailblock; add chain inet mailblock in {{ type filter hook input priority -10; }}{}{}'",
-        rule("ip", &v4),
-        rule("ip6", &v6)
+        "nft \"add table inet mailblock; add chain inet mailblock in {{ type filter hook input priority -10; }}{rules}\""
     )
-}
-
-/// Connections over which mail comes in, from where the intruder is if that is known.
-fn connections(suspect: &Suspect) -> String {
-    const PORTS: &str = "( sport = :25 or sport = :465 or sport = :587 )";
-    let ranges = from_where::to_block(suspect);
-    if ranges.is_empty() || !suspect.case.are_networks_known || !ranges.iter().all(|range| is_harmless(range)) {
-        return format!("ss -tnp '{PORTS}'");
-    }
-    let there = |range: &String| if range.contains(':') { format!("dst [{range}]") } else { format!("dst {range}") };
-    let there: Vec<String> = ranges.iter().map(there).collect();
-    format!("ss -tnp '{PORTS} and ( {} )'", there.join(" or "))
 }
 
 /// The panel's user: the account, or where only the domain is known, what the panel says of it.
@@ -256,7 +315,7 @@ fn timed_job(suspect: &Suspect, user: &str, place: &str) -> Step {
             "It comes at {:02}:00 each day: find the timed job that starts it. Keep a copy of the entry, then take it out (of `at` with `atrm`, a timer with `systemctl disable --now`).",
             pattern.from_hour
         ),
-        None => "Look at what the account runs by itself.".to_owned(),
+        None => "Look at what this user runs by itself.".to_owned(),
     };
     let step = Step::new(text)
         .run("keeps a copy", &[user], || format!("crontab -l -u {user} | tee /root/crontab-{user}"))
@@ -398,7 +457,7 @@ mod tests {
         let found = commands(&script, &Report::default());
         let calls = "zgrep -hE '\"[A-Z]+ /wp-content/uploads/2026/02/[^ ?\"]*[.]ph' /var/log/apache2/*access*.log* | ";
         assert!(found.iter().any(|command| command.starts_with(calls) && command.ends_with("| head -40")), "{found:?}");
-        let sent = "cut -d' ' -f2 /root/programs-shop.txt | ";
+        let sent = "(cat /root/programs-shop.txt 2>/dev/null || find /home/shop/public_html/wp-content/uploads/2026/02 -maxdepth 1 ";
         assert!(found.iter().any(|command| command.starts_with(sent) && command.contains("(POST|PUT)")), "{found:?}");
         // The folder's pictures stay, and what is taken out of use is given back.
         assert!(found.iter().all(|command| !command.contains("chmod 000 /home")), "{found:?}");
@@ -445,18 +504,61 @@ mod tests {
         mailbox.case.are_networks_known = true;
         let found = commands(&mailbox, &Report::default());
         let blocks: Vec<&String> = found.iter().filter(|command| is_block(command)).collect();
-        let each = "for from in 203.0.113.7 203.0.113.9 2001:db8:1:2::7; do";
+        let each = "for ip in 203.0.113.7 203.0.113.9 2001:db8:1:2::7; do";
         assert_eq!(
             blocks,
             [
-                &format!("{each} tidegate list add block \"$from\" --until 30d; done"),
-                &format!("{each} csf -d \"$from\"; done"),
-                &format!("{each} whmapi1 create_cphulk_record list_name=black ip=\"$from\"; done"),
-                &"nft 'add table inet mailblock; add chain inet mailblock in { type filter hook input priority -10; }; add rule inet mailblock in ip saddr { 203.0.113.7, 203.0.113.9 } drop; add rule inet mailblock in ip6 saddr { 2001:db8:1:2::7 } drop'".to_owned(),
+                &format!("{each} tidegate list add block \"$ip\" --until 30d; done"),
+                &format!("{each} csf -d \"$ip\"; done"),
+                &format!("{each} whmapi1 create_cphulk_record list_name=black ip=\"$ip\"; done"),
+                &"nft \"add table inet mailblock; add chain inet mailblock in { type filter hook input priority -10; }; add rule inet mailblock in ip saddr { 203.0.113.7, 203.0.113.9 } drop; add rule inet mailblock in ip6 saddr { 2001:db8:1:2::7 } drop\"".to_owned(),
             ]
         );
         let there = " and ( dst 203.0.113.7 or dst 203.0.113.9 or dst [2001:db8:1:2::7] )'";
         assert!(found.iter().any(|command| command.starts_with("ss ") && command.ends_with(there)), "{found:?}");
+    }
+
+    /// A botnet's addresses stand in one list, once; where they sent hardly anything of it, nobody is told to block them.
+    #[test]
+    fn many_addresses_are_listed_once() {
+        let mut mailbox = suspect("mailbox", "anna@site.example");
+        mailbox.case.are_networks_known = true;
+        mailbox.case.has_more_clients = true;
+        (mailbox.case.began, mailbox.case.ended) =
+            (Some("2026-02-18T06:00:00".to_owned()), Some("2026-02-20T00:00:00".to_owned()));
+        mailbox.entered_from = None;
+        let client = |n: u32| Client {
+            name: format!("203.0.{n}.7"),
+            times: 5,
+            first: "2026-02-18T06:00:00".to_owned(),
+            ..Client::default()
+        };
+        mailbox.case.clients = (1..=60).map(client).collect();
+        let count = |times| vec![tidegate_watch::api::report::Count { name: "2026-02-18".to_owned(), times }];
+        mailbox.by_day = count(600);
+        let mut report = Report::default();
+        report.programs.exim = 9;
+        let all = |mailbox: &Suspect| {
+            let steps = against(mailbox, &report);
+            let lines = |step: &Step| {
+                let commands = step.commands.iter().map(|(_, command)| format!("\n{command}"));
+                format!("{}{}", step.text, commands.collect::<String>())
+            };
+            steps.iter().map(lines).collect::<Vec<_>>().join("\n")
+        };
+        let said = all(&mailbox);
+        assert_eq!(said.matches("203.0.33.7").count(), 1, "{said}");
+        assert!(said.contains("\nv4='203.0.1.7 203.0.2.7 "), "{said}");
+        assert!(said.contains("\nfor ip in $v4; do tidegate list add block \"$ip\" --until 30d; done\n"), "{said}");
+        assert!(said.contains("ip saddr { $(echo $v4 | tr ' ' ,) } drop\""), "{said}");
+        assert!(said.contains("“From where” sent 300 of that day's 600 recipients"), "{said}");
+        assert!(
+            said.contains("zgrep -hE '^(2026-02-18|2026-02-19) .* <= .* A=[^ :]*:anna@site[.]example( |$)'"),
+            "{said}"
+        );
+        mailbox.by_day = count(6000);
+        let said = all(&mailbox);
+        assert!(!said.contains("203.0.33.7") && said.contains("Blocking addresses helps little here"), "{said}");
     }
 
     /// An empty queue needs no long commands, unless it is still being filled.

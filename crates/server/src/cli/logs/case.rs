@@ -23,7 +23,10 @@ pub(super) fn state(suspect: &Suspect, report: &Report, local: LocalTime) -> Vec
     let case = &suspect.case;
     let began = case.began.as_deref().map_or_else(|| "?".to_owned(), local_minute);
     let ended = case.ended.as_deref().map_or_else(|| "?".to_owned(), local_minute);
-    let mut lines = vec![line("it sent", sent(suspect, &began, &ended)), line("recipients", recipients(suspect))];
+    let mut lines = vec![
+        line("it sent", sent(suspect, &began, &ended) + several(suspect, local)),
+        line("recipients", recipients(suspect)),
+    ];
     // What passes through is not kept in the queue under its name.
     if !matches!(suspect.kind, "forwarder" | "relay") {
         lines.push(line("queue", queue(suspect)));
@@ -60,6 +63,17 @@ fn sent(suspect: &Suspect, began: &str, ended: &str) -> String {
     )
 }
 
+/// Why the first message may be older than the login that is named: another one had the password before.
+fn several(suspect: &Suspect, local: LocalTime) -> &'static str {
+    let entered = suspect.case.guessing.as_ref().and_then(|guessing| guessing.succeeded.as_deref());
+    match (&suspect.case.first_message, entered) {
+        (Some(first), Some(entered)) if local_minute(first) < local.minute(entered) => {
+            "; the first came before the login named above and from another address, so several had the password"
+        }
+        _ => "",
+    }
+}
+
 fn recipients(suspect: &Suspect) -> String {
     let case = &suspect.case;
     let rest = case.recipients.saturating_sub(case.delivered).saturating_sub(case.failed);
@@ -84,7 +98,17 @@ fn from_whom(suspect: &Suspect) -> String {
     let (usual, apart) = (suspect.case.usual_recipients, suspect.case.usual_apart);
     match suspect.kind {
         "mailbox" if apart >= usual => ", from none of the networks from which the case was sent".to_owned(),
-        "mailbox" => format!(", {} of them not to be told from the case by their networks", grouped(usual - apart)),
+        "mailbox" => {
+            let unclear = "the log cannot tell whether the owner sent these or the intruder went on";
+            match apart {
+                0 => format!(": {unclear}"),
+                apart => format!(
+                    ": {} from networks that the case did not use, so probably the owner's; of the other {} {unclear}",
+                    grouped(apart),
+                    grouped(usual - apart)
+                ),
+            }
+        }
         "script" => ", by the same folder".to_owned(),
         _ => String::new(),
     }
@@ -351,7 +375,17 @@ mod tests {
     #[test]
     fn what_came_on_other_days_is_told_apart() {
         let mut mailbox = suspect("mailbox", "quiet");
-        assert!(said(&mailbox).contains("not suspect, 45 of them not to be told from the case"), "{}", said(&mailbox));
+        assert!(
+            said(&mailbox).contains("not suspect: the log cannot tell whether the owner sent these"),
+            "{}",
+            said(&mailbox)
+        );
+        mailbox.case.usual_apart = 40;
+        assert!(
+            said(&mailbox).contains("so probably the owner's; of the other 5 the log cannot"),
+            "{}",
+            said(&mailbox)
+        );
         mailbox.case.usual_apart = 45;
         assert!(said(&mailbox).contains("not suspect, from none of the networks from which"), "{}", said(&mailbox));
     }
@@ -398,6 +432,18 @@ mod tests {
         ] {
             assert_eq!(page_of(path), page, "{path}");
         }
+    }
+
+    /// No time contradicts another one without a word.
+    #[test]
+    fn a_first_message_before_the_login_is_explained() {
+        let mut mailbox = suspect("mailbox", "quiet");
+        let succeeded = Some("2026-02-18T06:04:35Z".to_owned());
+        mailbox.case.guessing = Some(Guessing { succeeded, ..Guessing::default() });
+        mailbox.case.first_message = Some("2026-02-18T06:04:00".to_owned());
+        assert!(!said(&mailbox).contains("several had the password"), "{}", said(&mailbox));
+        mailbox.case.first_message = Some("2026-02-18T06:03:00".to_owned());
+        assert!(said(&mailbox).contains("several had the password"), "{}", said(&mailbox));
     }
 
     #[test]

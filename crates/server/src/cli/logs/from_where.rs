@@ -28,25 +28,28 @@ struct Range {
 /// Sentences for a card: how many addresses, their networks, what they did besides.
 pub(super) fn sentences(suspect: &Suspect) -> Vec<String> {
     let case = &suspect.case;
+    let own = own(suspect);
     if case.clients.is_empty() {
-        return Vec::new();
+        return own.into_iter().collect();
     }
     let ranges = ranges(&case.clients);
     let shown = counted(case.clients.len() as u64, "address");
-    let recipients: u64 = case.clients.iter().map(|client| client.times).sum();
+    let (recipients, of_day) = kept(suspect);
+    let of_day = if of_day > recipients { format!(" of that day's {}", grouped(of_day)) } else { String::new() };
     let recipients = counted(recipients, "recipient");
     let all = if case.has_more_clients {
-        format!("{shown} shown with {recipients}, there were more")
+        format!("from more addresses than a report keeps; here are {shown} with {recipients}{of_day}")
     } else {
-        format!("{shown} with {recipients}")
+        format!("from {shown} with {recipients}{of_day}")
     };
-    let day = case.clients.first().and_then(|client| client.first.get(..10)).unwrap_or("?");
+    let day = day(suspect);
     let new = match ranges.as_slice() {
         _ if !case.are_networks_known => "(the log begins too late to tell the owner's among them)",
         [_] => "of a network new to its domain",
         _ => "of networks new to its domain",
     };
-    let mut list = vec![format!("on {day}, its busiest suspect day, {all}, {new}, by range (/24, IPv6: /64):")];
+    let mut list =
+        vec![format!("on {day}, its busiest suspect day, it was used {all}, {new}; by range (/24, IPv6: /64):")];
     list.extend(ranges.iter().take(RANGES_MAX).map(|range| {
         format!(
             "{}: {}, {}, {} to {}",
@@ -65,7 +68,33 @@ pub(super) fn sentences(suspect: &Suspect) -> Vec<String> {
     }
     list.extend(both(suspect));
     list.push(others(suspect));
+    list.extend(own);
     list
+}
+
+/// The day of which the addresses are.
+fn day(suspect: &Suspect) -> &str {
+    suspect.case.clients.first().and_then(|client| client.first.get(..10)).unwrap_or("?")
+}
+
+/// How many recipients the addresses had that a report keeps, and how many there were on their day.
+pub(super) fn kept(suspect: &Suspect) -> (u64, u64) {
+    let all = suspect.by_day.iter().find(|of_day| of_day.name == day(suspect)).map_or(0, |of_day| of_day.times);
+    (suspect.case.clients.iter().map(|client| client.times).sum(), all)
+}
+
+/// What came from this server itself or its own network.
+fn own(suspect: &Suspect) -> Option<String> {
+    let own = &suspect.case.own_clients;
+    let recipients: u64 = own.iter().map(|client| client.times).sum();
+    let named: Vec<&str> = own.iter().map(|client| client.name.as_str()).collect();
+    (!own.is_empty()).then(|| {
+        format!(
+            "{} were sent from this server itself or its own network ({}): mostly that is the webmail, whose log tells who it was. Do not block that",
+            counted(recipients, "recipient"),
+            named.join(", ")
+        )
+    })
 }
 
 /// Who both guessed and sent: what proves most.
@@ -92,15 +121,18 @@ fn others(suspect: &Suspect) -> String {
         count => format!("{} failed at other logins as well", counted(count, "address")),
     };
     match used.as_slice() {
-        [] => format!("no other mailbox sent from these addresses on its busiest or its last day; {tried}"),
+        [] => format!(
+            "no other mailbox is seen to have sent from these addresses (of each its busiest and its last day are known); {tried}"
+        ),
         used => format!("other mailboxes that sent from these addresses (recipients): {}; {tried}", used.join(", ")),
     }
 }
 
-/// What to keep out: all addresses from which it was used or entered, without the usual ones; of several in one range the range, unless
-/// a usual one is in it.
+/// What to keep out: all addresses from which it was used or entered, without the usual ones and without this server's own; of several
+/// in one range the range, unless one of those is in it.
 pub(super) fn to_block(suspect: &Suspect) -> Vec<String> {
-    let is_usual = |range: &str| suspect.case.usual_clients.iter().any(|usual| range_of(&usual.name) == range);
+    let spared = || suspect.case.usual_clients.iter().chain(&suspect.case.own_clients);
+    let is_usual = |range: &str| spared().any(|usual| range_of(&usual.name) == range);
     let mut list: Vec<String> = Vec::new();
     for ip in strange(suspect) {
         let range = range_of(ip);
@@ -116,7 +148,7 @@ pub(super) fn to_block(suspect: &Suspect) -> Vec<String> {
 /// The addresses from which it was used or entered, without the usual ones.
 fn strange(suspect: &Suspect) -> Vec<&str> {
     let case = &suspect.case;
-    let entered = suspect.entered_from.as_deref().into_iter();
+    let entered = suspect.entered_from.as_deref().filter(|_| !case.is_entry_own).into_iter();
     let mut list: Vec<&str> = case.clients.iter().map(|client| client.name.as_str()).chain(entered).collect();
     list.sort_unstable_by_key(|ip| (ip.parse::<IpAddr>().ok(), *ip));
     list.dedup();
@@ -207,6 +239,42 @@ mod tests {
         assert_eq!(to_block(&suspect(&bots, &[])), ["141.98.10.0/24", "203.0.113.8", "203.0.113.9"]);
         let single = ["141.98.10.0", "141.98.10.3", "141.98.10.12", "203.0.113.8", "203.0.113.9"];
         assert_eq!(to_block(&suspect(&bots, &["141.98.10.77"])), single);
+    }
+
+    /// Somebody used the webmail: whoever blocked it would block everybody.
+    #[test]
+    fn this_server_is_not_blocked() {
+        let mut suspect = suspect(&["141.98.10.3", "141.98.10.4", "141.98.10.5"], &[]);
+        suspect.entered_from = Some("192.0.2.25".to_owned());
+        suspect.case.is_entry_own = true;
+        assert_eq!(to_block(&suspect), ["141.98.10.0/24"]);
+        suspect.case.own_clients = vec![Client { name: "141.98.10.9".to_owned(), times: 7, ..Client::default() }];
+        assert_eq!(to_block(&suspect), ["141.98.10.3", "141.98.10.4", "141.98.10.5"]);
+        let said = sentences(&suspect).join("\n");
+        assert!(
+            said.contains("7 recipients were sent from this server itself or its own network (141.98.10.9)"),
+            "{said}"
+        );
+        suspect.case.clients.clear();
+        suspect.entered_from = None;
+        assert_eq!((to_block(&suspect), sentences(&suspect).len()), (vec![], 1));
+    }
+
+    /// How much of the day the addresses had that are known.
+    #[test]
+    fn addresses_that_are_not_kept_are_told_of() {
+        let mut suspect = suspect(&["141.98.10.3", "203.0.113.8"], &[]);
+        for client in &mut suspect.case.clients {
+            client.first = "2026-02-18T06:00:00".to_owned();
+        }
+        let count = |name: &str, times| tidegate_watch::api::report::Count { name: name.to_owned(), times };
+        suspect.by_day = vec![count("2026-02-17", 5), count("2026-02-18", 604)];
+        suspect.case.has_more_clients = true;
+        let said = sentences(&suspect);
+        let first = said.first().expect("a sentence");
+        let all = "it was used from more addresses than a report keeps; here are 2 addresses with 2 recipients of that day's 604,";
+        assert!(first.contains(all), "{first}");
+        assert_eq!(kept(&suspect), (2, 604));
     }
 
     /// Who guessed at this one and sent has failed, of course: what is said is whether at others as well.

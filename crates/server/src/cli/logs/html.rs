@@ -140,7 +140,7 @@ impl Page<'_> {
         self.html.raw("<b>This server's own reputation</b><ul>");
         if self.account.is_none() {
             for list in standing::blocklists(report, self.local) {
-                self.html.element("<li><b>", &list, ".</b></li>");
+                self.html.raw("<li><b>").sentence(&list).raw(".</b></li>");
             }
         }
         if report.blocks.is_empty() {
@@ -149,7 +149,7 @@ impl Page<'_> {
         for row in &report.blocks {
             self.html.element("<li><b>", &standing::heading(row), "</b><table class=\"case\">");
             for (label, text) in standing::lines(row, report, self.local) {
-                self.html.raw("<tr><th>").raw(label).raw("</th>").element("<td>", &text, "</td></tr>");
+                self.html.raw("<tr><th>").raw(label).raw("</th><td>").sentence(&text).raw("</td></tr>");
             }
             self.html.element("</table><div class=\"quote\">“", &row.example, "”</div></li>");
         }
@@ -302,7 +302,7 @@ impl Page<'_> {
             self.html.raw("</tr>");
         }
         self.html.raw(
-            "</table><p class=\"hint\">Percent are of the recipients in the same row, over the whole log.</p></div>\n",
+            "</table><p class=\"hint\">Percent are of the recipients in the same row, over the whole log. Refused as spam counts also what was refused by a rule or for this server's bad reputation.</p></div>\n",
         );
     }
 

@@ -2,6 +2,7 @@
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
+use tidegate_filter::check::Evidence;
 use tidegate_watch::Offsets;
 use tidegate_watch::api::report::Count;
 
@@ -130,6 +131,24 @@ pub(in crate::cli) fn block(value: u64, most: u64) -> char {
     usize::try_from(eighths).ok().and_then(|at| BLOCKS.get(at)).copied().unwrap_or(' ')
 }
 
+/// A sentence of ours for a terminal or a page, with names from the log in it: as safe as [`Evidence`], and not cut like one name.
+pub(in crate::cli) fn whole(sentence: &str) -> String {
+    /// Characters at a time, so that none is cut even where each is spelt out; and octets of all.
+    const AT_A_TIME: usize = 24;
+    const OCTETS_MAX: usize = 4000;
+    let mut shown = String::with_capacity(sentence.len());
+    let mut chars = sentence.chars().peekable();
+    while chars.peek().is_some() {
+        if shown.len() >= OCTETS_MAX {
+            shown.push('…');
+            break;
+        }
+        let piece: String = chars.by_ref().take(AT_A_TIME).collect();
+        shown.push_str(Evidence::from(piece).as_str());
+    }
+    shown
+}
+
 /// The text as the beginning of a sentence.
 pub(in crate::cli) fn sentence_case(text: &str) -> String {
     let mut chars = text.chars();
@@ -176,6 +195,15 @@ pub(in crate::cli) fn counted(count: u64, word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a reader has to do is not cut in the middle, and nothing hostile in it reaches a terminal.
+    #[test]
+    fn sentences_are_whole() {
+        let long = "each word of it is needed, ".repeat(40);
+        assert_eq!(whole(&long), long);
+        assert_eq!(whole(&"\u{1b}".repeat(30)), "\\u{1b}".repeat(30));
+        assert!(whole(&"x".repeat(10_000)).len() < 4100);
+    }
 
     #[test]
     fn figures_are_easy_to_read() {

@@ -18,16 +18,32 @@ pub(super) fn is_shown(report: &Report, account: Option<&str>) -> bool {
 
 /// One provider, each thing with a word or two that say what it is; every figure once.
 pub(super) fn lines(row: &BlockRow, report: &Report, local: LocalTime) -> Vec<(&'static str, String)> {
-    let mut lines = vec![("refused now?", now(row)), ("in this log", in_all(row, local))];
-    lines.extend(of_suspects(row).map(|text| ("the suspects'", text)));
+    let mut lines = vec![("refused now?", now(row))];
+    lines.extend(whose_list(row).map(|text| ("whose list", text)));
+    lines.push(("in this log", in_all(row, local)));
+    lines.extend(of_suspects(row).map(|text| ("to the suspect", text)));
     lines.extend(around_case(row).map(|text| ("since when", text)));
     let causes = row.caused_by.iter().map(|cause| (cause.clone(), about::is_suspect(report, cause.kind, &cause.name)));
     let causes = causes.map(|cause| about::cause(&cause)).collect::<Vec<_>>().join(", ");
     if !causes.is_empty() {
-        lines.push(("a tenth or more", causes));
+        lines.push(("to others", format!("a tenth of it or more each, in the whole log: {causes}")));
     }
-    lines.push(("what to do", advice(row)));
+    lines.push(("what to do", advice(row, report)));
     lines
+}
+
+/// That a provider's own list is none of those that anybody can look up.
+fn whose_list(row: &BlockRow) -> Option<String> {
+    if row.provider == "others" || row.refused == 0 {
+        return None;
+    }
+    let name = shown::provider(row.provider);
+    let answer = row.example.to_lowercase();
+    let said = ["block list", "blocklist", "blacklist"].into_iter().find(|word| answer.contains(word));
+    let said = said.map_or_else(String::new, |word| format!(" (“{word}” in the answer)"));
+    Some(format!(
+        "{name}'s own, private judgement{said}. It is none of the public blocklists: nobody else can look it up or lift it"
+    ))
 }
 
 /// Who holds which address for bad.
@@ -120,7 +136,7 @@ fn of_suspects(row: &BlockRow) -> Option<String> {
         return None;
     }
     let rest = about::times(row.refused.saturating_sub(refused), row.deferred.saturating_sub(deferred));
-    Some(format!("{}; without them {rest}", about::times(refused, deferred)))
+    Some(format!("{} in the whole log; what remains without that: {rest}", about::times(refused, deferred)))
 }
 
 /// Whether the suspects had so much of it that it is to be looked for there.
@@ -165,11 +181,14 @@ fn around_case(row: &BlockRow) -> Option<String> {
     };
     if !is_older(row) {
         let case = times(&of_case);
-        return Some(format!("nothing of it before the case began on {}; then {case}{after}", around.day));
+        return Some(format!(
+            "nothing of it before the case began on {}. All senders together: during the case {case}{after}",
+            around.day
+        ));
     }
     let older = if row.is_from_begin { ", perhaps before this log as well" } else { "" };
     Some(format!(
-        "it began before the case of {}{older}: the suspect did not start it. Before it {}; with it {}{after}",
+        "it is older than the case, which began on {}{older}: the suspect did not start it. All senders together: before the case {}; during it {}{after}",
         around.day,
         times(&around.before),
         times(&of_case)
@@ -182,24 +201,35 @@ fn is_older(row: &BlockRow) -> bool {
 }
 
 /// What to do: lifted before its cause is gone, a block comes back.
-fn advice(row: &BlockRow) -> String {
-    let first = match row.caused_by.as_slice() {
-        _ if is_theirs(row) && is_older(row) => {
-            "end what the suspect sends first, look for what was the cause before it, then"
+fn advice(row: &BlockRow, report: &Report) -> String {
+    let is_over = report.suspects.iter().all(|suspect| suspect.case.at_end == "quiet");
+    let suspect = if is_over {
+        "the suspect's sending has ended: take the steps below, so that it does not begin again"
+    } else {
+        "end what the suspect sends first, by the steps below"
+    };
+    let before = match row.caused_by.as_slice() {
+        [] => {
+            "for what came before the case no single sender stands out, so look at what the whole server has in common: reverse DNS, SPF, DKIM, mail that is forwarded"
         }
-        _ if is_theirs(row) => "end what the suspect sends first, then",
-        [] => "no single sender was given a tenth of these answers; if it hinders mail,",
-        _ => "look at what these send first, then",
+        _ => "for what came before the case look at what those send who stand under “to others”",
+    };
+    let first = match row.caused_by.as_slice() {
+        _ if is_theirs(row) && is_older(row) => format!("{suspect}; {before}; then"),
+        _ if is_theirs(row) => format!("{suspect}; then"),
+        [] => "no single sender was given a tenth of these answers; if it hinders mail,".to_owned(),
+        _ => "look first at what those send who stand under “to others”, then".to_owned(),
     };
     match &row.ask {
-        Some(page) => format!("{first} ask at {page}"),
+        Some(page) if row.provider == "others" => format!("{first} ask at {page}"),
+        Some(page) => format!("{first} ask {} to lift it: {page}", shown::provider(row.provider)),
         None => format!("{first} ask the postmaster of the server that said it"),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tidegate_watch::api::report::{AroundCase, Cause};
+    use tidegate_watch::api::report::{AroundCase, Case, Cause, Suspect};
 
     use super::*;
 
@@ -214,6 +244,7 @@ mod tests {
             last: Some("2026-02-26T11:03:00Z".to_owned()),
             is_at_end: true,
             ask: Some("olcsupport.office.com".to_owned()),
+            example: "550 5.7.1 part of their network is on our block list (S3150).".to_owned(),
             ..BlockRow::default()
         }
     }
@@ -231,12 +262,17 @@ mod tests {
             [
                 ("refused now?", "hardly: in the last two days of the log 1 of 200 recipients refused (0.5 %)".to_owned()),
                 (
+                    "whose list",
+                    "Microsoft's own, private judgement (“block list” in the answer). It is none of the public blocklists: nobody else can look it up or lift it"
+                        .to_owned()
+                ),
+                (
                     "in this log",
                     "45 of 1 000 recipients refused (4.5 %), first 2026-02-18 06:10, last 2026-02-26 11:03".to_owned()
                 ),
                 (
                     "what to do",
-                    "no single sender was given a tenth of these answers; if it hinders mail, ask at olcsupport.office.com"
+                    "no single sender was given a tenth of these answers; if it hinders mail, ask Microsoft to lift it: olcsupport.office.com"
                         .to_owned()
                 ),
             ]
@@ -271,8 +307,19 @@ mod tests {
     #[test]
     fn the_part_of_the_suspects() {
         let theirs = BlockRow { refused_of_suspects: 40, ..row() };
-        assert_eq!(of_suspects(&theirs).as_deref(), Some("40 refused; without them 5 refused"));
-        assert!(advice(&theirs).starts_with("end what the suspect sends first, then ask"));
+        assert_eq!(
+            of_suspects(&theirs).as_deref(),
+            Some("40 refused in the whole log; what remains without that: 5 refused")
+        );
+        let suspect = |at_end| Suspect { case: Case { at_end, ..Case::default() }, ..Suspect::default() };
+        let report = |at_end| Report { suspects: vec![suspect(at_end)], ..Report::default() };
+        let advice = |row: &BlockRow, at_end| advice(row, &report(at_end));
+        assert_eq!(
+            advice(&theirs, "active"),
+            "end what the suspect sends first, by the steps below; then ask Microsoft to lift it: olcsupport.office.com"
+        );
+        // What has ended is not to be ended.
+        assert!(advice(&theirs, "quiet").starts_with("the suspect's sending has ended: take the steps below"));
         let cause = Cause {
             kind: "mailbox",
             name: "anna@site.example".to_owned(),
@@ -282,7 +329,10 @@ mod tests {
             deferred: 0,
         };
         let others = BlockRow { caused_by: vec![cause], refused_of_suspects: 1, ..row() };
-        assert_eq!(advice(&others), "look at what these send first, then ask at olcsupport.office.com");
+        assert_eq!(
+            advice(&others, "quiet"),
+            "look first at what those send who stand under “to others”, then ask Microsoft to lift it: olcsupport.office.com"
+        );
         let around = AroundCase {
             day: "2026-02-17".to_owned(),
             before: Part { days: 20, refused: 4, deferred: 100, delivered: 796 },
@@ -293,10 +343,13 @@ mod tests {
         assert_eq!(
             around_case(&older).as_deref(),
             Some(
-                "it began before the case of 2026-02-17, perhaps before this log as well: the suspect did not start it. Before it 4 refused (0.5 %), 100 put off on 20 days; with it 40 refused (80 %) on 1 day; after it 1 refused (0.7 %) on 9 days"
+                "it is older than the case, which began on 2026-02-17, perhaps before this log as well: the suspect did not start it. All senders together: before the case 4 refused (0.5 %), 100 put off on 20 days; during it 40 refused (80 %) on 1 day; after it 1 refused (0.7 %) on 9 days"
             )
         );
-        assert!(advice(&older).contains("look for what was the cause before it"));
+        // Where somebody had much of the rest there is a lead, else what it may be.
+        assert!(advice(&older, "quiet").contains("no single sender stands out, so look at what the whole server has"));
+        let led = BlockRow { caused_by: others.caused_by.clone(), ..older };
+        assert!(advice(&led, "quiet").contains("before the case look at what those send who stand under “to others”"));
         let (before, after) = (Part { refused: 0, deferred: 0, ..around.before }, Part::default());
         let begun = BlockRow { around_case: Some(AroundCase { before, after, ..around }), ..theirs };
         let begun = around_case(&begun).expect("there was a case");

@@ -186,7 +186,7 @@ impl Page<'_> {
     }
 
     fn labelled(&mut self, label: &str, text: &str) {
-        self.line(&format!("   {label:<10} {}", Evidence::from(text)));
+        self.line(&format!("   {label:<10} {}", shown::whole(text)));
     }
 
     /// Addresses to block and to look for elsewhere.
@@ -202,7 +202,12 @@ impl Page<'_> {
         if let Some(guessing) = case.guessing.as_ref().filter(|guessing| !guessing.addresses.is_empty()) {
             let list: Vec<&str> = guessing.addresses.iter().take(ADDRESSES_SHOWN).map(String::as_str).collect();
             let all = about::addresses(guessing.addresses.len() as u64);
-            self.labelled("guessed by", &format!("{all}: {}", list.join(" ")));
+            let which = if list.len() < guessing.addresses.len() {
+                format!("; the first {}", list.len())
+            } else {
+                String::new()
+            };
+            self.labelled("guessed by", &format!("{all}{which}: {}", list.join(" ")));
         }
     }
 
@@ -214,7 +219,7 @@ impl Page<'_> {
         self.heading("This server's own reputation");
         if account.is_none() {
             for list in standing::blocklists(report, self.look.local) {
-                self.line(&format!("  {}", Evidence::from(list)));
+                self.line(&format!("  {}", shown::whole(&list)));
             }
         }
         if report.blocks.is_empty() {
@@ -223,7 +228,7 @@ impl Page<'_> {
         for row in &report.blocks {
             self.line(&format!("  {}", Evidence::from(standing::heading(row))));
             for (label, text) in standing::lines(row, report, self.look.local) {
-                self.line(&format!("     {label:<15} {}", Evidence::from(text)));
+                self.line(&format!("     {label:<15} {}", shown::whole(&text)));
             }
             self.line(&format!("     {:<15} {}", "said", Evidence::from(row.example.as_str())));
         }
@@ -237,7 +242,10 @@ impl Page<'_> {
         for row in report.cleared.iter().take(self.look.top) {
             let name = short_path(&row.name);
             let reason = self.look.local.sentence(&row.reason);
-            self.line(&format!("  {}", Evidence::from(format!("{name}, {}: {reason}", about::class(row)))));
+            self.line(&format!("  {}", shown::whole(&format!("{name}, {}: {reason}", about::class(row)))));
+            if let Some(near) = about::near(row, report) {
+                self.line(&format!("    {}", shown::whole(&near)));
+            }
         }
     }
 
@@ -374,6 +382,9 @@ impl Page<'_> {
                 self.line(&format!("     said   {}", Evidence::from(row.example.as_str())));
             }
             self.line(&format!("     do     {}", group.advice.join("; ")));
+        }
+        if let Some(reputation) = about::of_reputation(report) {
+            self.line(&format!("  {}", shown::sentence_case(&reputation)));
         }
     }
 

@@ -29,4 +29,6 @@ pub struct AttackerRow {
     pub login: Option<String>,
     /// Whether that login is among the suspects.
     pub is_suspect: bool,
+    /// Whether this is an address of this server or of the network in which it stands: nobody is to block it.
+    pub is_own: bool,
 }

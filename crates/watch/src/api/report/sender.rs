@@ -106,6 +106,9 @@ pub struct ClearedRow {
     pub account: String,
     /// `runs`, `month_end`, `steady`, `forwarder`, `roaming` or `usual`.
     pub class: &'static str,
+    /// The suspect of the same account or domain, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_account_as: Option<String>,
     /// Recipients in the whole log.
     pub recipients: u64,
     /// A sentence.

@@ -41,7 +41,7 @@ pub struct Suspect {
     pub by_day: Vec<Count>,
     /// Hours from the day before on.
     pub timeline: Vec<TimelineHour>,
-    /// Messages of the busiest hour.
+    /// Messages of one of the busiest hours.
     pub samples: Vec<Sample>,
     /// What it was answered in the whole log, by reason and provider; the first 24 of them.
     pub refusals: Vec<HeardRow>,
@@ -91,10 +91,14 @@ pub struct Case {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guessing: Option<Guessing>,
     /// Addresses from which a mailbox was used on its busiest suspect day, of networks that its domain had not used before;
-    /// the busiest first, with those of `usual_clients` up to 64.
+    /// the busiest first, with those of `usual_clients` and `own_clients` up to 64.
     pub clients: Vec<Client>,
     /// The same of networks that had been used before: probably the owner.
     pub usual_clients: Vec<Client>,
+    /// The same of this server itself and the network in which it stands, such as a webmail's: nobody is to block them.
+    pub own_clients: Vec<Client>,
+    /// Whether the password was guessed from such an address.
+    pub is_entry_own: bool,
     /// Whether there were more.
     pub has_more_clients: bool,
     /// Whether the log began long enough before the case to tell networks that are new from those that are not.
@@ -155,7 +159,8 @@ pub struct Guessing {
     pub failures_since: u64,
     /// Whether it was still tried on the last day of the log.
     pub is_going_on: bool,
-    /// Addresses that failed on the day of the last failure before it succeeded and on the day before that, up to 64.
+    /// Addresses that failed on the day of the last failure before it succeeded and on the day before that, up to 64, without those of
+    /// this server and its network.
     pub addresses: Vec<String>,
 }
 

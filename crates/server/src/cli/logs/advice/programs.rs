@@ -56,7 +56,7 @@ fn which(folder: &str) -> String {
 
 /// Who called the programs, and how they came: the request that put a file there went to another page, and before the file's time.
 pub(super) fn calls(suspect: &Suspect, folder: &str, is_odd: bool, mta: Mta) -> Step {
-    const CAME: &str = "Who calls the programs, and how they came, only the web server's access log can tell. The first command shows each call of a program in this folder, the very first on top. They came by another request, mostly to a plugin's page elsewhere on the site, and before that: the second shows what was sent to the site on the days of which the files are (their times were kept in step 1). If nothing fits, look into the logs of FTP, SSH and the panel for that time.";
+    const CAME: &str = "Who calls the programs, and how they came, only the web server's access log can tell. The first command shows each call of a program in this folder, the very first on top. They came by another request, mostly to a plugin's page elsewhere on the site, and before that: the second shows what was sent to the site on the days of which the files are, by the times that step 1 kept, else by their present ones. If nothing fits, look into the logs of FTP, SSH and the panel for that time.";
     const CALLED: &str = "Who calls the program only the web server's access log can tell: the command counts who sent something to the pages of this folder on the days of the case.";
     const ELSEWHERE: &str = "No site serves this folder, so no access log names it: look into the logs of SSH, FTP and the panel for logins of the account before the first hour, and into the site's access log for whatever it called then.";
     let account = suspect.account.as_str();
@@ -84,8 +84,9 @@ pub(super) fn calls(suspect: &Suspect, folder: &str, is_odd: bool, mta: Mta) -> 
         |logs: &str| format!("zgrep -hE '\"[A-Z]+ {page}/[^ ?\"]*[.]ph' {logs} | {CALLS} | {IN_ORDER} | head -40");
     let sent = |logs: &str| {
         format!(
-            "cut -d' ' -f2 {} | cut -c1-10 | sort -u | while read -r day; do zgrep -hE \"\\[$(LC_ALL=C date -d \"$day\" +%d/%b/%Y):.*\\\"(POST|PUT) \" {logs}; done | {CALLS} | {IN_ORDER}",
-            kept(account)
+            "(cat {} 2>/dev/null || find {folder} -maxdepth 1 -type f {} {ON_ONE_LINE} -printf '%m %C+ %p\\n') | cut -d' ' -f2 | cut -c1-10 | sort -u | while read -r day; do zgrep -hE \"\\[$(LC_ALL=C date -d \"$day\" +%d/%b/%Y):.*\\\"(POST|PUT) \" {logs}; done | {CALLS} | {IN_ORDER}",
+            kept(account),
+            which(folder)
         )
     };
     Step::new(CAME)
@@ -97,12 +98,20 @@ pub(super) fn calls(suspect: &Suspect, folder: &str, is_odd: bool, mta: Mta) -> 
 
 /// The days of a case as an access log writes them, for a regular expression.
 fn days(suspect: &Suspect) -> String {
+    match dates(suspect) {
+        dates if dates.is_empty() => "[^:]*".to_owned(),
+        dates => dates.iter().map(|day| day.strftime("%d/%b/%Y").to_string()).collect::<Vec<_>>().join("|"),
+    }
+}
+
+/// The first days of a case; none if it has no times.
+pub(super) fn dates(suspect: &Suspect) -> Vec<jiff::civil::Date> {
     let time = |time: &Option<String>| time.as_deref().and_then(|time| time.parse::<jiff::civil::DateTime>().ok());
     let (Some(began), Some(ended)) = (time(&suspect.case.began), time(&suspect.case.ended)) else {
-        return "[^:]*".to_owned();
+        return Vec::new();
     };
     let days = began.date().series(jiff::Span::new().days(1));
     // It ends with an hour: at midnight that is one of the day before.
     let days = days.take_while(|day| day.to_datetime(jiff::civil::Time::midnight()) < ended || *day == began.date());
-    days.take(DAYS_MAX).map(|day| day.strftime("%d/%b/%Y").to_string()).collect::<Vec<_>>().join("|")
+    days.take(DAYS_MAX).collect()
 }

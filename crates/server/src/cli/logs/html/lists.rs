@@ -18,7 +18,11 @@ impl Page<'_> {
             self.path(&row.name);
             self.html.raw("<td class=\"time\">").raw(about::class(row)).raw("</td>");
             self.count(row.recipients);
-            self.html.element("<td class=\"wide\">", &self.local.sentence(&row.reason), "</td></tr>");
+            self.html.raw("<td class=\"wide\">").sentence(&self.local.sentence(&row.reason));
+            if let Some(near) = about::near(row, report) {
+                self.html.raw(".<br><b>").sentence(&near).raw(".</b>");
+            }
+            self.html.raw("</td></tr>");
         }
         self.html.raw("</table></div>\n");
     }
@@ -171,6 +175,7 @@ impl Page<'_> {
             "<li><b>Given up:</b> refused for good, or too old; the sender gets a bounce.</li>",
             "<li><b>Refused by this server:</b> what strangers tried to send to it.</li>",
             "<li><b>On hold:</b> frozen in Exim's queue; nobody tries to deliver it.</li>",
+            "<li><b>Refused as spam,</b> in the lists of senders: also by a rule, or for this server's bad reputation.</li>",
             "<li><b>Do not exist, refused as spam:</b> in percent of the recipients in the same row; in the card of a suspect, of the ",
             "recipients of that day. Halves are rounded up.</li>",
             "<li><b>Network:</b> about one provider's pool of addresses (an IPv4 /16, an IPv6 /32); their number is an estimate. ",

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use tidegate_filter::check::Evidence;
 
+use crate::cli::logs::shown;
+
 /// A page while it is written.
 #[derive(Default)]
 pub(super) struct Html(String);
@@ -17,9 +19,17 @@ impl Html {
 
     /// Text, hostile as it may be: no markup, no control characters, no change of direction, cut after some hundred octets.
     pub(super) fn text(&mut self, text: &str) -> &mut Html {
-        // A figure and its sign stay on one line.
-        let shown = Evidence::from(text).as_str().replace(" %", "\u{a0}%");
-        self.escaped(&shown)
+        self.with_signs(Evidence::from(text).as_str())
+    }
+
+    /// A sentence of ours, in which names from the log may stand: the same, but not cut.
+    pub(super) fn sentence(&mut self, sentence: &str) -> &mut Html {
+        self.with_signs(&shown::whole(sentence))
+    }
+
+    /// A figure and its sign stay on one line.
+    fn with_signs(&mut self, text: &str) -> &mut Html {
+        self.escaped(&text.replace(" %", "\u{a0}%"))
     }
 
     /// A command of ours: its names were looked at before (see `advice`), and it must not be cut. No line ends within an option.
@@ -41,7 +51,7 @@ impl Html {
     pub(super) fn prose(&mut self, text: &str) -> &mut Html {
         for (i, part) in text.split('`').enumerate() {
             if i % 2 == 0 {
-                self.text(part);
+                self.sentence(part);
             } else {
                 self.element("<code>", part, "</code>");
             }

@@ -1,24 +1,25 @@
 //! The parts of the page about others: what other servers say, grouped by cause, and who attacks.
 
-use super::{Page, about, grouped};
+use super::{Page, about, shown};
 
 impl Page<'_> {
     pub(super) fn refusals(&mut self) {
         let report = self.report;
         let groups = about::groups(report);
-        if groups.is_empty() {
+        let reputation = about::of_reputation(report);
+        if groups.is_empty() && reputation.is_none() {
             return;
         }
-        let gist: Vec<String> = groups
+        let gist = groups
             .iter()
             .take(3)
-            .map(|group| format!("{} times {}", grouped(group.refused + group.deferred), group.meaning))
-            .collect();
+            .map(|group| format!("{}: {}", group.meaning, about::times(group.refused, group.deferred)));
+        let gist: Vec<String> = gist.chain(reputation.clone()).collect();
         self.fold("<details id=\"refusals\">", "What other servers say", &gist.join("; "));
         self.html.raw("<div class=\"card\">");
         for group in groups.iter().take(self.top) {
             self.html.raw("<div class=\"say\"><span class=\"m\">").raw(group.meaning).raw("</span>");
-            let times = format!(" · {} refused, {} put off", grouped(group.refused), grouped(group.deferred));
+            let times = format!(" · {}", about::times(group.refused, group.deferred));
             self.html.element("<span class=\"soft\">", &times, "</span>");
             let rows: Vec<String> = group.rows.iter().map(|row| about::by_provider(row, self.local)).collect();
             self.html.element("<div>", &rows.join(", "), "</div>");
@@ -31,6 +32,9 @@ impl Page<'_> {
             }
             self.html.element("<div>What to do: ", &group.advice.join("; "), ".</div></div>");
         }
+        if let Some(reputation) = reputation {
+            self.html.element("<div class=\"say\">", &shown::sentence_case(&reputation), ".</div>");
+        }
         self.html.raw("</div></details>\n");
     }
 
@@ -39,13 +43,7 @@ impl Page<'_> {
         if report.attackers.is_empty() {
             return;
         }
-        let succeeded = report.attackers.iter().filter(|row| row.is_suspect && row.succeeded.is_some()).count();
-        let gist = match succeeded {
-            0 => "no guessed login seen".to_owned(),
-            count => format!("{} succeeded", grouped(count as u64)),
-        };
-        let all = grouped(report.attackers.len() as u64);
-        self.fold("<details id=\"attackers\">", "Attackers", &format!("{all} listed, {gist}"));
+        self.fold("<details id=\"attackers\">", "Attackers", &about::attacks_in_short(&report.attackers));
         let heads = [
             "who",
             "what it does",

@@ -184,7 +184,7 @@ impl Page<'_> {
             .samples
             .first()
             .map_or_else(String::new, |sample| format!("{count}, the first by {}: {}", sample.sender, sample.subject));
-        self.fold("<details class=\"within\">", "Examples from its busiest hour", &gist);
+        self.fold("<details class=\"within\">", "Examples from one of its busiest hours", &gist);
         self.html.raw("<div class=\"scroll\"><table><tr><th>time</th><th>id</th>");
         self.html.raw("<th>from</th><th>sender</th><th>subject</th></tr>");
         for sample in &suspect.samples {
@@ -199,19 +199,21 @@ impl Page<'_> {
     /// Addresses to block and to look for elsewhere, one a line so that they can be copied.
     fn addresses(&mut self, suspect: &Suspect) {
         let case = &suspect.case;
-        if !case.clients.is_empty() {
+        if !case.clients.is_empty() || !case.own_clients.is_empty() {
             self.html.raw("<h3>").raw(from_where::HEADING).raw("</h3><ul class=\"why\">");
             for sentence in from_where::sentences(suspect) {
-                self.html.element("<li>", &sentence, "</li>");
+                self.html.raw("<li>").sentence(&sentence).raw("</li>");
             }
             self.html.raw("</ul>");
+        }
+        if !case.clients.is_empty() {
             let busiest: Vec<String> = case
                 .clients
                 .iter()
                 .take(3)
                 .map(|client| format!("{} ({})", client.name, grouped(client.times)))
                 .collect();
-            let more = if case.has_more_clients { " shown, there were more" } else { "" };
+            let more = if case.has_more_clients { "; there were more, which a report does not keep" } else { "" };
             let count = case.clients.len();
             let gist = format!("{}{more}; most recipients by {}", counted(count as u64, "address"), busiest.join(", "));
             self.fold("<details class=\"within\">", "These addresses, to copy:", &gist);
