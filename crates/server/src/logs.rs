@@ -6,6 +6,7 @@ mod clock;
 mod file;
 mod merge;
 pub mod owners;
+mod pipe;
 pub mod places;
 mod repeats;
 
@@ -156,6 +157,11 @@ impl Logs {
         let changes = self.zone.following(begin).map(|change| timestamp(change.timestamp()));
         let changes = changes.take_while(|change| *change <= latest).take(CHANGES_MAX);
         changes.fold(Offsets::fixed(ms(first)), |offsets, change| offsets.then(change, ms(change)))
+    }
+
+    /// Calls `each` before it is waited for somebody who writes into standard input, or another pipe.
+    pub fn before_waiting(&self, each: impl FnMut() + Clone + 'static) {
+        self.files.iter().for_each(|file| file.pace.before_waiting(Box::new(each.clone())));
     }
 
     /// Reads all files and gives each event within the wanted time to `each`, in the order of time, with what it was read from.

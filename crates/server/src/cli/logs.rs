@@ -1,9 +1,11 @@
 //! `tidegate logs`: the report that an administrator wants, from the logs that lie there already.
 
+use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::Context;
 use clap::Args;
@@ -110,16 +112,20 @@ pub(super) fn run(config_path: &Path, arguments: &Arguments) -> anyhow::Result<E
 
 /// Prints each event.
 fn events(opened: source::Opened) -> io::Result<(Vec<FileRow>, Ended)> {
-    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let out = Rc::new(RefCell::new(BufWriter::with_capacity(1 << 16, io::stdout().lock())));
+    let waiting = Rc::clone(&out);
+    // Who reads `tail -f` through a pipe sees at once what there is. A failure comes again with the next event.
+    opened.before_waiting(move || drop(waiting.borrow_mut().flush()));
     let files = opened.read(|event, place, origin| {
         let mut row = EventRow::new(origin.file, place.line, event);
         if event.kind == Kind::Unknown {
             row.text = Some(origin.text);
         }
-        serde_json::to_writer(&mut out, &row)?;
+        let mut out = out.borrow_mut();
+        serde_json::to_writer(&mut *out, &row)?;
         out.write_all(b"\n")
     })?;
-    out.flush()?;
+    out.borrow_mut().flush()?;
     Ok((files, Ended::Done))
 }
 

@@ -235,3 +235,56 @@ fn who_goes_beyond_a_limit_is_told() {
     scene.watcher.as_mut().unwrap().look(Timestamp::now() + jiff::SignedDuration::from_hours(25));
     assert!(!scene.status.lock().unwrap().alarms.iter().any(|alarm| alarm.contains("sender of this server")));
 }
+
+/// What Exim writes for a command that is started in a folder with line ends in its name: the lines `invented` are part of that name.
+/// The command only looks at the queue, so nothing follows.
+fn in_folder(pid: u32, invented: &[String]) -> String {
+    let now = TimeZone::system().to_datetime(Timestamp::now()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+    let lines: String = invented.iter().map(|line| format!("{now} {line}\n/\n")).collect();
+    format!("[{pid}] cwd=/tmp/a\n{lines}b 3 args: /usr/sbin/exim4 -bp -v")
+}
+
+/// Somebody with a shell account writes failed logins, and a flood of the boss's mail, into the log; while it is followed nobody is
+/// accused of them, whether they come at once, one command after the other, or half of a text before the rest. The same lines, if Exim
+/// wrote them, raise alerts: the test can fail.
+#[test]
+fn invented_lines_accuse_nobody_while_the_log_is_followed() {
+    let guess = "[9] login authenticator failed for (x) [203.0.113.66]: 535 Incorrect authentication data (set_id=boss@example.org)";
+    let mail = |n: usize| {
+        format!(
+            "[9] 1vx{n:03}-0005xY-Qr <= boss@example.org H=(x) [198.51.100.77] P=esmtpa A=login:boss@example.org S=400 id=x@y for a{n}@b.test"
+        )
+    };
+    let invented: Vec<String> = (0..300).flat_map(|n| [guess.to_owned(), mail(n)]).collect();
+    let alerts = |scene: &mut Scene| scene.look().alerts.len();
+
+    let mut scene = Scene::new();
+    std::fs::write(scene.log(), "").unwrap();
+    scene.look();
+    scene.write(&invented);
+    assert!(alerts(&mut scene) > 0, "as real lines they are seen");
+
+    let mut scene = Scene::new();
+    std::fs::write(scene.log(), "").unwrap();
+    scene.look();
+    let texts: Vec<String> = (100..).zip(invented.chunks(10)).map(|(pid, lines)| in_folder(pid, lines)).collect();
+    let (at_once, one_by_one) = texts.split_at(20);
+    scene.write(at_once);
+    assert_eq!(alerts(&mut scene), 0);
+    for text in one_by_one {
+        // Half of the text first: reading waits for the rest of it, once.
+        let (first, rest) = text.split_at(text.len() / 2);
+        let mut log = std::fs::OpenOptions::new().append(true).open(scene.log()).unwrap();
+        let now = TimeZone::system().to_datetime(Timestamp::now());
+        write!(log, "{} {first}", now.strftime("%Y-%m-%d %H:%M:%S")).unwrap();
+        scene.watcher.as_mut().unwrap().look(Timestamp::now());
+        writeln!(log, "{rest}").unwrap();
+        assert_eq!(alerts(&mut scene), 0, "{text}");
+    }
+    let status = scene.look();
+    let counts = status.files.first().unwrap().counts;
+    assert_eq!((status.outcomes.messages, status.open_messages), (0, 0), "no message came in");
+    assert_eq!(counts.unknown_lines, 0);
+    // Every line was read, and nothing of it waits.
+    assert_eq!(counts.lines, (texts.len() * 2 + invented.len() * 2) as u64);
+}

@@ -1,10 +1,10 @@
 //! One log file: how it is packed and what kind of log it is, told from its first octets; its lines, one after the other.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use indicatif::ProgressBar;
 use jiff::tz::TimeZone;
@@ -13,6 +13,7 @@ use tidegate_watch::{Connection, Kind, LINE_OCTETS_MAX, Reader, Source, Timestam
 
 use super::ahead::Ahead;
 use super::clock::{self, Hour};
+use super::pipe::{Pace, Pipe};
 
 /// Octets that are read at once, and looked at to tell the kind of a log.
 const CHUNK_OCTETS: usize = 256 * 1024;
@@ -133,6 +134,8 @@ pub(super) struct LogFile {
     pub(super) trouble: Option<Trouble>,
     /// What cannot be opened again stays open: standard input, pipes.
     opened: Option<Box<dyn BufRead>>,
+    /// How such a file is read.
+    pub(super) pace: Rc<Pace>,
 }
 
 impl LogFile {
@@ -159,6 +162,7 @@ impl LogFile {
             identity: None,
             trouble,
             opened: None,
+            pace: Rc::default(),
         }
     }
 
@@ -170,7 +174,8 @@ impl LogFile {
             self.identity = Some((meta.dev(), meta.ino()));
             self.latest = meta.mtime().checked_mul(1000).map(Timestamp::from_millis);
         }
-        let mut source = unpacked(raw(&self.path).map_err(Trouble::Closed)?)?;
+        let raw = Pipe::open(&self.path, &self.pace).map_err(Trouble::Closed)?;
+        let mut source = unpacked(raw, &self.pace)?;
         let beginning = source.fill_buf().map_err(|error| Trouble::CutOff(0, error))?;
         let local = look_at(beginning, &self.reader(0));
         // Seen as UTC, the first time is some hours off at most; that tells its offset, and the offset the time itself.
@@ -229,14 +234,14 @@ impl LogFile {
         let source = match self.opened.take() {
             Some(source) => source,
             None => {
-                let raw = raw(&self.path).map_err(Trouble::Closed)?;
+                let raw = Pipe::open(&self.path, &self.pace).map_err(Trouble::Closed)?;
                 if self.now().is_some_and(|(identity, _)| Some(identity) != self.identity) {
                     return Err(Trouble::Replaced);
                 }
-                unpacked(Box::new(progress.wrap_read(raw)))?
+                unpacked(Box::new(progress.wrap_read(raw)), &self.pace)?
             }
         };
-        Ok(Lines::new(source))
+        Ok(Lines::new(source, &self.pace))
     }
 }
 
@@ -252,8 +257,13 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    fn new(source: Box<dyn Read>) -> Lines {
-        Lines { source: Ahead::new(source, CHUNK_OCTETS), buffer: Vec::new(), number: 0, is_cut: false }
+    fn new(source: Box<dyn Read>, pace: &Rc<Pace>) -> Lines {
+        Lines {
+            source: Ahead::new(source, CHUNK_OCTETS, Rc::clone(pace)),
+            buffer: Vec::new(),
+            number: 0,
+            is_cut: false,
+        }
     }
 
     /// What follows the present line; as much as its reader wants to see.
@@ -264,7 +274,7 @@ impl Lines {
     /// Goes to the next line; `false` at the end.
     pub(super) fn advance(&mut self) -> Result<bool, Trouble> {
         let is_line = self.next()?;
-        // Only such a line is read with what follows it, for which a pipe would have to be waited for.
+        // Only such a line is read with what follows it, for which it may have to be waited.
         if memchr::memmem::find(&self.buffer, b" cwd=").is_some() {
             self.source.look();
         }
@@ -303,17 +313,13 @@ impl Lines {
     }
 }
 
-fn raw(path: &Path) -> io::Result<Box<dyn Read>> {
-    if path == Path::new("-") {
-        return Ok(Box::new(io::stdin()));
-    }
-    Ok(Box::new(File::open(path)?))
-}
-
 /// The content, told from its first octets and not from its name. Several gzip members one after the other are one log.
-fn unpacked(raw: Box<dyn Read>) -> Result<Box<dyn BufRead>, Trouble> {
+fn unpacked(raw: Box<dyn Read>, pace: &Pace) -> Result<Box<dyn BufRead>, Trouble> {
     let mut source = BufReader::with_capacity(CHUNK_OCTETS, raw);
     let beginning = source.fill_buf().map_err(Trouble::Closed)?;
+    if let [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] = beginning {
+        pace.is_packed();
+    }
     Ok(match beginning {
         [0x1f, 0x8b, ..] => {
             Box::new(BufReader::with_capacity(CHUNK_OCTETS, flate2::bufread::MultiGzDecoder::new(source)))
@@ -456,7 +462,7 @@ mod tests {
     fn a_line_without_an_end_takes_no_memory() {
         let endless = io::repeat(0).take(64 << 20).chain(&b"\n2026-03-02 10:00:00 x\n"[..]);
         let source = Box::new(BufReader::with_capacity(CHUNK_OCTETS, endless));
-        let mut lines = Lines::new(source);
+        let mut lines = Lines::new(source, &Rc::default());
         assert!(lines.advance().unwrap());
         assert_eq!((lines.buffer.len(), lines.number, lines.is_cut), (LINE_OCTETS_MAX, 1, true));
         assert!(lines.advance().unwrap());

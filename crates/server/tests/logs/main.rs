@@ -15,6 +15,7 @@ mod copies;
 #[path = "../../../watch/tests/generator/mod.rs"]
 mod generator;
 mod journal;
+mod live;
 mod order;
 mod page;
 mod peers;

@@ -41,6 +41,8 @@ proptest! {
         let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(lines.len())).collect();
         places.extend([0, lines.len()]);
         places.sort_unstable();
+        // Of two files that begin within the same second nothing tells which is the older one; nobody rotates twice in a second.
+        places.dedup_by_key(|at| lines.get(*at).map(|line| line[.."2026-03-02 10:11:12".len()].to_owned()));
         let folder = tempfile::tempdir().unwrap();
         scene::put(folder.path(), "tidegate.toml", b"[server]\nhostname = \"mx.example.org\"\n");
         scene::put(folder.path(), "whole", log.as_bytes());

@@ -112,6 +112,11 @@ impl Span {
 }
 
 impl Opened {
+    /// Calls `each` before it is waited for more of a log that comes through a pipe.
+    pub(in crate::cli) fn before_waiting(&self, each: impl FnMut() + Clone + 'static) {
+        self.logs.before_waiting(each);
+    }
+
     /// Reads all, oldest first.
     ///
     /// # Errors
