@@ -144,6 +144,34 @@ fn a_verdict_that_comes_too_late_is_told_as_one_that_nobody_heard() {
     assert_eq!(lab.exim.wait_delivered(2).unwrap().len(), 2);
 }
 
+/// A session that is left open while Exim's pause after the hang runs would count against its network for minutes.
+#[test]
+fn sessions_that_met_a_hang_end_with_their_connections() {
+    let config = "[checks.rate]\nsessions_max = 5\n";
+    let Some((lab, daemon)) = lab("sessions_that_met_a_hang_end_with_their_connections", GOOD, config) else { return };
+    let clients = (20..26).map(|host| lab.client(&format!("203.0.113.{host}")).unwrap().0);
+    let clients: Vec<_> = clients.collect();
+    assert_eq!(status(&lab, &daemon)["sessions"], 6);
+    signal(&daemon, Signal::STOP);
+    thread::scope(|scope| {
+        for (number, mut client) in clients.into_iter().enumerate() {
+            scope.spawn(move || {
+                client.envelope("mail.good.test", "a@good.test", &["b@exim.test"]).unwrap();
+                match number % 2 {
+                    0 => drop(client.expect("QUIT", 221).unwrap()),
+                    _ => client.hang_up(),
+                }
+            });
+        }
+    });
+    thread::sleep(Duration::from_secs(2));
+    signal(&daemon, Signal::CONT);
+    wait_until(&lab, &daemon, "all have ended", |status| status["sessions"] == 0);
+    let (mut client, _) = lab.client("203.0.113.10").unwrap();
+    client.envelope("mail.good.test", "a@good.test", &["b@exim.test"]).unwrap();
+    assert_eq!(client.data(HAM).unwrap().code, 250);
+}
+
 /// A list that does not answer costs clients a wait for some seconds, not for an hour.
 #[test]
 fn a_dead_list_is_not_waited_for() {
