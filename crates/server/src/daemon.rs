@@ -44,7 +44,7 @@ pub struct Daemon {
     /// The resolver behind the world, to be swapped when the configuration changes.
     pub dns: Arc<dns::Live>,
     /// Sessions of Exim.
-    pub sessions: Sessions<Slot>,
+    pub sessions: Arc<Sessions<Slot>>,
     /// Record, reply, effects.
     pub conclude: Conclude,
     /// The configuration in use.

@@ -24,6 +24,28 @@ pub struct Sessions<T> {
     inner: Mutex<Inner<T>>,
 }
 
+/// A session of which its client has not heard yet. It is forgotten when this is dropped, also by a panic, unless it is kept.
+#[must_use]
+pub struct Begun<T> {
+    sessions: Arc<Sessions<T>>,
+    name: Option<String>,
+}
+
+impl<T> Begun<T> {
+    /// The client knows of the session: it stays until the client ends it.
+    pub fn keep(mut self) {
+        self.name = None;
+    }
+}
+
+impl<T> Drop for Begun<T> {
+    fn drop(&mut self) {
+        if let Some(name) = &self.name {
+            self.sessions.remove(name);
+        }
+    }
+}
+
 struct Inner<T> {
     by_name: HashMap<String, Held<T>>,
     by_network: HashMap<IpNet, u32>,
@@ -68,8 +90,14 @@ impl<T> Sessions<T> {
         inner.by_network.get(&network(ip)).copied().unwrap_or(0).saturating_add(1)
     }
 
-    /// Keeps a new session; its name.
-    pub fn insert(&self, value: T, ip: Option<IpAddr>) -> (String, Arc<AsyncMutex<T>>) {
+    /// Begins a session; its name. It stays if what comes with it is kept.
+    pub fn begin(self: &Arc<Self>, value: T, ip: Option<IpAddr>) -> (String, Arc<AsyncMutex<T>>, Begun<T>) {
+        let (name, slot) = self.insert(value, ip);
+        let begun = Begun { sessions: Arc::clone(self), name: Some(name.clone()) };
+        (name, slot, begun)
+    }
+
+    fn insert(&self, value: T, ip: Option<IpAddr>) -> (String, Arc<AsyncMutex<T>>) {
         let name = fresh_name();
         let slot = Arc::new(AsyncMutex::new(value));
         let network = ip.map(network);
@@ -173,6 +201,25 @@ mod tests {
         sessions.remove(&name);
         sessions.remove(&name);
         assert_eq!(sessions.open_from(ip), 1);
+    }
+
+    /// An ask that panics, or whose answer nobody hears, must not leave a session that nobody ends.
+    #[test]
+    fn a_session_that_no_client_knows_of_does_not_stay() {
+        let sessions = Arc::new(Sessions::default());
+        let ip: IpAddr = "192.0.2.7".parse().unwrap();
+        let judging = std::panic::AssertUnwindSafe(async {
+            let (_name, slot, _begun) = sessions.begin((), Some(ip));
+            let _guard = slot.lock().await;
+            assert_eq!(sessions.open_from(ip), 2);
+            panic!("a check has a fault");
+        });
+        let judged = futures_util::FutureExt::catch_unwind(judging);
+        assert!(tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(judged).is_err());
+        assert_eq!(sessions.open_from(ip), 1);
+        let (name, _, begun) = sessions.begin((), Some(ip));
+        begun.keep();
+        assert!(sessions.get(&name).is_some() && sessions.open_from(ip) == 2);
     }
 
     /// The first client that comes when the sessions of its network have expired is not told that there are too many.

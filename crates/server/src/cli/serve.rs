@@ -29,7 +29,6 @@ use crate::journal::Journal;
 use crate::log_watch::{LogWatch, Outside};
 use crate::quarantine::Quarantine;
 use crate::room::Rooms;
-use crate::sessions::Sessions;
 use crate::stores::embedded::Embedded;
 use crate::{control, dns, frontends, panels, rules, upkeep};
 
@@ -152,7 +151,7 @@ fn build(config: &Config, path: &Path) -> anyhow::Result<Daemon> {
         panel,
         dns,
         started_with: config.clone(),
-        sessions: Sessions::default(),
+        sessions: Arc::default(),
         conclude: Conclude::new(journal, quarantine, Arc::clone(&counters)),
         config_path: path.to_owned(),
         spool: config.exim.spool.clone(),

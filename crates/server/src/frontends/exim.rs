@@ -13,8 +13,10 @@ use tidegate_filter::store::Write;
 use tidegate_wire::exim::{Action, Answer, Ask};
 
 use self::hearing::Peer;
+use self::slot::Slot;
 use crate::conclude::Conclusion;
 use crate::daemon::Daemon;
+use crate::sessions::Begun;
 
 pub mod config;
 pub mod hearing;
@@ -94,7 +96,7 @@ async fn answer(peer: Peer, ask: Ask, daemon: &Arc<Daemon>, began: Instant) {
         return;
     }
     let (stage, takes_quoted) = (ask.stage, ask.content.takes_quoted);
-    // A session whose ask panicked is judged as far as it came: its next ask carries all facts again.
+    // A session whose ask panicked is judged as far as it came, and one that was begun for it is gone: the next ask carries all facts again.
     let judged = AssertUnwindSafe(judge::answer(daemon, ask)).catch_unwind().await;
     let answered = judged.unwrap_or_else(|_panic| {
         tracing::error!("judging an ask failed; the mail goes on");
@@ -111,13 +113,16 @@ async fn answer(peer: Peer, ask: Ask, daemon: &Arc<Daemon>, began: Instant) {
 /// Whether the answer could be given: Exim may have given up waiting. A reply that was not given is neither recorded, counted nor remembered
 /// as given: a client that never heard of greylisting has not begun to wait. Nor does Exim know the name of a session that was begun for it.
 async fn give(peer: Peer, line: &[u8], answered: Answered, daemon: &Daemon) -> bool {
-    let Answered { conclusion, writes, opened, .. } = answered;
+    let Answered { conclusion, writes, begun, .. } = answered;
     if hearing::send(peer, line).await.is_err() {
-        opened.into_iter().for_each(|name| daemon.sessions.remove(&name));
+        drop(begun);
         if let Some(conclusion) = conclusion {
             daemon.conclude.unheard(conclusion, &daemon.world).await;
         }
         return false;
+    }
+    if let Some(begun) = begun {
+        begun.keep();
     }
     if let Some(conclusion) = conclusion {
         daemon.conclude.heard(conclusion);
@@ -133,8 +138,8 @@ struct Answered {
     answer: Answer,
     conclusion: Option<Conclusion>,
     writes: Vec<Write>,
-    /// The session that was begun for this ask.
-    opened: Option<String>,
+    /// The session that was begun for this ask: it ends unless the answer is given.
+    begun: Option<Begun<Slot>>,
 }
 
 impl Answered {
@@ -143,6 +148,6 @@ impl Answered {
     }
 
     fn only(answer: Answer) -> Answered {
-        Answered { answer, conclusion: None, writes: Vec::new(), opened: None }
+        Answered { answer, conclusion: None, writes: Vec::new(), begun: None }
     }
 }

@@ -24,6 +24,7 @@ use crate::conclude::{Occasion, Submitted};
 use crate::daemon::Daemon;
 use crate::log_watch::{Told, script_named};
 use crate::quarantine::{Admission, FIELD, Keep};
+use crate::sessions::Begun;
 
 /// Whether something is judged at `stage`. The others tell what has happened, whether somebody waits for the answer or not.
 pub(super) fn is_judged(stage: Stage) -> bool {
@@ -82,14 +83,14 @@ async fn in_session(daemon: &Arc<Daemon>, ask: &Ask) -> Answered {
     let (name, slot, opened) = match known {
         Some((name, slot)) => (name, slot, None),
         None => match open(daemon, ask, &engine, until).await {
-            Some((name, slot, judgement)) => (name, slot, Some(judgement)),
+            Some(Opened { name, slot, begun, judgement }) => (name, slot, Some((begun, judgement))),
             None => return Answered::accept(),
         },
     };
-    let begun_now = opened.is_some();
+    let (begun, on_connect) = opened.unzip();
     let mut guard = slot.lock().await;
     let mut answered = if ask.stage == Stage::Connect {
-        match opened {
+        match on_connect {
             Some(judgement) => concluded(daemon, ask, &name, &guard, judgement, began, None).await,
             None => Answered::accept(),
         }
@@ -97,7 +98,7 @@ async fn in_session(daemon: &Arc<Daemon>, ask: &Ask) -> Answered {
         at_stage(daemon, ask, &name, &mut guard, began, until).await
     };
     answered.answer.session = Some(name.clone());
-    answered.opened = begun_now.then(|| name.clone());
+    answered.begun = begun;
     if ask.stage == Stage::NotSmtp {
         // A local submission is one message and no connection that ends later.
         daemon.sessions.remove(&name);
@@ -105,19 +106,22 @@ async fn in_session(daemon: &Arc<Daemon>, ask: &Ask) -> Answered {
     answered
 }
 
-async fn open(
-    daemon: &Daemon,
-    ask: &Ask,
-    engine: &Arc<Engine>,
-    until: Moment,
-) -> Option<(String, Arc<Mutex<Slot>>, Judgement)> {
+/// A session that was begun for an ask, with the judgement of its client.
+struct Opened {
+    name: String,
+    slot: Arc<Mutex<Slot>>,
+    begun: Begun<Slot>,
+    judgement: Judgement,
+}
+
+async fn open(daemon: &Daemon, ask: &Ask, engine: &Arc<Engine>, until: Moment) -> Option<Opened> {
     let client = client(daemon, ask)?;
     let ip = client.ip();
     let until = if ask.stage == Stage::Connect { until } else { half_way(until) };
     let (session, judgement) = engine.open_by(client, daemon.world.clone(), until).await;
     let slot = Slot { session, helo: None, sender: None, transactions: 0, assembly: Assembly::default() };
-    let (name, slot) = daemon.sessions.insert(slot, ip);
-    Some((name, slot, judgement))
+    let (name, slot, begun) = daemon.sessions.begin(slot, ip);
+    Some(Opened { name, slot, begun, judgement })
 }
 
 /// The stage of the judgement that an ask belongs to.
@@ -372,7 +376,7 @@ async fn concluded(
     let (judgement, conclusion) = daemon.conclude.conclude(&occasion, judgement, &daemon.world).await;
     let told = conclusion.id().unwrap_or(&id);
     let answer = translated(&judgement, told, occasion.submitted.as_ref());
-    Answered { answer, conclusion: Some(conclusion), writes: judgement.writes, opened: None }
+    Answered { answer, conclusion: Some(conclusion), writes: judgement.writes, begun: None }
 }
 
 /// A field that cannot be written safely is left out; what it says is in the record.
