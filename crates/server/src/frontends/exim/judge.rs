@@ -89,13 +89,14 @@ async fn in_session(daemon: &Arc<Daemon>, ask: &Ask) -> Answered {
     };
     let (begun, on_connect) = opened.unzip();
     let mut guard = slot.lock().await;
+    let answering = Answering { daemon, ask, name: &name, began, until };
     let mut answered = if ask.stage == Stage::Connect {
         match on_connect {
-            Some(judgement) => concluded(daemon, ask, &name, &guard, judgement, began, None).await,
+            Some(judgement) => concluded(&answering, &guard, judgement, None).await,
             None => Answered::accept(),
         }
     } else {
-        at_stage(daemon, ask, &name, &mut guard, began, until).await
+        at_stage(&answering, &mut guard).await
     };
     answered.answer.session = Some(name.clone());
     answered.begun = begun;
@@ -164,25 +165,29 @@ fn unmapped(ip: IpAddr) -> IpAddr {
     }
 }
 
-async fn at_stage(
-    daemon: &Arc<Daemon>,
-    ask: &Ask,
-    name: &str,
-    slot: &mut Slot,
+/// One ask while it is answered, and until when.
+struct Answering<'a> {
+    daemon: &'a Arc<Daemon>,
+    ask: &'a Ask,
+    /// The name of its session.
+    name: &'a str,
     began: Instant,
     until: Moment,
-) -> Answered {
+}
+
+async fn at_stage(answering: &Answering<'_>, slot: &mut Slot) -> Answered {
+    let Answering { daemon, ask, until, .. } = *answering;
     match ask.stage {
         Stage::Helo => {
             slot.session.answer_by(until);
             let judgement = hear_helo(ask, slot).await;
-            concluded(daemon, ask, name, slot, judgement, began, None).await
+            concluded(answering, slot, judgement, None).await
         }
         Stage::Mail => {
             catch_up_helo(ask, slot, until).await;
             slot.session.answer_by(until);
             let judgement = hear_mail(daemon, ask, slot).await;
-            concluded(daemon, ask, name, slot, judgement, began, None).await
+            concluded(answering, slot, judgement, None).await
         }
         Stage::Rcpt => {
             catch_up_mail(daemon, ask, slot, until).await;
@@ -190,11 +195,11 @@ async fn at_stage(
             let recipient = ask.transaction.recipient.as_ref().and_then(|recipient| recipient.address().ok());
             let Some(recipient) = recipient else { return Answered::accept() };
             match slot.session.rcpt(recipient).await {
-                Ok(judgement) => concluded(daemon, ask, name, slot, judgement, began, None).await,
+                Ok(judgement) => concluded(answering, slot, judgement, None).await,
                 Err(_out_of_order) => Answered::accept(),
             }
         }
-        Stage::Data | Stage::NotSmtp => at_data(daemon, ask, name, slot, began, until).await,
+        Stage::Data | Stage::NotSmtp => at_data(answering, slot).await,
         _ => Answered::accept(),
     }
 }
@@ -239,14 +244,8 @@ async fn catch_up_mail(daemon: &Daemon, ask: &Ask, slot: &mut Slot, until: Momen
     }
 }
 
-async fn at_data(
-    daemon: &Arc<Daemon>,
-    ask: &Ask,
-    name: &str,
-    slot: &mut Slot,
-    began: Instant,
-    until: Moment,
-) -> Answered {
+async fn at_data(answering: &Answering<'_>, slot: &mut Slot) -> Answered {
+    let Answering { daemon, ask, until, .. } = *answering;
     if ask.part.number > 1 {
         return match slot.assembly.add(ask) {
             Ok(()) | Err(PartError::Missing) => Answered::only(Answer::new(Action::More)),
@@ -288,7 +287,7 @@ async fn at_data(
         return Answered::accept();
     };
     let submitted = Submitted { message: &message, envelope: &mail.recipients };
-    concluded(daemon, ask, name, slot, judgement, began, Some(submitted)).await
+    concluded(answering, slot, judgement, Some(submitted)).await
 }
 
 /// How large the message is; one of which that is not known counts as large.
@@ -362,14 +361,12 @@ async fn hear_recipients(slot: &mut Slot, mail: &Mail) {
 
 /// Records, and translates the judgement into what Exim understands.
 async fn concluded(
-    daemon: &Daemon,
-    ask: &Ask,
-    name: &str,
+    answering: &Answering<'_>,
     slot: &Slot,
     judgement: Judgement,
-    began: Instant,
     submitted: Option<Submitted<'_>>,
 ) -> Answered {
+    let Answering { daemon, ask, name, began, .. } = *answering;
     let id = format!("{name}.{}", slot.transactions);
     let occasion =
         Occasion { id: &id, session: &slot.session, mta_id: ask.transaction.id.as_deref(), submitted, began };
