@@ -336,6 +336,11 @@ mod tests {
             ("[checks.greylist]\ndelay_s = \"5\"", "string \"5\", expected a whole number from 0 to 4294967295\n"),
             ("[checks.greylist]\ndelay_s = 99999999999", "expected a whole number from 0 to 4294967295\n"),
             ("[dns]\ntimeout_ms = 0", "integer `0`, expected a whole number above 0\n"),
+            (
+                "[dns]\nservers = [\"ns.test\"]",
+                "`ns.test` is no address of a resolver: write it as 127.0.0.1, 127.0.0.1:53",
+            ),
+            ("[dns]\nservers = [\"[::1]\"]", "`[::1]` is no address of a resolver"),
             ("[journal]\nkeep_days = 99999", "expected a whole number from 0 to 65535\n"),
             ("[state]\nfolder = \"state\"", "this path has to be absolute"),
             ("[policy.server.inbound]\ntag = nan", "invalid value: `nan`, expected a number of points"),
@@ -352,6 +357,14 @@ mod tests {
         let engine = Config::parse(text, Path::new("t.toml")).unwrap().engine(Path::new("t.toml"), None);
         let error = engine.map(|_| ()).unwrap_err();
         assert!(error.to_string().contains("the cap 50.0 of group form reaches"), "{error}");
+    }
+
+    #[test]
+    fn a_resolver_needs_no_port() {
+        let text = "[server]\nhostname = \"mx.example.org\"\n[dns]\nservers = [\"127.0.0.1\", \"127.0.0.2:5353\", \"::1\", \"[::2]:54\"]\n";
+        let servers = Config::parse(text, Path::new("t.toml")).unwrap().dns.servers;
+        let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+        assert_eq!(servers, ["127.0.0.1:53", "127.0.0.2:5353", "[::1]:53", "[::2]:54"]);
     }
 
     #[test]

@@ -44,8 +44,10 @@ const TIMEOUT_MS: NonZeroU64 = NonZeroU64::new(1000).expect("it is above zero");
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Resolvers to ask, with port; those of /etc/resolv.conf if empty. Blocklists refuse public resolvers: run an own
-    /// one on this machine.
+    /// Resolvers to ask, as addresses with or without a port (53); those of /etc/resolv.conf if empty. Blocklists refuse public
+    /// resolvers: run an own one on this machine.
+    #[serde(deserialize_with = "addresses")]
+    #[schemars(with = "Vec<String>")]
     pub servers: Vec<SocketAddr>,
     /// How long one question may take, in milliseconds.
     pub timeout_ms: NonZeroU64,
@@ -54,6 +56,29 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config { servers: Vec::new(), timeout_ms: TIMEOUT_MS }
+    }
+}
+
+/// Where resolvers listen (RFC 1035 section 4.2).
+const PORT: u16 = 53;
+
+fn addresses<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
+    Vec::<Server>::deserialize(deserializer).map(|servers| servers.into_iter().map(|Server(address)| address).collect())
+}
+
+/// A resolver as it is written: `127.0.0.1`, `127.0.0.1:53`, `::1`, `[::1]:53`.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Server(SocketAddr);
+
+impl TryFrom<String> for Server {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Server, String> {
+        let address = text.parse().or_else(|_| Ok::<_, std::net::AddrParseError>(SocketAddr::new(text.parse()?, PORT)));
+        address.map(Server).map_err(|_| {
+            format!("`{text}` is no address of a resolver: write it as 127.0.0.1, 127.0.0.1:53, ::1 or [::1]:53, not as a name")
+        })
     }
 }
 

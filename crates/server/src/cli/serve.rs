@@ -5,7 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use arc_swap::ArcSwap;
 use tidegate_filter::dns::Resolver;
 use tidegate_filter::panel::Panel;
@@ -43,6 +43,7 @@ const CONTENT_NICENESS: i32 = 5;
 pub(super) fn run(path: &Path) -> anyhow::Result<Ended> {
     let config = Config::read(path)?;
     start_log();
+    look_for(&config.state.folder)?;
     let envelope = Builder::new_multi_thread().worker_threads(2).thread_name("envelope").enable_all().build()?;
     let content = content_runtime()?;
     envelope.block_on(async {
@@ -82,6 +83,19 @@ pub(super) fn run(path: &Path) -> anyhow::Result<Ended> {
     })?;
     content.shutdown_background();
     Ok(Ended::Done)
+}
+
+/// All that the daemon keeps is below its state folder. It does not make the folder itself: whose it is to be, it cannot know.
+fn look_for(folder: &Path) -> anyhow::Result<()> {
+    let name = folder.display();
+    let folder = std::fs::metadata(folder).with_context(|| {
+        format!(
+            "the state folder {name} cannot be used ([state] folder); the packaged service makes it, by hand it is: \
+             install -d -o tidegate -g tidegate -m 0750 {name}"
+        )
+    })?;
+    ensure!(folder.is_dir(), "the state folder {name} is no folder ([state] folder)");
+    Ok(())
 }
 
 fn start_log() {
@@ -191,7 +205,12 @@ fn listener(config: &Config) -> anyhow::Result<(UnixListener, Holder)> {
         }
         _ => {}
     }
-    let listener = UnixListener::bind(socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
+    let listener = UnixListener::bind(socket).with_context(|| {
+        format!(
+            "cannot listen on {} ([exim] socket); its folder has to be there, and the daemon's user has to own it",
+            socket.display()
+        )
+    })?;
     // Who may ask is decided by the peer's uid; the file's mode only has to let Exim's group through.
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o666))?;
     Ok((listener, Holder::Daemon))
@@ -211,5 +230,23 @@ async fn until_told(daemon: &Daemon) -> anyhow::Result<()> {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_folder_that_is_not_there_is_named_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        look_for(folder.path()).unwrap();
+        let missing = folder.path().join("nothere");
+        let error = format!("{:#}", look_for(&missing).unwrap_err());
+        for part in [&*missing.display().to_string(), "[state] folder", "install -d -o tidegate", "No such file"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        std::fs::write(&missing, "").unwrap();
+        assert!(format!("{:#}", look_for(&missing).unwrap_err()).contains("is no folder"));
     }
 }
