@@ -33,7 +33,8 @@ pub const PROBE_INTERVAL: Duration = Duration::from_secs(3600);
 const PROBE_AHEAD: Duration = Duration::from_secs(300);
 /// How soon a list that failed its probe is tried again.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(900);
-/// How soon a list that did not answer is tried again.
+/// How soon a list that did not answer is tried again, at first; the pause doubles, up to [`RETRY_INTERVAL`], each time it does not answer in
+/// time, or not for long.
 pub const SILENCE_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 /// A list is switched off after so many questions in a row without an answer...
 const SILENT_TIMES: u32 = 5;

@@ -219,8 +219,11 @@ impl Daemon {
         for list in engine.lists() {
             let health = match stored(list, &self.world, now).await {
                 Ok(Some(Health::Good { at, .. })) => json!({"good": true, "at": at.to_string()}),
-                Ok(Some(Health::Failing { cause, since } | Health::Silent { cause, since })) => {
-                    json!({"good": false, "at": since.to_string(), "cause": cause})
+                Ok(Some(Health::Failing { cause, since })) => {
+                    json!({"good": false, "at": since.to_string(), "cause": cause, "silent": false})
+                }
+                Ok(Some(Health::Silent { cause, since })) => {
+                    json!({"good": false, "at": since.to_string(), "cause": cause, "silent": true})
                 }
                 Ok(None) | Err(_) => Value::Null,
             };

@@ -22,7 +22,7 @@ mod live;
 mod pulse;
 pub mod zone;
 
-pub use live::Live;
+pub use live::{Live, Seen};
 use pulse::Pulse;
 
 /// Answers that are kept, at about 300 bytes each.

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tidegate_filter::blocklists::{Prober, stored};
+use tidegate_filter::session::Stage;
 
 use crate::daemon::Daemon;
+use crate::dns::Seen;
 use crate::panels;
 
 /// How often the panel's files are looked at; a new mailbox must take mail within moments.
@@ -23,14 +25,26 @@ const RULES_INTERVAL: Duration = Duration::from_millis(200);
 /// How often DNS and its lists are looked at. Longer than silence is remembered, so that each look asks anew.
 const DNS_INTERVAL: Duration = Duration::from_secs(6);
 
+/// Facts about a client may take half of a stage; so much is left for its lists at least.
+const LISTS_SHARE: u32 = 2;
+
 /// Looks after DNS and the lists in it until the task is dropped: asks what no client is to wait for, and tells what changed.
 pub(crate) async fn dns(daemon: Arc<Daemon>) {
     let mut prober = Prober::default();
     let mut off = BTreeSet::new();
     loop {
         let (engine, now) = (daemon.engine.load_full(), daemon.world.clock.now());
-        daemon.dns.look(engine.hostname(), now).await;
-        match prober.run(engine.lists(), &daemon.world, now).await {
+        match daemon.dns.look(engine.hostname(), now).await {
+            Seen::Alive => {}
+            Seen::Back => prober.begin_anew(),
+            // What lists do not answer then says nothing about them.
+            Seen::Dead => {
+                tokio::time::sleep(DNS_INTERVAL).await;
+                continue;
+            }
+        }
+        let patience = engine.deadlines().of(Stage::Connect) / LISTS_SHARE;
+        match prober.run(engine.lists(), &daemon.world, patience, now).await {
             Ok(writes) if writes.is_empty() => {}
             Ok(writes) => daemon.conclude.remember(&writes, &daemon.world).await,
             Err(error) => tracing::warn!(%error, "the health of DNS lists is not known"),

@@ -1,8 +1,9 @@
 //! Whether a list answers rightly: its test points (RFC 5782 section 5), asked before use and hourly, and whether it answers at all. A list
-//! that is off is asked by [`Prober`] alone, for which no client waits.
+//! that is off is asked by [`Prober`] alone, for which no client waits; it is used again once it answers in the time that clients have.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
@@ -16,6 +17,7 @@ use super::{
 };
 use crate::dns::reversed;
 use crate::known::Known;
+use crate::patience::Patience;
 use crate::store::Write;
 use crate::tables::LIST_HEALTH;
 use crate::world::World;
@@ -126,12 +128,12 @@ impl Health {
         Health::Silent { cause: format!("gave no answer {} times in a row", silence.times), since: now }
     }
 
-    /// Whether the prober has to ask again.
-    fn is_due(&self, now: Timestamp) -> bool {
+    /// Whether the prober has to ask again; `pause` is that of a silent list.
+    fn is_due(&self, pause: Duration, now: Timestamp) -> bool {
         match self {
             Health::Good { at, .. } => is_over(*at, PROBE_INTERVAL - PROBE_AHEAD, now),
             Health::Failing { since, .. } => is_over(*since, RETRY_INTERVAL, now),
-            Health::Silent { since, .. } => is_over(*since, SILENCE_RETRY_INTERVAL, now),
+            Health::Silent { since, .. } => is_over(*since, pause, now),
         }
     }
 }
@@ -161,26 +163,63 @@ pub(super) fn row(list: &List, health: &Health) -> Write {
 #[derive(Debug, Default)]
 pub struct Prober {
     silent: BTreeMap<Domain, Silence>,
+    pauses: BTreeMap<Domain, Pause>,
+    is_at_once: bool,
+}
+
+/// How long a list that is silent is left alone.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    length: Duration,
+    /// When the list was used again.
+    ended: Option<Timestamp>,
+}
+
+impl Pause {
+    const FIRST: Pause = Pause { length: SILENCE_RETRY_INTERVAL, ended: None };
+
+    fn longer(self) -> Pause {
+        Pause { length: (self.length * 2).min(RETRY_INTERVAL), ended: None }
+    }
 }
 
 impl Prober {
-    /// Asks what is due now. What was found out is to be stored.
+    /// Asks what is due now. A list that is silent has to answer within `patience`, which is what a client's stage has at least. What was
+    /// found out is to be stored.
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn run(&mut self, lists: &[List], world: &World, now: Timestamp) -> Known<Vec<Write>> {
+    pub async fn run(
+        &mut self,
+        lists: &[List],
+        world: &World,
+        patience: Duration,
+        now: Timestamp,
+    ) -> Known<Vec<Write>> {
         let mut due = Vec::new();
         for list in lists {
             let known = stored(list, world, now).await?;
-            if known.as_ref().is_none_or(|health| health.is_due(now)) {
+            let pause = self.pause(list, known.as_ref(), now);
+            if known.as_ref().is_none_or(|health| health.is_due(pause, now)) {
                 due.push((list, known));
             }
         }
-        let found = join_all(due.iter().map(|(list, known)| probe_again(list, known.as_ref(), world, now))).await;
+        self.is_at_once = false;
+        let patient = World { dns: Arc::new(Patience::new(Arc::clone(&world.dns), patience)), ..world.clone() };
+        let patient = &patient;
+        let found = due.iter().map(|(list, known)| async move {
+            if let Some(Health::Silent { .. }) = known {
+                // Something that no cache knows, before the test points, which caches know.
+                codes(&fresh_point(list, now), patient).await?;
+            }
+            probe(list, world, now).await
+        });
+        let found = join_all(found).await;
         let news = due.iter().zip(found).filter_map(|((list, known), found)| {
             let health = match found {
                 Ok(health) => {
                     self.silent.remove(&list.zone);
+                    self.pauses.entry(list.zone.clone()).and_modify(|pause| pause.ended = Some(now));
                     health
                 }
                 Err(_unanswered) => self.unanswered(list, known.as_ref(), now)?,
@@ -190,22 +229,41 @@ impl Prober {
         Ok(news.collect())
     }
 
+    /// DNS itself was dead: what was silent is asked at the next run, as if for the first time.
+    pub fn begin_anew(&mut self) {
+        self.pauses.clear();
+        self.is_at_once = true;
+    }
+
+    /// How long `list` is left alone. One that falls silent again within the time that a good outcome is trusted was let back too soon.
+    fn pause(&mut self, list: &List, known: Option<&Health>, now: Timestamp) -> Duration {
+        let before = self.pauses.get(&list.zone).copied();
+        let is_recent = |ended: Timestamp| !is_over(ended, PROBE_INTERVAL, now);
+        let pause = match (known, before) {
+            (Some(Health::Silent { .. }), Some(pause)) => match pause.ended {
+                Some(ended) if is_recent(ended) => pause.longer(),
+                Some(_long_ago) => Pause::FIRST,
+                None => pause,
+            },
+            (Some(Health::Silent { .. }), None) => Pause::FIRST,
+            _ => return Duration::ZERO,
+        };
+        self.pauses.insert(list.zone.clone(), pause);
+        if self.is_at_once { Duration::ZERO } else { pause.length }
+    }
+
     fn unanswered(&mut self, list: &List, known: Option<&Health>, now: Timestamp) -> Option<Health> {
         if let Some(Health::Failing { cause, .. }) = known {
             return Some(Health::Failing { cause: cause.clone(), since: now });
+        }
+        if let Some(Health::Silent { cause, .. }) = known {
+            self.pauses.entry(list.zone.clone()).and_modify(|pause| *pause = pause.longer());
+            return Some(Health::Silent { cause: cause.clone(), since: now });
         }
         let silence = Silence::longer(self.silent.get(&list.zone).copied(), now);
         self.silent.insert(list.zone.clone(), silence);
         silence.is_an_end(now).then(|| Health::silent(silence, now))
     }
-}
-
-/// A list that was silent has to answer something that no cache knows as well.
-async fn probe_again(list: &List, known: Option<&Health>, world: &World, now: Timestamp) -> Known<Health> {
-    if let Some(Health::Silent { .. }) = known {
-        codes(&fresh_point(list, now), world).await?;
-    }
-    probe(list, world, now).await
 }
 
 /// Asks for both test points.

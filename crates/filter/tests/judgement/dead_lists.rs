@@ -1,7 +1,6 @@
 //! A list that is off, or does not answer, costs no client a wait: it is asked again where nobody waits for it.
 
 use std::collections::BTreeMap;
-use std::future::ready;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,10 +16,16 @@ use tidegate_filter::world::World;
 
 use crate::world::{Panel, TestWorld};
 
+/// Longer than an envelope stage, and shorter than a resolver may wait.
+const LATE: Duration = Duration::from_millis(400);
+const ENVELOPE_MS: u64 = 300;
+const PATIENCE: Duration = Duration::from_millis(ENVELOPE_MS / 2);
+
 /// A blocklist that lists nobody but its test point, or says nothing.
 #[derive(Default)]
 struct List {
     is_silent: AtomicBool,
+    is_late: AtomicBool,
     asked: Mutex<Vec<String>>,
 }
 
@@ -31,13 +36,20 @@ impl Resolver for List {
         if is_list {
             self.asked.lock().unwrap().push(name.to_owned());
         }
-        Box::pin(ready(match name {
+        let is_late = is_list && self.is_late.load(Ordering::Relaxed);
+        let answer = match name {
             _ if is_list && self.is_silent.load(Ordering::Relaxed) => Err(Unavailable::new(Service::Dns, "timeout")),
             "2.0.0.127.bl.test" => {
                 Ok(Reply::found(vec![Record::A("127.0.0.2".parse().unwrap())], Duration::from_secs(60)))
             }
             _ => Ok(Reply::nxdomain(Duration::from_secs(60))),
-        }))
+        };
+        Box::pin(async move {
+            if is_late {
+                tokio::time::sleep(LATE).await;
+            }
+            answer
+        })
     }
 }
 
@@ -55,7 +67,7 @@ impl Lab {
         let engine = Engine::new(Config {
             fingerprint: "test".into(),
             identity: ServerIdentity { hostname: "mx.test".parse().unwrap(), trusted_relays: Vec::new() },
-            deadlines: Deadlines::default(),
+            deadlines: Deadlines { envelope_ms: ENVELOPE_MS, ..Deadlines::default() },
             policy: Default::default(),
             checks: Default::default(),
             weights: BTreeMap::new(),
@@ -94,7 +106,7 @@ impl Lab {
     }
 
     async fn probe(&mut self) {
-        let writes = self.prober.run(self.engine.lists(), &self.world.world, self.now).await.unwrap();
+        let writes = self.prober.run(self.engine.lists(), &self.world.world, PATIENCE, self.now).await.unwrap();
         self.world.world.store.write(&writes, self.now).await.unwrap();
     }
 
@@ -126,7 +138,51 @@ async fn a_list_that_is_silent_again_and_again_is_not_waited_for() {
     lab.is_silent(false);
     lab.wait(SILENCE_RETRY_INTERVAL);
     lab.probe().await;
+    assert_eq!(lab.asked(), [""; 0], "the pause grows");
+    lab.wait(SILENCE_RETRY_INTERVAL);
+    lab.probe().await;
     assert_eq!(lab.health().await.off_because(), None);
+    assert_eq!(lab.connect().await, [""; 0]);
+}
+
+/// Its probes were answered, and the list was used again, for as long as it took five clients to wait in vain: once a minute.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_always_answers_too_late_stays_off() {
+    let mut lab = Lab::new();
+    lab.probe().await;
+    lab.list.is_late.store(true, Ordering::Relaxed);
+    let too_late =
+        |causes: &[String]| !causes.is_empty() && causes.iter().all(|cause| cause.contains("no answer within"));
+    for _ in 1..=5 {
+        lab.wait(Duration::from_secs(3));
+        assert!(too_late(&lab.connect().await));
+    }
+    lab.asked();
+    for _ in 0..60 {
+        lab.wait(SILENCE_RETRY_INTERVAL);
+        lab.probe().await;
+        assert!(lab.health().await.off_because().is_some());
+    }
+    assert!((5..=9).contains(&lab.asked().len()), "it is asked more and more seldom");
+    lab.list.is_late.store(false, Ordering::Relaxed);
+    lab.wait(RETRY_INTERVAL);
+    lab.probe().await;
+    assert_eq!(lab.connect().await, [""; 0]);
+    // What is let back and falls silent again soon is left alone for longer.
+    lab.is_silent(true);
+    for _ in 1..=5 {
+        lab.wait(Duration::from_secs(3));
+        lab.connect().await;
+    }
+    lab.asked();
+    lab.probe().await;
+    lab.wait(RETRY_INTERVAL / 2);
+    lab.probe().await;
+    assert_eq!(lab.asked(), [""; 0]);
+    // Unless DNS itself was dead.
+    lab.is_silent(false);
+    lab.prober.begin_anew();
+    lab.probe().await;
     assert_eq!(lab.connect().await, [""; 0]);
 }
 

@@ -180,18 +180,9 @@ fn alarms(status: &Value) -> Vec<String> {
         alarms.push(format!("a damaged day of the journal was set aside: {aside}"));
     }
     alarms.extend(quarantine_alarms(status));
-    if let Some(since) = status.pointer("/dns/dead_since").and_then(Value::as_str) {
-        alarms.push(format!(
-            "DNS does not answer since {since}; mail is judged by what is known without it (see [dns] servers)"
-        ));
-    }
+    alarms.extend(dns_alarms(status));
     for section in status.get("restart_for").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
         alarms.push(format!("[{section}] was changed and is not in use yet: restart the daemon"));
-    }
-    for (zone, health) in status.get("lists").and_then(Value::as_object).into_iter().flatten() {
-        if let Some(cause) = health.get("cause").and_then(Value::as_str) {
-            alarms.push(format!("DNS list {zone} is switched off: {cause}"));
-        }
     }
     let is_former = status.pointer("/rules/trouble/former_in_use") != Some(&Value::Bool(false));
     let in_use = if is_former { "what was read before stays in use" } else { "all that can be read of them is in use" };
@@ -226,6 +217,35 @@ fn alarms(status: &Value) -> Vec<String> {
     alarms
 }
 
+/// Dead DNS is one alarm: that lists give no answer then says nothing about them.
+fn dns_alarms(status: &Value) -> Vec<String> {
+    let dead_since = status.pointer("/dns/dead_since").and_then(Value::as_str);
+    let is_silent = |health: &Value| health.get("silent") == Some(&Value::Bool(true));
+    let lists = status.get("lists").and_then(Value::as_object).into_iter().flatten();
+    let (silent, others): (Vec<_>, Vec<_>) = lists.partition(|(_, health)| dead_since.is_some() && is_silent(health));
+    let mut alarms = Vec::new();
+    if let Some(since) = dead_since {
+        let lists = match silent.len() {
+            0 => String::new(),
+            count => format!("; {} switched off because of it", are(count, "DNS list")),
+        };
+        alarms.push(format!(
+            "DNS does not answer since {since}{lists}; mail is judged by what is known without it (see [dns] servers)"
+        ));
+    }
+    for (zone, health) in others {
+        if let Some(cause) = health.get("cause").and_then(Value::as_str) {
+            alarms.push(format!("DNS list {zone} is switched off: {cause}"));
+        }
+    }
+    alarms
+}
+
+/// `1 DNS list is`, `20 DNS lists are`.
+fn are(count: usize, what: &str) -> String {
+    format!("{} {}", counted(u64::try_from(count).unwrap_or(u64::MAX), what), if count == 1 { "is" } else { "are" })
+}
+
 fn quarantine_alarms(status: &Value) -> Vec<String> {
     let mut alarms = Vec::new();
     if let Some(trouble) = status.pointer("/quarantine/trouble").and_then(Value::as_str) {
@@ -239,4 +259,26 @@ fn quarantine_alarms(status: &Value) -> Vec<String> {
         ));
     }
     alarms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Twenty lists that a dead resolver silences are one thing to look at; a list that answers wrongly is another.
+    #[test]
+    fn dead_dns_is_one_alarm() {
+        let silent = json!({"good": false, "at": "t", "cause": "gave no answer 5 times in a row", "silent": true});
+        let failing = json!({"good": false, "at": "t", "cause": "answered 127.255.255.254", "silent": false});
+        let good = json!({"good": true, "at": "t"});
+        let lists = json!({"a.test": silent, "b.test": silent, "c.test": failing, "d.test": good, "e.test": null});
+        let told = |dns: Value| dns_alarms(&json!({"dns": {"dead_since": dns}, "lists": lists}));
+        let dead = told(json!("2026-01-02T03:04:05Z"));
+        assert_eq!(dead.len(), 2, "{dead:?}");
+        assert!(
+            dead[0].contains("does not answer since 2026-01-02T03:04:05Z; 2 DNS lists are switched off because of it;")
+        );
+        assert!(dead[1].contains("c.test is switched off: answered"), "{dead:?}");
+        assert_eq!(told(Value::Null).len(), 3);
+    }
 }

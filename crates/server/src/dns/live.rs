@@ -27,6 +27,17 @@ struct Watch {
     against: u32,
 }
 
+/// What a look at DNS came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It answers.
+    Alive,
+    /// It does not answer, or that is to be feared.
+    Dead,
+    /// It answers again since this look.
+    Back,
+}
+
 impl Live {
     /// Begins as configured.
     ///
@@ -58,24 +69,25 @@ impl Live {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner).dead_since
     }
 
-    /// Looks whether DNS answers, if there is doubt about it, and tells when that changes. What is asked for is the own name, and one that
-    /// every resolver can find: neither is in a client's hands.
-    pub async fn look(&self, hostname: &Domain, now: Timestamp) {
+    /// Looks whether DNS answers, if there is doubt about it, tells when that changes, and returns what is believed then. What is asked for
+    /// is the own name, and one that every resolver can find: neither is in a client's hands.
+    pub async fn look(&self, hostname: &Domain, now: Timestamp) -> Seen {
         let dns = self.dns.load_full();
         let is_dead = self.dead_since().is_some();
         let answers = if is_dead || dns.1.is_weak() { dns.1.answers(hostname).await } else { true };
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
         watch.against = if answers == is_dead { watch.against + 1 } else { 0 };
         if watch.against < LOOKS {
-            return;
+            return if is_dead || watch.against > 0 { Seen::Dead } else { Seen::Alive };
         }
         watch.against = 0;
         watch.dead_since = (!answers).then_some(now);
         if answers {
             tracing::info!("DNS answers again");
-        } else {
-            tracing::error!("DNS does not answer; mail is judged by what is known without it (see [dns] servers)");
+            return Seen::Back;
         }
+        tracing::error!("DNS does not answer; mail is judged by what is known without it (see [dns] servers)");
+        Seen::Dead
     }
 }
 
