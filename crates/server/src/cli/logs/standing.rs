@@ -187,12 +187,23 @@ fn around_case(row: &BlockRow) -> Option<String> {
         ));
     }
     let older = if row.is_from_begin { ", perhaps before this log as well" } else { "" };
+    let worse = if is_worse(&around.before, &of_case) { ", but during the case it became much worse" } else { "" };
     Some(format!(
-        "it is older than the case, which began on {}{older}: the suspect did not start it. All senders together: before the case {}; during it {}{after}",
+        "it is older than the case, which began on {}{older}: the suspect did not start it{worse}. All senders together: before the case {}; during it {}{after}",
         around.day,
         times(&around.before),
         times(&of_case)
     ))
+}
+
+/// Whether a far larger share was refused during the case than before it.
+fn is_worse(before: &Part, of_case: &Part) -> bool {
+    const REFUSED_MIN: u64 = 10;
+    const TIMES_MIN: u64 = 3;
+    let all = |part: &Part| (part.refused + part.delivered).max(1);
+    of_case.refused >= REFUSED_MIN
+        && of_case.refused.saturating_mul(all(before))
+            >= before.refused.saturating_mul(all(of_case)).saturating_mul(TIMES_MIN)
 }
 
 /// Whether it was said before the case began.
@@ -204,9 +215,9 @@ fn is_older(row: &BlockRow) -> bool {
 fn advice(row: &BlockRow, report: &Report) -> String {
     let is_over = report.suspects.iter().all(|suspect| suspect.case.at_end == "quiet");
     let suspect = if is_over {
-        "the suspect's sending has ended: take the steps below, so that it does not begin again"
+        "the suspect's sending has ended: take the steps given for it, so that it does not begin again"
     } else {
-        "end what the suspect sends first, by the steps below"
+        "end what the suspect sends first, by the steps given for it"
     };
     let before = match row.caused_by.as_slice() {
         [] => {
@@ -316,10 +327,10 @@ mod tests {
         let advice = |row: &BlockRow, at_end| advice(row, &report(at_end));
         assert_eq!(
             advice(&theirs, "active"),
-            "end what the suspect sends first, by the steps below; then ask Microsoft to lift it: olcsupport.office.com"
+            "end what the suspect sends first, by the steps given for it; then ask Microsoft to lift it: olcsupport.office.com"
         );
         // What has ended is not to be ended.
-        assert!(advice(&theirs, "quiet").starts_with("the suspect's sending has ended: take the steps below"));
+        assert!(advice(&theirs, "quiet").starts_with("the suspect's sending has ended: take the steps given for it"));
         let cause = Cause {
             kind: "mailbox",
             name: "anna@site.example".to_owned(),
@@ -343,7 +354,7 @@ mod tests {
         assert_eq!(
             around_case(&older).as_deref(),
             Some(
-                "it is older than the case, which began on 2026-02-17, perhaps before this log as well: the suspect did not start it. All senders together: before the case 4 refused (0.5 %), 100 put off on 20 days; during it 40 refused (80 %) on 1 day; after it 1 refused (0.7 %) on 9 days"
+                "it is older than the case, which began on 2026-02-17, perhaps before this log as well: the suspect did not start it, but during the case it became much worse. All senders together: before the case 4 refused (0.5 %), 100 put off on 20 days; during it 40 refused (80 %) on 1 day; after it 1 refused (0.7 %) on 9 days"
             )
         );
         // Where somebody had much of the rest there is a lead, else what it may be.
