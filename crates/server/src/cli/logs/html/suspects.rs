@@ -145,9 +145,11 @@ impl Page<'_> {
         let until = suspect.until.clone().unwrap_or_default() + "T23:00:00";
         let until = ended.map_or(until.clone(), |ended| until.max(ended.to_owned()));
         // The timeline has the first hours only; an end beyond it would show a silence that was none.
-        let end = match suspect.timeline.last() {
-            Some(last) if suspect.timeline.len() >= TIMELINE_IS_CUT => until.min(last.hour.clone()),
-            _ => until,
+        let (end, how_far) = match suspect.timeline.last() {
+            Some(last) if suspect.timeline.len() >= TIMELINE_IS_CUT && last.hour < until => {
+                (last.hour.clone(), "; it went on longer than is shown hour by hour")
+            }
+            _ => (until, ""),
         };
         let Some(span) = Span::in_pieces(since, &end, Piece::Hour) else { return };
         let mut bars: Vec<Bar> = (0..span.len())
@@ -168,8 +170,9 @@ impl Page<'_> {
             );
         }
         self.html
-            .element("<h3>Hour by hour, from ", since, "</h3>")
-            .raw("<div class=\"key\"><span><i class=\"k-sea\"></i>delivered or waiting</span>");
+            .element("<h3>Hour by hour, from ", since, "")
+            .raw(how_far)
+            .raw("</h3><div class=\"key\"><span><i class=\"k-sea\"></i>delivered or waiting</span>");
         self.html.raw("<span><i class=\"k-warn\"></i>given up</span>");
         self.html.raw("<span><i class=\"k-band\"></i>hours of the case</span></div>");
         chart::draw(&mut self.html, &bars, MAIL, 140.0);
