@@ -3,7 +3,7 @@
 //! are all that is remembered. Equal lines of one file are different events, and all of them count.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 
 use tidegate_watch::Timestamp;
 
@@ -15,7 +15,9 @@ const LINES_MAX: usize = 65_536;
 /// The newest lines of all files, as hashes.
 #[derive(Default)]
 pub(super) struct Repeats {
-    known: HashMap<u64, Sightings>,
+    known: HashMap<u64, Sightings, BuildHasherDefault<Hashed>>,
+    /// Every line beside another log is hashed, so it has to be fast. Whoever writes into a log cannot know its keys.
+    hashes: foldhash::quality::RandomState,
     /// Oldest first, each with the latest time that had been seen.
     order: VecDeque<(Timestamp, u64)>,
     latest: Option<Timestamp>,
@@ -34,8 +36,7 @@ impl Repeats {
     pub(super) fn is_repeated(&mut self, file: usize, time: Timestamp, line: &[u8]) -> bool {
         let now = self.latest.map_or(time, |latest| latest.max(time));
         self.latest = Some(now);
-        // Whoever writes into a log cannot know the keys of this hash.
-        let hash = self.known.hasher().hash_one((time, line));
+        let hash = self.hashes.hash_one((time, line));
         if let Some(sightings) = self.known.get_mut(&hash) {
             return sightings.add(file);
         }
@@ -48,6 +49,24 @@ impl Repeats {
             self.order.pop_front();
         }
         false
+    }
+}
+
+/// Takes what is a hash already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, octets: &[u8]) {
+        debug_assert!(false, "only hashes are keys, not {octets:?}");
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
