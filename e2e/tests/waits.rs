@@ -34,7 +34,7 @@ fn status(lab: &Lab, daemon: &Daemon) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn wait_until(lab: &Lab, daemon: &Daemon, what: &str, is_so: impl Fn(&serde_json::Value) -> bool) {
+fn wait_until(lab: &Lab, daemon: &Daemon, what: &str, mut is_so: impl FnMut(&serde_json::Value) -> bool) {
     let begun = Instant::now();
     loop {
         let now = status(lab, daemon);
@@ -196,6 +196,35 @@ fn a_dead_list_is_not_waited_for() {
     assert_eq!(asked(&lab), before, "it is not asked about clients");
     let log = daemon.log();
     assert_eq!(log.matches("DNS list bl.test is switched off").count(), 1, "{log}");
+}
+
+/// What lists do not answer while the resolver is dead says nothing about them: one alarm, and they are back when it is.
+#[test]
+fn a_dead_resolver_is_one_alarm_and_its_lists_come_back_with_it() {
+    let dns = [GOOD, LISTED, "2.0.0.127.other.test A 127.0.0.2\n"].concat();
+    let lists = [BLOCKLIST, &BLOCKLIST.replace("bl.test", "other.test")].concat();
+    let test = "a_dead_resolver_is_one_alarm_and_its_lists_come_back_with_it";
+    let Some((lab, daemon)) = lab(test, &dns, &lists) else { return };
+    let are = |status: &serde_json::Value, good: bool| {
+        ["bl.test", "other.test"].iter().all(|zone| status["lists"][zone]["good"] == good)
+    };
+    wait_until(&lab, &daemon, "they are known to work", |status| are(status, true));
+    lab.dns.set(Zone::parse("* ANY timeout").unwrap());
+    let mut host = 100;
+    wait_until(&lab, &daemon, "all is silent", |status| {
+        host += 1;
+        let (mut client, _) = lab.client(&format!("203.0.113.{host}")).unwrap();
+        client.expect("QUIT", 221).unwrap();
+        are(status, false) && !status["dns"]["dead_since"].is_null()
+    });
+    let status = status(&lab, &daemon);
+    let alarms = status["alarms"].to_string();
+    assert_eq!(alarms.matches("DNS list").count(), 1, "{alarms}");
+    assert!(alarms.contains("2 DNS lists are switched off because of it; mail is judged"), "{alarms}");
+    lab.dns.set(Zone::parse(&dns).unwrap());
+    wait_until(&lab, &daemon, "both are back", |status| are(status, true) && status["dns"]["dead_since"].is_null());
+    let log = daemon.log();
+    assert!(!log.contains("DNS list"), "{log}");
 }
 
 /// SIGHUP takes other DNS servers into use; what it cannot take is told.
