@@ -277,6 +277,21 @@ fn a_message_id_adds_no_fields_that_the_log_has_not() {
     }
 }
 
+/// Who has stolen a mailbox can write any message-id; it makes the login neither another one nor doubtful.
+#[test]
+fn a_message_id_hides_no_login() {
+    for id in ["x S=1", "x S=1 id=y", "x P=esmtp S=1", "x A=login:v@b.example S=1 id=z"] {
+        let line = format!(
+            "2026-03-02 10:11:12 1vx2Ab-0005xY-Qr <= a@b.example H=(h) [192.0.2.7] P=esmtpsa A=login:a@b.example S=2201 id={id} T=\"Hello\" for x@c.example"
+        );
+        let mut reader = Reader::new();
+        let event = reader.read(&line);
+        let row = EventRow::new("", 1, &event);
+        let found = (row.auth_user.as_deref(), row.message_id.as_deref(), row.size, row.doubtful);
+        assert_eq!(found, (Some("a@b.example"), Some(id), Some(2201), false), "{line}");
+    }
+}
+
 /// Where HELO must be a host name, a client cannot even hide: the true address is always found.
 #[test]
 fn nobody_hides_from_a_server_with_strict_helo() {
