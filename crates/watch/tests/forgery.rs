@@ -287,7 +287,7 @@ fn a_message_id_hides_no_login() {
         let mut reader = Reader::new();
         let event = reader.read(&line);
         let row = EventRow::new("", 1, &event);
-        let found = (row.auth_user.as_deref(), row.message_id.as_deref(), row.size, row.doubtful);
+        let found = (row.auth_user, row.message_id, row.size, row.doubtful);
         assert_eq!(found, (Some("a@b.example"), Some(id), Some(2201), false), "{line}");
     }
 }
