@@ -92,7 +92,7 @@ fn a_dead_daemon_is_in_nobodys_way() {
     traffic(&lab);
     // Two are served, two bounces came back.
     assert_eq!(lab.exim.wait_delivered(4).unwrap().len(), 4);
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert_eq!(lab.exim.panic_log(), "", "{}", lab.exim.log());
 }
 
