@@ -101,11 +101,10 @@ impl Walk {
                         return None;
                     }
                     let value = scan::pair(text).map(|(_, value)| value)?;
-                    return self.unquoted(value, arrival, field::UP_TO_ID, |arrival, id| arrival.message_id = Some(id));
+                    return self.message_id(value, arrival);
                 }
                 field::AUTH => {
-                    let value = text.strip_prefix("A=")?;
-                    return self.unquoted(value, arrival, seen, |arrival, value| arrival.auth = Some(auth(value)));
+                    return self.login(text.strip_prefix("A=")?, arrival, seen);
                 }
                 field::IDENT => {
                     return self.ident(text.strip_prefix("U=")?, arrival, seen);
@@ -126,25 +125,45 @@ impl Walk {
         Some(reading.merged(common))
     }
 
-    /// Text that may hold blanks: tries each blank as its end, from left to right.
-    fn unquoted<'a>(
-        &mut self,
-        text: &'a str,
-        arrival: Arrival<'a>,
-        seen: u32,
-        set: impl Fn(&mut Arrival<'a>, &'a str),
-    ) -> Option<Arrival<'a>> {
+    /// The shortest message-id behind which the rest fits.
+    fn message_id<'a>(&mut self, text: &'a str, arrival: Arrival<'a>) -> Option<Arrival<'a>> {
         let ends = memchr::memchr_iter(b' ', text.as_bytes()).chain([text.len()]);
         for end in ends {
             self.budget = self.budget.checked_sub(1)?;
-            let (value, after) = text.split_at_checked(end)?;
-            let mut trial = arrival.clone();
-            set(&mut trial, value);
-            if let Some(arrival) = self.fields(after, trial, seen) {
+            let (id, after) = text.split_at_checked(end)?;
+            let trial = Arrival { message_id: Some(id), ..arrival.clone() };
+            if let Some(arrival) = self.fields(after, trial, field::UP_TO_ID) {
                 return Some(arrival);
             }
         }
         None
+    }
+
+    /// The shortest login behind which the rest fits. What stands behind a longer one that fits as well is not known then, but the login is no
+    /// other and not in doubt: else whoever writes a message-id like fields would hide with which mailbox.
+    fn login<'a>(&mut self, text: &'a str, arrival: Arrival<'a>, seen: u32) -> Option<Arrival<'a>> {
+        let mut found: Option<Arrival<'a>> = None;
+        // No reading is without a size, which stands behind the login.
+        let last = text.rfind(" S=")?;
+        for end in memchr::memchr_iter(b' ', text.as_bytes()).take_while(|end| *end <= last) {
+            let Some(budget) = self.budget.checked_sub(1) else { return found };
+            self.budget = budget;
+            let (value, after) = text.split_at_checked(end)?;
+            let trial = Arrival { auth: Some(auth(value)), ..arrival.clone() };
+            let Some(reading) = self.fields(after, trial, seen) else { continue };
+            let Some(first) = found else {
+                found = Some(reading);
+                continue;
+            };
+            return Some(Arrival {
+                size: peer::same(first.size, reading.size),
+                dkim: peer::same(first.dkim, reading.dkim),
+                queue: peer::same(first.queue, reading.queue),
+                message_id: peer::same(first.message_id, reading.message_id),
+                ..first
+            });
+        }
+        found
     }
 
     /// What an ident server said is any text, blanks included; of a local caller it is a login name.
