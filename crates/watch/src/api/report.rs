@@ -14,7 +14,7 @@ pub use attacker::AttackerRow;
 pub use limit::{LimitRow, Spread};
 pub use sender::{AccountRow, ActorRow, ClearedRow, FrozenRow, HostRow, NetworksRow, UnusualRow};
 pub use standing::{AroundCase, BlockRow, BlocklistRow, Cause, HeardRow, MeaningRow, Part, RefusalRow};
-pub use suspect::{Case, Client, Guessing, Pattern, Sample, Signal, Suspect, TimelineHour};
+pub use suspect::{Case, Client, Forwards, Guessing, Pattern, Sample, Signal, Suspect, TimelineHour};
 
 /// Version of the form.
 pub const VERSION: u32 = 1;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::basis::Basis;
 use super::clients::Client;
+use super::day::{date, day_of};
 use super::history::Hour;
 use super::ledger::{Actor, Ledger, bit_of, network_of};
 use super::signs::{NETWORKS_KNOWN_AFTER_DAYS, Signal, weight};
@@ -23,6 +24,8 @@ const PATTERN_DAYS_MIN: usize = 3;
 const PATTERN_PERCENT_MIN: usize = 80;
 /// … and were at most so many.
 const PATTERN_HOURS_MAX: u32 = 3;
+/// Of a case with more networks than this, in marks of which there are 32, a mark that comes again says nothing.
+const NETWORKS_TELL_MAX: u32 = 4;
 /// Other mailboxes that are named.
 const OTHERS_MAX: usize = 10;
 
@@ -37,6 +40,8 @@ pub(super) fn of(actor: &Actor, ledger: &Ledger, bad_days: &[u32], signals: &[Si
     let usual: Vec<&Hour> = hours.iter().filter(|hour| hour.hour >= since && !is_part(hour)).collect();
     let strange = strange_networks(actor, &part, bad_days, began.min(since), basis);
     let apart = usual.iter().filter(|hour| strange.is_some_and(|bits| hour.networks & bits == 0));
+    let is_alike =
+        |hour: &&&Hour| strange.is_some_and(|bits| bits.count_ones() <= NETWORKS_TELL_MAX && hour.networks & bits != 0);
     // Of many hours the counts of sixteen bits may be full; the sum of the parts is exact.
     let failed: u64 = hours.iter().filter(|hour| is_part(hour)).map(|hour| u64::from(hour.failed)).sum();
     let waiting: Vec<bool> = basis
@@ -66,6 +71,7 @@ pub(super) fn of(actor: &Actor, ledger: &Ledger, bad_days: &[u32], signals: &[Si
         delivered: u64::from(part.remote).saturating_sub(failed),
         failed,
         usual_apart: apart.map(|hour| u64::from(hour.volume())).sum(),
+        usual_alike: usual.iter().filter(is_alike).map(|hour| u64::from(hour.volume())).sum(),
         usual_recipients: usual.iter().map(|hour| u64::from(hour.volume())).sum(),
         waiting: u64::try_from(waiting.len()).unwrap_or(u64::MAX),
         frozen: u64::try_from(waiting.iter().filter(|is_frozen| **is_frozen).count()).unwrap_or(u64::MAX),
@@ -81,7 +87,10 @@ pub(super) fn of(actor: &Actor, ledger: &Ledger, bad_days: &[u32], signals: &[Si
         ..api::Case::default()
     };
     match actor {
-        Actor::Mailbox(login) => with_clients(case, login, bad_days, begin, (began, last), basis),
+        Actor::Mailbox(login) => {
+            let case = api::Case { forwards: forwards(login, basis), ..case };
+            with_clients(case, login, bad_days, begin, (began, last), basis)
+        }
         _ => case,
     }
 }
@@ -127,6 +136,14 @@ fn with_clients(
         tried_others: basis.attackers.tried_others(login, addresses.iter().copied()),
         ..case
     }
+}
+
+/// What is forwarded from the address of a mailbox.
+fn forwards(login: &str, basis: &Basis<'_>) -> Option<api::Forwards> {
+    let ledger = basis.ledgers.by_actor.get(&Actor::Forwarder(login.into()))?;
+    let day = |time: Option<Timestamp>| time.map_or_else(String::new, |time| date(day_of(Some(time), basis.settings)));
+    let recipients = u64::from(ledger.total().volume());
+    (recipients > 0).then(|| api::Forwards { recipients, since: day(ledger.first), last: day(ledger.last) })
 }
 
 /// Bits of the networks that were used in the case and are not known as the owner's; nothing of one that has no networks.

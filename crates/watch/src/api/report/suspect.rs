@@ -74,6 +74,12 @@ pub struct Case {
     /// How many of these in hours in which no network was used that was used in the case and is not the owner's; 0 where that says
     /// nothing, as of scripts.
     pub usual_apart: u64,
+    /// How many of these in hours in which a network was used that may be one of the case's; 0 where the case used so many networks that
+    /// this says nothing.
+    pub usual_alike: u64,
+    /// What goes on from a mailbox's address to elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forwards: Option<Forwards>,
     /// Messages of this sender in the queue at the end of the log.
     pub waiting: u64,
     /// Messages of these that were on hold.
@@ -107,6 +113,17 @@ pub struct Case {
     pub also_used: Vec<Count>,
     /// How many of `clients` failed to log in under other names.
     pub tried_others: u64,
+}
+
+/// Mail to a mailbox's address that is forwarded to elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Forwards {
+    /// Recipients elsewhere, within the whole log.
+    pub recipients: u64,
+    /// The first day on which any was forwarded within the log, in local time.
+    pub since: String,
+    /// The last one.
+    pub last: String,
 }
 
 /// Hours that come again each day.
