@@ -9,6 +9,8 @@ use queue::Mta;
 
 mod programs;
 mod queue;
+mod sessions;
+mod shared;
 
 /// Octets of a name in a command.
 const NAME_OCTETS_MAX: usize = 120;
@@ -87,7 +89,7 @@ fn mailbox(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
         lock = lock
             .run(EXIM_PASSWORDS, &[name], || format!(r"sed -i '\|^{pattern}:!|!s|^{pattern}:|&!|' /etc/exim4/passwd"));
     }
-    let mut steps = vec![lock, sessions(suspect, name)];
+    let mut steps = vec![lock, sessions::end(suspect, name)];
     steps.extend(queue::steps(suspect, mta));
     let mut password =
         Step::new("Set a password that was never used before and that nobody guesses; the old one is known. Only then unlock the login.")
@@ -101,14 +103,23 @@ fn mailbox(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
             });
     if mta == Mta::Exim {
         password = password.run("Debian, asks for the new one and unlocks", &[name], || {
-            format!("sed -i \"s|^{pattern}:.*|{name}:$(openssl passwd -6)|\" /etc/exim4/passwd")
+            // Without a hash, as after two entries that differ, the file stays as it is: an empty one might let anybody in.
+            format!(
+                r#"h=$(openssl passwd -6); case "$h" in '$6$'*) sed -i "s|^{pattern}:.*|{name}:$h|" /etc/exim4/passwd;; *) echo 'nothing changed: the entries differ';; esac"#
+            )
         });
     }
     steps.push(password);
-    let guessed = suspect.case.guessing.as_ref().and_then(|guessing| guessing.succeeded.as_ref());
-    if guessed.is_none() {
-        steps.push(Step::new("Ask the owner where the password was used or typed in (phishing, the same one elsewhere), and have the computer scanned."));
-    }
+    let is_guessed = suspect.case.guessing.as_ref().is_some_and(|guessing| guessing.succeeded.is_some());
+    let how = if is_guessed {
+        ""
+    } else {
+        " Ask where the password was used or typed in (phishing, the same one elsewhere), and have the computer scanned."
+    };
+    steps.push(Step::new(format!(
+        "Tell the owner: the new password (by telephone, not by mail); that a stranger could read all the mail in the mailbox and write under the owner's name; that passwords elsewhere which are reset by mail to this address may be known by now, so change those too.{how}"
+    )));
+    steps.extend(sessions::later(suspect, name, mta));
     steps.extend(block(suspect, name, mta));
     steps.push(
         Step::new("Look for filters and forwarders that the intruder left: what the commands show has to be the owner's. Nothing shown is well.")
@@ -123,32 +134,6 @@ fn mailbox(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
             }),
     );
     steps
-}
-
-/// Ending what is connected already: a locked login keeps nobody out who has logged in.
-fn sessions(suspect: &Suspect, name: &str) -> Step {
-    const PORTS: &str = "( sport = :25 or sport = :465 or sport = :587 )";
-    let ranges = from_where::to_block(suspect);
-    let are_few = (1..=FEW).contains(&ranges.len()) && ranges.iter().all(|range| is_harmless(range));
-    let there = |range: &String| if range.contains(':') { format!("dst [{range}]") } else { format!("dst {range}") };
-    let (which, command) = if are_few && suspect.case.are_networks_known {
-        let there: Vec<String> = ranges.iter().map(there).collect();
-        ("those from where it was sent", format!("ss -tnp '{PORTS} and ( {} )'", there.join(" or ")))
-    } else {
-        ("all that are open", format!("ss -tnp '{PORTS}'"))
-    };
-    let which_to_end = match suspect.case.has_more_clients {
-        _ if are_few => "",
-        true => {
-            "; end those whose far end (`Peer`) nobody here knows, since a report keeps only a part of the intruder's addresses"
-        }
-        false => "; the intruder's are those whose far end (`Peer`) stands under “From where”",
-    };
-    Step::new(format!(
-        "End the sessions that are open. An SMTP connection that has logged in goes on sending until it ends: the second command shows {which} with their processes{which_to_end}. End a process with `kill` and its number (`pid`)."
-    ))
-    .run("IMAP and POP3", &[name], || format!("doveadm kick {name}"))
-    .run("SMTP", &[name], || command)
 }
 
 /// Keeping out from where it was used, without the owner's own addresses.
@@ -174,7 +159,7 @@ fn block(suspect: &Suspect, login: &str, mta: Mta) -> Option<Step> {
             "Blocking addresses helps little here: there were too many. Those that stand under {sent}. What keeps the others out as well is the new password."
         )));
     }
-    let mut text = "Keep out from where it was sent, by the one of these that this server has. Neither the owner's usual addresses nor this server's own are among them.".to_owned();
+    let mut text = "Keep out from where it was sent. Each command does the same with another program: run the one whose program this server has. Neither the owner's usual addresses nor this server's own are among them.".to_owned();
     if is_list {
         text.push_str(" Put the list into the shell first, then run one of the others in the same shell.");
     }
@@ -206,7 +191,9 @@ fn block(suspect: &Suspect, login: &str, mta: Mta) -> Option<Step> {
         .run("Tidegate", &names, || each("tidegate list add block ", " --until 30d"))
         .run("csf", &names, || each("csf -d ", ""))
         .run("cPHulk, logins only", &names, || each("whmapi1 create_cphulk_record list_name=black ip=", ""))
-        .run("nft; undone by nft delete table inet mailblock", &names, || nft(&v4, &v6, is_list));
+        .run("nft; gone after a reboot, and undone by nft delete table inet mailblock", &names, || {
+            nft(&v4, &v6, is_list)
+        });
     Some(if suspect.case.has_more_clients { all_of_them(step, suspect, login, mta) } else { step })
 }
 
@@ -228,12 +215,14 @@ fn all_of_them(step: Step, suspect: &Suspect, login: &str, mta: Mta) -> Step {
 fn nft(v4: &[&str], v6: &[&str], is_list: bool) -> String {
     let rule = |family: &str, name: &str, list: &[&str]| match list {
         [] => String::new(),
-        _ if is_list => format!("; add rule inet mailblock in {family} saddr {{ $(echo ${name} | tr ' ' ,) }} drop"),
-        list => format!("; add rule inet mailblock in {family} saddr {{ {} }} drop", list.join(", ")),
+        _ if is_list => {
+            format!("; add rule inet mailblock incoming {family} saddr {{ $(echo ${name} | tr ' ' ,) }} drop")
+        }
+        list => format!("; add rule inet mailblock incoming {family} saddr {{ {} }} drop", list.join(", ")),
     };
     let rules = format!("{}{}", rule("ip", "v4", v4), rule("ip6", "v6", v6));
     format!(
-        "nft \"add table inet mailblock; add chain inet mailblock in {{ type filter hook input priority -10; }}{rules}\""
+        "nft \"add table inet mailblock; add chain inet mailblock incoming {{ type filter hook input priority -10; }}{rules}\""
     )
 }
 
@@ -248,9 +237,10 @@ fn owner(suspect: &Suspect, domain: &str) -> String {
 fn script(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
     let user = suspect.local_user.as_deref().unwrap_or("");
     let is_odd = suspect.signals.iter().any(|signal| signal.name == "odd_place");
-    let mut stop = Step::new("Stop the sending.");
+    let is_shared = shared::is_shared(suspect);
+    let mut stop = Step::new(programs::stop_text(suspect.account.as_str(), is_odd));
     // What a shared user sends does not count as the account's for the panel.
-    if user == suspect.account {
+    if !is_shared {
         stop = stop.cpanel(mta, "cPanel, holds all mail of the account", &[user], || {
             format!("whmapi1 hold_outgoing_email user={user}")
         });
@@ -264,7 +254,7 @@ fn script(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
     if is_timed {
         steps.push(timed.clone());
     }
-    steps.push(running(user));
+    steps.push(if is_shared { shared::running(user) } else { running(user) });
     steps.extend(queue::steps(suspect, mta));
     let since = days_before(suspect.since.as_deref());
     let home = home(name);
@@ -278,6 +268,9 @@ fn script(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
     if !is_timed {
         steps.push(timed);
     }
+    if is_shared {
+        steps.push(shared::elsewhere(suspect, user));
+    }
     steps.push(Step::new("Look for keys with which somebody logs in over SSH; take out those that nobody knows.").run(
         "",
         &[home],
@@ -287,10 +280,10 @@ fn script(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
     let form =
         if is_odd { "" } else { " If it is a form that mails anybody: give it a fixed recipient and a captcha." };
     let clean = Step::new(format!(
-        "Move what you found away and keep it; do not only delete it.{form} Update the site and its plugins, change the passwords of panel, FTP and database. Then give the programs that belong there the modes back that step 1 took from them."
+        "Move what you found away and keep it; do not only delete it.{form} Update the site and its plugins, change the passwords of panel, FTP and database. Then delete from `{kept}` the lines of all that does not belong there: the command gives every program that is still listed the mode back that step 1 took from it. One that it may not change is not the account's: look at it once more."
     ));
     steps.push(programs::give_back(clean, name, account));
-    if user == suspect.account {
+    if !is_shared {
         steps.push(Step::new("Look at the queue once more as above; then let the account's mail go again.").cpanel(
             mta,
             "cPanel",
@@ -308,28 +301,34 @@ fn running(user: &str) -> Step {
         .run("", &[user], || format!("for p in $(pgrep -u {user}); do ls -l /proc/$p/exe /proc/$p/cwd; done"))
 }
 
-/// What begins by itself: the user's entries, the system's, `at`, timers of systemd.
+/// What begins by itself: the user's entries, the account's if that is another one, the system's, `at`, timers of systemd.
 fn timed_job(suspect: &Suspect, user: &str, place: &str) -> Step {
+    let mut users = vec![user];
+    if suspect.kind == "script" && suspect.account != user {
+        users.insert(0, suspect.account.as_str());
+    }
+    let whose = users.iter().map(|user| shared::called(user)).collect::<Vec<_>>().join(" and ");
     let text = match &suspect.case.pattern {
         Some(pattern) => format!(
             "It comes at {:02}:00 each day: find the timed job that starts it. Keep a copy of the entry, then take it out (of `at` with `atrm`, a timer with `systemctl disable --now`).",
             pattern.from_hour
         ),
-        None => "Look at what this user runs by itself.".to_owned(),
+        None => format!("Look at what {whose} runs by itself."),
     };
-    let step = Step::new(text)
-        .run("keeps a copy", &[user], || format!("crontab -l -u {user} | tee /root/crontab-{user}"))
-        .run("the system's", &[user, place], || {
-            format!(
-                "grep -rsE '{}|{}' /etc/crontab /etc/cron*/; atq; systemctl list-timers --all",
-                queue::pattern(user),
-                queue::pattern(place)
-            )
-        });
-    match suspect.case.pattern {
-        Some(_) => step.run("takes the entry out", &[user], || format!("crontab -e -u {user}")),
-        None => step,
+    let mut step = Step::new(text);
+    for user in &users {
+        step = step.run("keeps a copy", &[user], || format!("crontab -l -u {user} | tee /root/crontab-{user}"));
     }
+    let mut names = users.clone();
+    names.push(place);
+    let patterns: Vec<String> = names.iter().map(|name| queue::pattern(name)).collect();
+    step = step.run("the system's", &names, || {
+        format!("grep -rsE '{}' /etc/crontab /etc/cron*/; atq; systemctl list-timers --all", patterns.join("|"))
+    });
+    for user in users.iter().filter(|_| suspect.case.pattern.is_some()) {
+        step = step.run("takes the entry out", &[user], || format!("crontab -e -u {user}"));
+    }
+    step
 }
 
 fn forwarder(name: &str, mta: Mta) -> Vec<Step> {
@@ -351,12 +350,18 @@ fn forwarder(name: &str, mta: Mta) -> Vec<Step> {
 }
 
 fn user(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
-    let mut steps = vec![
+    let is_shared = shared::is_shared(suspect);
+    let stop = if is_shared {
+        Step::new(format!(
+            "Find out whose program it is: {} runs the sites of many, so there is no account to stop. The senders and subjects of the examples tell the site.",
+            shared::called(name)
+        ))
+    } else {
         Step::new("Stop the sending of the whole account.")
-            .cpanel(mta, "cPanel", &[name], || format!("whmapi1 hold_outgoing_email user={name}")),
-        timed_job(suspect, name, name),
-        running(name),
-    ];
+            .cpanel(mta, "cPanel", &[name], || format!("whmapi1 hold_outgoing_email user={name}"))
+    };
+    let runs = if is_shared { shared::running(name) } else { running(name) };
+    let mut steps = vec![stop, timed_job(suspect, name, name), runs];
     steps.extend(queue::steps(suspect, mta));
     steps.push(Step::new(
         "Look for the calls in the access logs of the account's web sites, at the times of the examples: a mail log does not show them.",
@@ -457,10 +462,13 @@ mod tests {
         let found = commands(&script, &Report::default());
         let calls = "zgrep -hE '\"[A-Z]+ /wp-content/uploads/2026/02/[^ ?\"]*[.]ph' /var/log/apache2/*access*.log* | ";
         assert!(found.iter().any(|command| command.starts_with(calls) && command.ends_with("| head -40")), "{found:?}");
-        let sent = "(cat /root/programs-shop.txt 2>/dev/null || find /home/shop/public_html/wp-content/uploads/2026/02 -maxdepth 1 ";
+        let sent = "([ -s /root/programs-shop.txt ] && cat /root/programs-shop.txt || find /home/shop/public_html/wp-content/uploads/2026/02 -type f ";
         assert!(found.iter().any(|command| command.starts_with(sent) && command.contains("(POST|PUT)")), "{found:?}");
-        // The folder's pictures stay, and what is taken out of use is given back.
-        assert!(found.iter().all(|command| !command.contains("chmod 000 /home")), "{found:?}");
+        // The folder's pictures stay unless nothing else stops it, and what is taken out of use is given back.
+        let mut folder = found.iter().filter(|command| command.contains("chmod 000 /home"));
+        assert!(folder.all(|command| command.starts_with("[ -s /root/programs-shop.txt ] || {")), "{found:?}");
+        let stops = "find /home/shop/public_html/wp-content/uploads/2026/02 -type f ";
+        assert!(found.iter().any(|command| command.starts_with(stops) && command.contains("-exec chmod 000")));
         let gives = |command: &&String| command.starts_with("runuser -u shop -- sh -c 'while read -r mode time file;");
         assert!(found.iter().any(|command| gives(&command)), "{found:?}");
         script.signals = Vec::new();
@@ -511,7 +519,7 @@ mod tests {
                 &format!("{each} tidegate list add block \"$ip\" --until 30d; done"),
                 &format!("{each} csf -d \"$ip\"; done"),
                 &format!("{each} whmapi1 create_cphulk_record list_name=black ip=\"$ip\"; done"),
-                &"nft \"add table inet mailblock; add chain inet mailblock in { type filter hook input priority -10; }; add rule inet mailblock in ip saddr { 203.0.113.7, 203.0.113.9 } drop; add rule inet mailblock in ip6 saddr { 2001:db8:1:2::7 } drop\"".to_owned(),
+                &"nft \"add table inet mailblock; add chain inet mailblock incoming { type filter hook input priority -10; }; add rule inet mailblock incoming ip saddr { 203.0.113.7, 203.0.113.9 } drop; add rule inet mailblock incoming ip6 saddr { 2001:db8:1:2::7 } drop\"".to_owned(),
             ]
         );
         let there = " and ( dst 203.0.113.7 or dst 203.0.113.9 or dst [2001:db8:1:2::7] )'";
@@ -567,7 +575,7 @@ mod tests {
         let mut report = Report::default();
         report.programs.exim = 9;
         let mut script = suspect("script", "/home/shop/public_html/uploads");
-        script.local_user = Some("shop".to_owned());
+        (script.account, script.local_user) = ("shop".to_owned(), Some("shop".to_owned()));
         let of_queue = |script: &Suspect| {
             let all = commands(script, &report);
             all.into_iter().filter(|command| command.contains("/var/spool/exim")).collect::<Vec<_>>()

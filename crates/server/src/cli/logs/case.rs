@@ -32,6 +32,7 @@ pub(super) fn state(suspect: &Suspect, report: &Report, local: LocalTime) -> Vec
         lines.push(line("queue", queue(suspect)));
     }
     lines.push(going_on(suspect, report, local, &ended));
+    lines.extend(forwards(suspect).map(|text| Line { label: "forwards", text, is_urgent: true }));
     lines.extend(guessing(suspect, local));
     lines.extend(would_tell_more(suspect, report).map(|text| line("more", text.to_owned())));
     lines.push(open(suspect));
@@ -86,6 +87,13 @@ fn recipients(suspect: &Suspect) -> String {
     if rest > 0 {
         text.push_str(&format!(", {} here, still waiting or not told", grouped(rest)));
     }
+    let owners: u64 = case.usual_clients.iter().map(|client| client.times).sum();
+    if owners > 0 && case.are_networks_known {
+        text.push_str(&format!(
+            ". Among them are {} from networks that were known before, so probably the owner's",
+            grouped(owners)
+        ));
+    }
     if case.usual_recipients > 0 {
         let usual = grouped(case.usual_recipients);
         text.push_str(&format!("; {usual} more since on days that are not suspect{}", from_whom(suspect)));
@@ -99,11 +107,18 @@ fn from_whom(suspect: &Suspect) -> String {
     match suspect.kind {
         "mailbox" if apart >= usual => ", from none of the networks from which the case was sent".to_owned(),
         "mailbox" => {
-            let unclear = "the log cannot tell whether the owner sent these or the intruder went on";
+            let unclear = match suspect.case.usual_alike {
+                0 => {
+                    "their networks do not tell (the case used too many), so the log cannot tell whether the owner sent these or the intruder went on"
+                }
+                _ => {
+                    "they came in hours with a network that looks like the case's (a report keeps networks as one of 32 marks, so it may be chance): the intruder may have gone on"
+                }
+            };
             match apart {
                 0 => format!(": {unclear}"),
                 apart => format!(
-                    ": {} from networks that the case did not use, so probably the owner's; of the other {} {unclear}",
+                    ": {} from networks that the case did not use, so probably the owner's; of the other {}: {unclear}",
                     grouped(apart),
                     grouped(usual - apart)
                 ),
@@ -111,6 +126,14 @@ fn from_whom(suspect: &Suspect) -> String {
         }
         "script" => ", by the same folder".to_owned(),
         _ => String::new(),
+    }
+}
+
+/// Recipients on days that are not suspect which may be the intruder's.
+pub(super) fn unclear(suspect: &Suspect) -> u64 {
+    match suspect.kind {
+        "mailbox" => suspect.case.usual_recipients.saturating_sub(suspect.case.usual_apart),
+        _ => 0,
     }
 }
 
@@ -140,12 +163,37 @@ fn going_on(suspect: &Suspect, report: &Report, local: LocalTime, ended: &str) -
                 }
             }
         }
-        _ => format!(
-            "NO: nothing like it after {ended}; the log goes on for {} until {end}",
-            counted(suspect.case.quiet_hours, "hour")
-        ),
+        _ => {
+            let quiet = format!(
+                "nothing like it after {ended}; the log goes on for {} until {end}",
+                counted(suspect.case.quiet_hours, "hour")
+            );
+            match unclear(suspect) {
+                0 => format!("NO: {quiet}"),
+                unclear => format!(
+                    "THE MASS SENDING HAS ENDED: {quiet}. But {} on other days may be the intruder's, see “recipients”: use in a small way may go on",
+                    counted(unclear, "recipient")
+                ),
+            }
+        }
     };
     Line { label: "going on?", text, is_urgent: suspect.case.at_end != "quiet" }
+}
+
+/// That mail to the mailbox goes to somebody elsewhere: a new password does not end that.
+pub(super) fn forwards(suspect: &Suspect) -> Option<String> {
+    let forwards = suspect.case.forwards.as_ref()?;
+    let began = suspect.case.began.as_deref().and_then(|began| began.get(..10)).unwrap_or("");
+    let since = match forwards.since.as_str() {
+        "" => String::new(),
+        since if since < began => format!(" from {since} on, so since before the case (in this log)"),
+        since => format!(" from {since} on, so SINCE THE CASE BEGAN"),
+    };
+    Some(format!(
+        "mail to this address is forwarded to elsewhere: {}{since}, the last on {}. Whoever receives that reads on after a new password: ask the owner whether it is theirs",
+        counted(forwards.recipients, "recipient"),
+        forwards.last
+    ))
 }
 
 fn guessing(suspect: &Suspect, local: LocalTime) -> Option<Line> {
@@ -330,7 +378,7 @@ pub(super) fn would_tell_more(suspect: &Suspect, report: &Report) -> Option<&'st
 
 #[cfg(test)]
 mod tests {
-    use tidegate_watch::api::report::{Case, Guessing, Pattern};
+    use tidegate_watch::api::report::{Case, Client, Forwards, Guessing, Pattern};
 
     use super::*;
 
@@ -376,18 +424,49 @@ mod tests {
     fn what_came_on_other_days_is_told_apart() {
         let mut mailbox = suspect("mailbox", "quiet");
         assert!(
-            said(&mailbox).contains("not suspect: the log cannot tell whether the owner sent these"),
+            said(&mailbox).contains("not suspect: their networks do not tell (the case used too many)"),
             "{}",
             said(&mailbox)
         );
-        mailbox.case.usual_apart = 40;
+        // No answer denies what the line above it leaves open.
+        let going_on = "going on?: THE MASS SENDING HAS ENDED: nothing like it after 2026-02-20 00:00; the log goes on for 9 hours until -. But 45 recipients on other days may";
+        assert!(said(&mailbox).contains(going_on), "{}", said(&mailbox));
+        (mailbox.case.usual_apart, mailbox.case.usual_alike) = (40, 5);
         assert!(
-            said(&mailbox).contains("so probably the owner's; of the other 5 the log cannot"),
+            said(&mailbox)
+                .contains("so probably the owner's; of the other 5: they came in hours with a network that looks"),
             "{}",
             said(&mailbox)
         );
         mailbox.case.usual_apart = 45;
         assert!(said(&mailbox).contains("not suspect, from none of the networks from which"), "{}", said(&mailbox));
+        assert!(said(&mailbox).contains("going on?: NO: nothing like it"), "{}", said(&mailbox));
+    }
+
+    /// What is forwarded stays with the intruder whatever the password is.
+    #[test]
+    fn a_forwarder_on_the_mailbox_is_said() {
+        let mut mailbox = suspect("mailbox", "quiet");
+        assert!(!said(&mailbox).contains("forwards:"));
+        for (since, when) in [("2026-02-01", "since before the case"), ("2026-02-18", "SINCE THE CASE BEGAN")] {
+            let (since, last) = (since.to_owned(), "2026-02-26".to_owned());
+            mailbox.case.forwards = Some(Forwards { recipients: 37, since, last });
+            let said = said(&mailbox);
+            assert!(
+                said.contains("forwarded to elsewhere: 37 recipients from 2026-02-") && said.contains(when),
+                "{said}"
+            );
+        }
+    }
+
+    /// One figure says what the other one leaves out.
+    #[test]
+    fn what_the_owner_sent_meanwhile_is_told_apart() {
+        let mut mailbox = suspect("mailbox", "quiet");
+        mailbox.case.usual_clients = vec![Client { times: 7, ..Client::default() }];
+        assert!(!said(&mailbox).contains("Among them are"), "the log is too short");
+        mailbox.case.are_networks_known = true;
+        assert!(said(&mailbox).contains("Among them are 7 from networks that were known before"), "{}", said(&mailbox));
     }
 
     /// No heading doubts what the line under it is sure of.

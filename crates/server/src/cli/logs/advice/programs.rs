@@ -23,19 +23,48 @@ pub(super) fn kept(account: &str) -> String {
     format!("/root/programs-{account}.txt")
 }
 
-/// Takes the programs of the folder out of use, after it has kept their modes and times: a changed mode changes the time.
+/// What the first step says: an empty answer stopped nothing.
+pub(super) fn stop_text(account: &str, is_odd: bool) -> String {
+    let then = if is_odd {
+        "the program has another ending, or lies elsewhere. Then look at what lies there, the newest first; the last command takes the whole folder out of use, its pictures as well, and keeps its mode (give that back with `chmod`)"
+    } else {
+        "the program has another ending, or lies elsewhere. Then look at what lies there and below it, the newest first"
+    };
+    let sub = if is_odd { " and the folders in it" } else { "" };
+    format!(
+        "Stop the sending: the command takes the right to be read and run from the programs in this folder{sub}, by their usual endings, and prints each. If nothing was printed now or before (`{}` is empty), nothing was stopped: {then}.",
+        kept(account)
+    )
+}
+
+/// Takes the programs of the folder out of use, after it has kept their modes and times: a changed mode changes the time. What does
+/// not belong anywhere near is looked for in its folders as well; of a site's own folder that would be the whole site.
 pub(super) fn take_out(step: Step, folder: &str, account: &str, is_odd: bool) -> Step {
     let which = which(folder);
+    let depth = depth(is_odd);
+    let kept = kept(account);
     let system = match case::is_served(folder) {
         true if !is_odd => "anywhere, takes the programs of this folder, so its pages, off the web",
         _ => "anywhere, takes the programs of this folder out of use",
     };
-    step.run(system, &[folder, account], || {
+    let step = step.run(system, &[folder, account], || {
         format!(
-            r"find {folder} -maxdepth 1 -type f {which} -perm /777 {ON_ONE_LINE} -printf '%m %C+ %p\n' | tee -a {}; find {folder} -maxdepth 1 -type f {which} -exec chmod 000 {{}} +",
-            kept(account)
+            r"find {folder} {depth}-type f {which} -perm /777 {ON_ONE_LINE} -printf '%m %C+ %p\n' | tee -a {kept}; find {folder} {depth}-type f {which} -exec chmod 000 {{}} +"
         )
+    });
+    let step = step.run("if nothing was printed, shows what lies there", &[folder], || {
+        format!(r"find {folder} -type f {ON_ONE_LINE} -printf '%C+ %u %m %p\n' | sort -r | head -40")
+    });
+    if !is_odd {
+        return step;
+    }
+    step.run("only if nothing was printed, takes the whole folder out of use", &[folder, account], || {
+        format!("[ -s {kept} ] || {{ stat -c '%a %n' {folder} | tee /root/folder-{account}.txt; chmod 000 {folder}; }}")
     })
+}
+
+fn depth(is_odd: bool) -> &'static str {
+    if is_odd { "" } else { "-maxdepth 1 " }
 }
 
 /// Gives the modes back, with no more rights than the account has: in its folders it may put a link in the place of a file.
@@ -56,7 +85,7 @@ fn which(folder: &str) -> String {
 
 /// Who called the programs, and how they came: the request that put a file there went to another page, and before the file's time.
 pub(super) fn calls(suspect: &Suspect, folder: &str, is_odd: bool, mta: Mta) -> Step {
-    const CAME: &str = "Who calls the programs, and how they came, only the web server's access log can tell. The first command shows each call of a program in this folder, the very first on top. They came by another request, mostly to a plugin's page elsewhere on the site, and before that: the second shows what was sent to the site on the days of which the files are, by the times that step 1 kept, else by their present ones. If nothing fits, look into the logs of FTP, SSH and the panel for that time.";
+    const CAME: &str = "Who calls the programs, and how they came, only the web server's access log can tell. The first command shows each call of a program in this folder, the very first on top. They came by another request, mostly to a plugin's page elsewhere on the site, and before that: the second shows what was sent to the site on the days of which the files are, by the times that step 1 kept, else by their present ones (a file's time changes also when its mode or owner does, as after a restored backup). If nothing fits, look into the logs of FTP, SSH and the panel for that time.";
     const CALLED: &str = "Who calls the program only the web server's access log can tell: the command counts who sent something to the pages of this folder on the days of the case.";
     const ELSEWHERE: &str = "No site serves this folder, so no access log names it: look into the logs of SSH, FTP and the panel for logins of the account before the first hour, and into the site's access log for whatever it called then.";
     let account = suspect.account.as_str();
@@ -84,7 +113,7 @@ pub(super) fn calls(suspect: &Suspect, folder: &str, is_odd: bool, mta: Mta) -> 
         |logs: &str| format!("zgrep -hE '\"[A-Z]+ {page}/[^ ?\"]*[.]ph' {logs} | {CALLS} | {IN_ORDER} | head -40");
     let sent = |logs: &str| {
         format!(
-            "(cat {} 2>/dev/null || find {folder} -maxdepth 1 -type f {} {ON_ONE_LINE} -printf '%m %C+ %p\\n') | cut -d' ' -f2 | cut -c1-10 | sort -u | while read -r day; do zgrep -hE \"\\[$(LC_ALL=C date -d \"$day\" +%d/%b/%Y):.*\\\"(POST|PUT) \" {logs}; done | {CALLS} | {IN_ORDER}",
+            "([ -s {0} ] && cat {0} || find {folder} -type f {1} {ON_ONE_LINE} -printf '%m %C+ %p\\n') | cut -d' ' -f2 | cut -c1-10 | sort -u | while read -r day; do zgrep -hE \"\\[$(LC_ALL=C date -d \"$day\" +%d/%b/%Y):.*\\\"(POST|PUT) \" {logs}; done | {CALLS} | {IN_ORDER}",
             kept(account),
             which(folder)
         )

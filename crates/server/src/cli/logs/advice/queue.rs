@@ -3,7 +3,7 @@
 
 use tidegate_watch::api::report::{Report, Suspect};
 
-use super::Step;
+use super::{Step, is_harmless, shared};
 use crate::cli::logs::shown::counted;
 
 /// Whose logs were read.
@@ -28,6 +28,9 @@ pub(super) fn pattern(name: &str) -> String {
 pub(super) fn steps(suspect: &Suspect, mta: Mta) -> Vec<Step> {
     let name = suspect.name.as_str();
     let user = suspect.local_user.as_deref().unwrap_or(name);
+    if suspect.kind != "mailbox" && shared::is_shared(suspect) {
+        return of_shared(suspect, user, mta);
+    }
     let is_mailbox = suspect.kind == "mailbox";
     let (who, list) = match mta {
         Mta::Exim if is_mailbox => (name, exim("-rliE", "auth_id", name)),
@@ -44,21 +47,83 @@ pub(super) fn steps(suspect: &Suspect, mta: Mta) -> Vec<Step> {
             .run("", &[who], || list),
         ];
     }
-    let waited = match suspect.case.waiting {
-        0 => "none waited at the end of the log".to_owned(),
-        count => format!("{} waited at the end of the log", counted(count, "message")),
-    };
-    let shared = if is_mailbox || user == suspect.account {
-        String::new()
-    } else {
-        format!(" {user} may run the pages of others as well: look at each.")
-    };
     hold_and_remove(
-        &format!("Hold what waits in the queue ({waited}); nothing is lost by it.{shared}"),
+        &format!("Hold what waits in the queue ({}); nothing is lost by it.", waited(suspect)),
         who,
         &list,
         mta,
     )
+}
+
+fn waited(suspect: &Suspect) -> String {
+    match suspect.case.waiting {
+        0 => "none waited at the end of the log".to_owned(),
+        count => format!("{} waited at the end of the log", counted(count, "message")),
+    }
+}
+
+/// What a user put there who runs the sites of many: only what has a sender of the case is held or removed.
+fn of_shared(suspect: &Suspect, user: &str, mta: Mta) -> Vec<Step> {
+    let senders = senders(suspect, user);
+    let called = shared::called(user);
+    let warning = format!(
+        "Careful: every site that runs as {called} sends as {called}. To hold or remove all of {called}'s mail would hit all customers"
+    );
+    if senders.is_empty() {
+        let list = match mta {
+            Mta::Exim => exim("-rlE", "ident", user),
+            Mta::Postfix => postfix(&format!("$7 ~ \"^{}@\"", pattern(user))),
+        };
+        return vec![
+            Step::new(format!(
+                "Look at what waits in the queue ({}). {warning}, and the senders of the examples do not tell the case's apart. So the command only lists; take what has the subjects of the examples, one by one: {}.",
+                waited(suspect),
+                one_by_one(mta)
+            ))
+            .run("only lists, the mail of all these sites", &[user], || list),
+        ];
+    }
+    let patterns: Vec<String> = senders.iter().map(|sender| pattern(sender)).collect();
+    let list = match mta {
+        // The third line of an envelope file is the sender. Names of these files are Exim's own.
+        Mta::Exim => format!(
+            "grep -rlE --include='*-H' '{}' /var/spool/exim*/input | xargs -r grep -lE '^<({})>$' | sed 's|.*/||; s|-H$||'",
+            line("ident", user),
+            patterns.join("|")
+        ),
+        Mta::Postfix => postfix(&format!("$7 ~ \"^({})$\"", patterns.join("|"))),
+    };
+    let mut names = senders.clone();
+    names.push(user);
+    let which = format!("the sender of the examples ({})", senders.join(", "));
+    if suspect.case.waiting == 0 && suspect.case.at_end == "quiet" {
+        return vec![
+            Step::new(format!(
+                "None of it waited in the queue at the end of the log. See whether any does by now: the command lists what has {which}; the program may have used others. {warning}. {}.",
+                one_by_one(mta)
+            ))
+            .run("", &names, || list),
+        ];
+    }
+    let text = format!(
+        "Hold what waits in the queue with {which} ({} of all that {called} sent); nothing is lost by it. The program may have used other senders as well. {warning}.",
+        waited(suspect)
+    );
+    hold_and_remove_all(&text, &names, &list, mta)
+}
+
+/// Senders of the examples that are not what every program of `user` has; a few.
+fn senders<'s>(suspect: &'s Suspect, user: &str) -> Vec<&'s str> {
+    const SENDERS_MAX: usize = 5;
+    let mut list: Vec<&str> = suspect.samples.iter().map(|sample| sample.sender.as_str()).collect();
+    list.sort_unstable();
+    list.dedup();
+    list.retain(|sender| {
+        let local = sender.split_once('@').map_or("", |(local, _)| local);
+        is_harmless(sender) && !local.is_empty() && local != user && local != "root"
+    });
+    list.truncate(SENDERS_MAX);
+    list
 }
 
 /// The same for what is addressed to `name`.
@@ -83,6 +148,10 @@ fn one_by_one(mta: Mta) -> &'static str {
 }
 
 fn hold_and_remove(text: &str, who: &str, list: &str, mta: Mta) -> Vec<Step> {
+    hold_and_remove_all(text, &[who], list, mta)
+}
+
+fn hold_and_remove_all(text: &str, names: &[&str], list: &str, mta: Mta) -> Vec<Step> {
     let (hold, show, look, remove, thaw) = match mta {
         Mta::Exim => (
             "xargs -r exim -Mf",
@@ -100,26 +169,30 @@ fn hold_and_remove(text: &str, who: &str, list: &str, mta: Mta) -> Vec<Step> {
         ),
     };
     vec![
-        Step::new(text).run("", &[who], || format!("{list} | {hold}")),
+        Step::new(text).run("", names, || format!("{list} | {hold}")),
         Step::new(format!("Look at sender and subject of all that is held, at the text with {look}.")).run(
             "",
-            &[who],
+            names,
             || format!("{list} | while read -r id; do echo \"$id\"; {show}; done"),
         ),
         Step::new(format!(
             "Remove what is spam, each with {}; all at once only if you saw nothing else. Then let the rest go.",
             remove.0
         ))
-        .run("only if all of it is spam", &[who], || format!("{list} | {}", remove.1))
-        .run("lets go what is left", &[who], || format!("{list} | {thaw}")),
+        .run("only if all of it is spam", names, || format!("{list} | {}", remove.1))
+        .run("lets go what is left", names, || format!("{list} | {thaw}")),
     ]
 }
 
 /// Ids of messages whose envelope file in the spool of cPanel or Debian has this value.
 fn exim(options: &str, field: &str, value: &str) -> String {
-    // In newer versions a second hyphen marks what came from outside; the name of a lookup in parentheses may follow.
-    let line = format!("^--?([(][^)]*[)])?{field} {}$", pattern(value));
+    let line = line(field, value);
     format!("grep {options} --include='*-H' '{line}' /var/spool/exim*/input | sed 's|.*/||; s|-H$||'")
+}
+
+fn line(field: &str, value: &str) -> String {
+    // In newer versions a second hyphen marks what came from outside; the name of a lookup in parentheses may follow.
+    format!("^--?([(][^)]*[)])?{field} {}$", pattern(value))
 }
 
 /// Ids of messages in Postfix's queue whose entry fits.
