@@ -121,11 +121,21 @@ fn mailbox(suspect: &Suspect, name: &str, mta: Mta) -> Vec<Step> {
     )));
     steps.extend(sessions::later(suspect, name, mta));
     steps.extend(block(suspect, name, mta));
+    let forwards = suspect.case.forwards.as_ref().map_or_else(
+        || "Nothing shown is well.".to_owned(),
+        |forwards| {
+            format!(
+                "One forwards: this log has {} of it, the last on {}. See to where, and take it out if it is not the owner's; a new password does not end it.",
+                counted(forwards.recipients, "recipient"),
+                forwards.last
+            )
+        },
+    );
     steps.push(
-        Step::new("Look for filters and forwarders that the intruder left: what the commands show has to be the owner's. Nothing shown is well.")
+        Step::new(format!("Look for filters and forwarders that the intruder left: what the commands show has to be the owner's. {forwards}"))
             .cpanel(mta, "cPanel", &[local, domain], || {
                 format!(
-                    "grep -n '^{}:' /etc/valiases/{domain}; cat /home*/*/etc/{domain}/{local}/filter.yaml 2>/dev/null",
+                    "grep -n '^{}:' /etc/valiases/{domain}; cat /etc/vfilters/{domain} /home*/*/etc/{domain}/{local}/filter.yaml 2>/dev/null",
                     queue::pattern(name)
                 )
             })

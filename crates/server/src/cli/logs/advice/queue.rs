@@ -3,7 +3,7 @@
 
 use tidegate_watch::api::report::{Report, Suspect};
 
-use super::{Step, is_harmless, shared};
+use super::{NAME_OCTETS_MAX, Step, is_harmless, shared};
 use crate::cli::logs::shown::counted;
 
 /// Whose logs were read.
@@ -62,54 +62,91 @@ fn waited(suspect: &Suspect) -> String {
     }
 }
 
-/// What a user put there who runs the sites of many: only what has a sender of the case is held or removed.
+/// What a user put there who runs the sites of many: only what has a sender or a subject of the case is held or removed.
 fn of_shared(suspect: &Suspect, user: &str, mta: Mta) -> Vec<Step> {
-    let senders = senders(suspect, user);
     let called = shared::called(user);
     let warning = format!(
         "Careful: every site that runs as {called} sends as {called}. To hold or remove all of {called}'s mail would hit all customers"
     );
-    if senders.is_empty() {
+    let (senders, subjects) = (senders(suspect, user), subjects(suspect));
+    let Some((which, list)) = narrowed((&senders, &subjects), user, mta) else {
         let list = match mta {
             Mta::Exim => exim("-rlE", "ident", user),
             Mta::Postfix => postfix(&format!("$7 ~ \"^{}@\"", pattern(user))),
         };
         return vec![
             Step::new(format!(
-                "Look at what waits in the queue ({}). {warning}, and the senders of the examples do not tell the case's apart. So the command only lists; take what has the subjects of the examples, one by one: {}.",
+                "Look at what waits in the queue ({}). {warning}, and the examples do not tell the case's apart. So the command only lists; take what has the subjects of the examples, one by one: {}.",
                 waited(suspect),
                 one_by_one(mta)
             ))
             .run("only lists, the mail of all these sites", &[user], || list),
         ];
-    }
-    let patterns: Vec<String> = senders.iter().map(|sender| pattern(sender)).collect();
-    let list = match mta {
-        // The third line of an envelope file is the sender. Names of these files are Exim's own.
-        Mta::Exim => format!(
-            "grep -rlE --include='*-H' '{}' /var/spool/exim*/input | xargs -r grep -lE '^<({})>$' | sed 's|.*/||; s|-H$||'",
-            line("ident", user),
-            patterns.join("|")
-        ),
-        Mta::Postfix => postfix(&format!("$7 ~ \"^({})$\"", patterns.join("|"))),
     };
     let mut names = senders.clone();
     names.push(user);
-    let which = format!("the sender of the examples ({})", senders.join(", "));
     if suspect.case.waiting == 0 && suspect.case.at_end == "quiet" {
         return vec![
             Step::new(format!(
-                "None of it waited in the queue at the end of the log. See whether any does by now: the command lists what has {which}; the program may have used others. {warning}. {}.",
+                "None of it waited in the queue at the end of the log. See whether any does by now: the command lists only what has {which}; the program may have used others. {warning}. {}.",
                 one_by_one(mta)
             ))
             .run("", &names, || list),
         ];
     }
     let text = format!(
-        "Hold what waits in the queue with {which} ({} of all that {called} sent); nothing is lost by it. The program may have used other senders as well. {warning}.",
+        "Hold what waits in the queue and has {which} ({} of all that {called} sent); nothing is lost by it. The program may have used others as well. {warning}.",
         waited(suspect)
     );
     hold_and_remove_all(&text, &names, &list, mta)
+}
+
+/// What tells the mail of the case from that of the user's other programs, and a command that lists it.
+fn narrowed((senders, subjects): (&[&str], &[String]), user: &str, mta: Mta) -> Option<(&'static str, String)> {
+    // The third line of an envelope file is the sender; names of these files are Exim's own.
+    let only = |by: String| {
+        format!(
+            "grep -rlE --include='*-H' '{}' /var/spool/exim*/input | xargs -r grep -lE '{by}' | sed 's|.*/||; s|-H$||'",
+            line("ident", user)
+        )
+    };
+    let any = senders.iter().map(|sender| pattern(sender)).collect::<Vec<_>>().join("|");
+    const SENDER: &str = "a sender of the examples";
+    match mta {
+        Mta::Postfix if senders.is_empty() => None,
+        Mta::Postfix => Some((SENDER, postfix(&format!("$7 ~ \"^({any})$\"")))),
+        Mta::Exim if !senders.is_empty() => Some((SENDER, only(format!("^<({any})>$")))),
+        Mta::Exim if subjects.is_empty() => None,
+        Mta::Exim => Some((
+            "a subject like those of the examples",
+            only(format!("^[0-9]+. +Subject: ({})$", subjects.join("|"))),
+        )),
+    }
+}
+
+/// Subjects of the examples as regular expressions, in which numbers may differ and a dot stands for all that is neither letter nor
+/// number; a few, and none that is so short that others have it as well.
+fn subjects(suspect: &Suspect) -> Vec<String> {
+    const SUBJECTS_MAX: usize = 5;
+    const LETTERS_MIN: usize = 8;
+    let mut list: Vec<String> = Vec::new();
+    for sample in suspect.samples.iter().filter(|sample| sample.subject.len() <= NAME_OCTETS_MAX) {
+        let mut pattern = String::new();
+        for c in sample.subject.chars() {
+            match c {
+                c if c.is_ascii_digit() && pattern.ends_with("[0-9]+") => {}
+                c if c.is_ascii_digit() => pattern.push_str("[0-9]+"),
+                c if c.is_ascii_alphabetic() => pattern.push(c),
+                _ => pattern.push('.'),
+            }
+        }
+        let letters = sample.subject.chars().filter(char::is_ascii_alphabetic).count();
+        if sample.subject.is_ascii() && letters >= LETTERS_MIN && !list.contains(&pattern) {
+            list.push(pattern);
+        }
+    }
+    list.truncate(SUBJECTS_MAX);
+    list
 }
 
 /// Senders of the examples that are not what every program of `user` has; a few.

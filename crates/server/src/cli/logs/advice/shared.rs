@@ -92,7 +92,15 @@ mod tests {
                 assert_eq!(queue.iter().filter(touches).count(), touching, "{queue:?}");
             }
         }
-        // Where no sender tells it apart, nothing is given that touches the queue.
+        // What every site has as its sender says nothing; the subjects do, whatever they try in a shell.
+        let mut one = script("nobody", &["nobody@mx.example.org"]);
+        one.samples[0].subject = "You've won 96 '$(reboot)'".to_owned();
+        let commands: Vec<String> =
+            against(&one, &report()).into_iter().flat_map(|step| step.commands).map(|(_, c)| c).collect();
+        let narrowed = " | xargs -r grep -lE '^[0-9]+. +Subject: (You.ve.won.[0-9]+....reboot..)$' | ";
+        assert!(commands.iter().any(|command| command.contains(narrowed)), "{commands:?}");
+        assert!(commands.iter().all(|command| !command.contains("$(reboot)")), "{commands:?}");
+        // Where nothing tells it apart, nothing is given that touches the queue.
         for senders in [&[][..], &["nobody@mx.example.org"]] {
             let mut script = script("nobody", senders);
             script.case.at_end = "active";
