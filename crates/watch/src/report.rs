@@ -213,7 +213,7 @@ impl Collector {
             top_relays: ledgers.top(settings, rows, |actor| matches!(actor, Actor::Relay(_))),
             top_accounts: ledgers.accounts(settings, rows),
             top_hosts: ledgers.hosts(rows),
-            unusual: suspicion::unusual(ledgers, settings, rows),
+            unusual: suspicion::unusual(&basis, rows),
             many_networks,
             bounces: ledgers.bounces(settings, rows),
             refusals: self.standing.rows(ledgers, settings, rows),

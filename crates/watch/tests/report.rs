@@ -218,6 +218,47 @@ fn who_stands_out_is_cleared_with_a_reason() {
     assert!(report.cleared.iter().all(|row| row.name != suspect.name), "nobody is both");
 }
 
+/// What began with the case is far more than ever before as well, and the largest are spoken of first.
+#[test]
+fn who_sent_most_is_in_no_list_left_out() {
+    let report = report(&plan(102, Some(Compromise::UploadedMailer)));
+    let suspect = report.suspects.first().expect("a suspect");
+    let row = report.unusual.iter().find(|row| row.name == suspect.name).expect("the culprit among the unusual");
+    assert_eq!((row.most_before, row.day.as_str()), (0, suspect.worst_day.as_str()));
+    let sizes: Vec<u64> = report.cleared.iter().map(|row| row.recipients).collect();
+    assert!(sizes.is_sorted_by(|a, b| a >= b), "{sizes:?}");
+    for row in report.top_mailboxes.iter().take(5).filter(|row| row.recipients >= 50) {
+        assert!(report.cleared.iter().any(|cleared| cleared.name == row.name), "{} is not spoken of", row.name);
+    }
+}
+
+/// A forwarder on a mailbox that fell is part of its case: a new password does not end it.
+#[test]
+fn what_a_mailbox_that_fell_forwards_is_known() {
+    let plan = plan(109, Some(Compromise::GuessedPassword));
+    let culprit = generator::culprit(&plan);
+    let mut reader = Reader::new();
+    let mut collector = Collector::new(Settings::default());
+    let mut line = 0;
+    let mut feed = |text: &str| {
+        line += 1;
+        collector.feed(&reader.read(text), Place { file: 0, line });
+    };
+    generator::write(&plan, &mut feed);
+    let id = "1vnzzz-0000000A0A0-0001";
+    feed(&format!(
+        "2026-02-06 23:59:01 {id} <= a@b.example H=b.example [203.0.113.5] P=esmtps S=900 T=\"Hi\" for {culprit}"
+    ));
+    feed(&format!(
+        "2026-02-06 23:59:02 {id} => spy@gmail.com <{culprit}> R=dnslookup T=remote_smtp H=gmail.example [203.0.113.25] C=\"250 OK\""
+    ));
+    feed(&format!("2026-02-06 23:59:03 {id} Completed"));
+    let report = collector.report();
+    let suspect = report.suspects.first().expect("a suspect");
+    let forwards = suspect.case.forwards.as_ref().expect("it forwards");
+    assert!(forwards.recipients >= 1 && forwards.last == "2026-02-06", "{forwards:?}");
+}
+
 /// Who is of the house of the one that fell is said to be, and nobody else.
 #[test]
 fn who_is_near_a_case_is_said_to_be() {

@@ -11,7 +11,7 @@ use crate::api::report as api;
 use crate::time::{HOUR_MS, Timestamp};
 
 /// Who sends most is looked at, so many of each kind.
-const LARGEST_OF_KIND: usize = 3;
+const LARGEST_OF_KIND: usize = 6;
 /// Whoever sent less in the whole log is not large.
 const LARGE_RECIPIENTS_MIN: u32 = 50;
 /// A day counts as a run from this many recipients on.
@@ -19,7 +19,7 @@ const RUN_RECIPIENTS_MIN: u32 = 50;
 /// Logs of fewer days clear nobody.
 const DAYS_MIN: u32 = 4;
 
-/// Those who stand out, by what speaks against them, then by size.
+/// Those who stand out, the largest first: whoever looks for a large one finds it.
 pub(super) fn rows(basis: &Basis<'_>, suspects: &[api::Suspect], rows: usize) -> Vec<api::ClearedRow> {
     if basis.last_hour() / 24 + 1 < basis.first_day() + DAYS_MIN {
         return Vec::new();
@@ -32,16 +32,15 @@ pub(super) fn rows(basis: &Basis<'_>, suspects: &[api::Suspect], rows: usize) ->
             found.push((looked.sign.as_ref().map_or(0, |(sign, _)| sign.weight), looked));
         }
     }
-    found.sort_by_key(|(weight, looked)| (Reverse((*weight, looked.volume)), looked.actor));
-    let mut large = found
+    found.sort_by_key(|(_, looked)| (Reverse(looked.volume), looked.actor));
+    let large: Vec<&Actor> = found
         .iter()
         .filter(|(_, looked)| looked.volume >= LARGE_RECIPIENTS_MIN)
-        .map(|(_, looked)| (Reverse(looked.volume), looked.actor))
-        .collect::<Vec<_>>();
-    large.sort();
+        .map(|(_, looked)| looked.actor)
+        .collect();
     let is_large = |actor: &Actor| {
-        let mut of_kind = large.iter().filter(|(_, other)| other.kind() == actor.kind()).take(LARGEST_OF_KIND);
-        of_kind.any(|(_, other)| *other == actor)
+        let mut of_kind = large.iter().filter(|other| other.kind() == actor.kind()).take(LARGEST_OF_KIND);
+        of_kind.any(|other| *other == actor)
     };
     found
         .iter()

@@ -11,7 +11,7 @@ const SIGNALS_MIN: usize = 2;
 /// … of at least this weight together.
 const WEIGHT_MIN: u32 = 4;
 /// Below so many days of log nobody is called new.
-const LOG_DAYS_MIN: u32 = 3;
+pub(super) const LOG_DAYS_MIN: u32 = 3;
 /// Below so many no network is called new: a weekend is none of the days on which most are used.
 pub(super) const NETWORKS_KNOWN_AFTER_DAYS: u32 = 5;
 

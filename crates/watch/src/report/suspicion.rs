@@ -6,8 +6,8 @@ use super::basis::Basis;
 use super::case;
 use super::day::{date, days, past};
 use super::guess::{Guessed, Guesses};
-use super::ledger::{Actor, Ledger, Ledgers, distinct};
-use super::signs::{Signal, is_suspect, signals_by_day, volume, weight};
+use super::ledger::{Actor, Ledger, distinct};
+use super::signs::{LOG_DAYS_MIN, Signal, is_suspect, signals_by_day, volume, weight};
 use super::target::Entry;
 use crate::api::report as api;
 
@@ -24,13 +24,14 @@ pub(super) fn suspects(basis: &Basis<'_>, rows: usize) -> Vec<api::Suspect> {
 }
 
 /// Days on which somebody sent far more than ever before; not suspicious by itself.
-pub(super) fn unusual(ledgers: &Ledgers, settings: &Settings, rows: usize) -> Vec<api::UnusualRow> {
+pub(super) fn unusual(basis: &Basis<'_>, rows: usize) -> Vec<api::UnusualRow> {
     let mut list = Vec::new();
-    for (actor, ledger) in ledgers.of_account(settings) {
+    let (settings, log_begins) = (basis.settings, basis.first_day());
+    for (actor, ledger) in basis.ledgers.of_account(settings) {
         let days = days(ledger);
         for (at, day) in days.iter().enumerate() {
             let past = past(&days, at);
-            let Some(evidence) = volume(day, &past, false) else { continue };
+            let Some(evidence) = volume(day, &past, day.day >= log_begins + LOG_DAYS_MIN) else { continue };
             list.push(api::UnusualRow {
                 kind: actor.kind(),
                 name: actor.name().to_owned(),
