@@ -104,9 +104,10 @@ impl Saying {
             Saying::Authentication => "publish SPF, sign with DKIM, and send under the sender's own domain",
             Saying::ReverseDns => "set a PTR record that leads back to this address",
             Saying::UnknownRecipient => "have those with many dead addresses clean their lists",
-            Saying::RecipientLimit | Saying::Greylist => "nothing",
+            Saying::RecipientLimit => "nothing: it is the recipient who has to make room",
+            Saying::Greylist => "nothing: the mail is taken at a later attempt",
             Saying::Malware => "look for a hacked site or mailbox of the named senders",
-            Saying::Policy => "read the example",
+            Saying::Policy => "read the answer that is quoted here: it names the provider's rule or its code",
         }
     }
 

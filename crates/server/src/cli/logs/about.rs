@@ -44,11 +44,18 @@ pub(super) fn addresses(addresses: u64) -> String {
 
 /// Logins from many networks that are no sign, as a sentence.
 pub(super) fn without_sign(report: &Report, top: usize) -> Option<String> {
-    let rows: Vec<_> = report.many_networks.iter().filter(|row| !row.is_sign).collect();
-    let most = rows.first()?.networks_a_day;
+    let rows = report.many_networks.iter().filter(|row| !row.is_sign);
+    let (suspects, rows): (Vec<_>, Vec<_>) = rows.partition(|row| is_suspect(report, "mailbox", &row.login));
     let named: Vec<&str> = rows.iter().take(top).map(|row| row.login.as_str()).collect();
     let more = if rows.len() > named.len() { ", …" } else { "" };
-    Some(format!("no sign, with up to {most} networks a day: {}{more}", named.join(", ")))
+    let others = rows
+        .first()
+        .map(|most| format!("no sign, with up to {} networks a day: {}{more}", most.networks_a_day, named.join(", ")));
+    let suspects: Vec<&str> = suspects.iter().map(|row| row.login.as_str()).collect();
+    let suspects =
+        (!suspects.is_empty()).then(|| format!("compromised for other reasons, see above: {}", suspects.join(", ")));
+    let all: Vec<String> = others.into_iter().chain(suspects).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 /// Why recipients of a suspect were given up, and by whom.
@@ -261,7 +268,7 @@ fn advice(group: &Group<'_>) -> Vec<String> {
     let Some(row) = group.rows.first() else { return Vec::new() };
     let mut list = Vec::new();
     if group.causes.iter().any(|(_, is_suspect)| *is_suspect) {
-        list.push("for the compromised senders among these: only the steps given for them above".to_owned());
+        list.push("for the compromised senders take the steps that are given for them above, and no others".to_owned());
     }
     let is_spam = matches!(row.kind, "spam" | "policy" | "malware");
     let has_forwarder = group.causes.iter().any(|(cause, is_suspect)| cause.kind == "forwarder" && !is_suspect);
@@ -299,7 +306,7 @@ pub(super) fn by_provider(row: &RefusalRow, local: LocalTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_watch::api::report::{HeardRow, MeaningRow};
+    use tidegate_watch::api::report::{HeardRow, MeaningRow, NetworksRow};
 
     use super::*;
 
@@ -378,6 +385,29 @@ mod tests {
         assert!(advice.starts_with("for forwarders: filter spam") && !advice.contains("lists"), "{advice}");
         let both = report(vec![refusal("Gmail", "spam", spam, &[forwarder, ("mailbox", "a@b.example", 40)])]);
         assert_eq!(groups(&both)[0].advice.len(), 2);
+    }
+
+    /// No suspect stands among those of whom nothing is to be thought.
+    #[test]
+    fn no_suspect_is_called_no_sign() {
+        let row = |login: &str, networks_a_day| NetworksRow {
+            login: login.to_owned(),
+            networks_a_day,
+            ..NetworksRow::default()
+        };
+        let mut report = report(Vec::new());
+        report.many_networks = vec![row("info@site.example", 5), row("anna@other.example", 4)];
+        assert_eq!(
+            without_sign(&report, 10).as_deref(),
+            Some(
+                "no sign, with up to 4 networks a day: anna@other.example; compromised for other reasons, see above: info@site.example"
+            )
+        );
+        report.suspects.clear();
+        assert_eq!(
+            without_sign(&report, 1).as_deref(),
+            Some("no sign, with up to 5 networks a day: info@site.example, …")
+        );
     }
 
     /// By whom and why, with what has no reason that is known.

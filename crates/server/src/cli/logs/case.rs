@@ -109,7 +109,7 @@ fn from_whom(suspect: &Suspect) -> String {
         "mailbox" => {
             let unclear = match suspect.case.usual_alike {
                 0 => {
-                    "their networks do not tell (the case used too many), so the log cannot tell whether the owner sent these or the intruder went on"
+                    "networks do not tell (too many were used on the days of the case), so the log cannot tell whether the owner sent these or the intruder went on"
                 }
                 _ => {
                     "they came in hours with a network that looks like the case's (a report keeps networks as one of 32 marks, so it may be chance): the intruder may have gone on"
@@ -423,11 +423,7 @@ mod tests {
     #[test]
     fn what_came_on_other_days_is_told_apart() {
         let mut mailbox = suspect("mailbox", "quiet");
-        assert!(
-            said(&mailbox).contains("not suspect: their networks do not tell (the case used too many)"),
-            "{}",
-            said(&mailbox)
-        );
+        assert!(said(&mailbox).contains("not suspect: networks do not tell (too many were used"), "{}", said(&mailbox));
         // No answer denies what the line above it leaves open.
         let going_on = "going on?: THE MASS SENDING HAS ENDED: nothing like it after 2026-02-20 00:00; the log goes on for 9 hours until -. But 45 recipients on other days may";
         assert!(said(&mailbox).contains(going_on), "{}", said(&mailbox));

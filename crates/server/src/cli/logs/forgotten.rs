@@ -13,19 +13,19 @@ pub(super) fn sentences(forgotten: &Forgotten) -> Vec<String> {
     for (count, what) in [
         (
             forgotten.senders,
-            "senders that sent least were left out, since there are more than fit into memory: one who came back later is judged by what came then, so its past may be missing in a verdict; who floods is not among them",
+            "senders that sent least were left out to save memory: one who came back later is judged by what came then, so its past may be missing in a verdict; who floods is not among them",
         ),
         (
             forgotten.hosts,
-            "strangers' hosts that sent here least were left out, since there are more than fit into memory. That hides no attacker and changes no verdict: they count only for the list of strangers that send most",
+            "strangers' hosts that sent here least were left out to save memory; no attacker is hidden and no verdict changed by that: they would stand only in the list of strangers that send most, and far below",
         ),
         (
             forgotten.addresses,
-            "addresses with the fewest misdeeds were left out, since there are more than fit into memory. An attacker who comes seldom may be missing among the attackers or have too few attempts; no verdict about a sender depends on it",
+            "addresses with the fewest misdeeds were left out to save memory. An attacker who comes seldom may be missing among the attackers or have too few attempts; no verdict about a sender depends on it",
         ),
         (
             forgotten.logins,
-            "names that were tried least were left out, since there are more than fit into memory: of one that was tried again later a part of the failures is missing, so a password that was guessed slowly may not be said to be guessed; what was sent with it is judged all the same",
+            "names that were tried least were left out to save memory: of one that was tried again later a part of the failures is missing, so a password that was guessed slowly may not be said to be guessed; what was sent with it is judged all the same",
         ),
     ] {
         if count > 0 {
@@ -51,7 +51,7 @@ mod tests {
         let all = Forgotten { senders: 1, hosts: 1, addresses: 1, logins: 1, hourly_days: 31, daily_days: 400 };
         for (sentence, meaning) in sentences(&all).iter().zip([
             "may be missing in a verdict",
-            "hides no attacker and changes no verdict",
+            "no attacker is hidden and no verdict changed",
             "no verdict about a sender depends on it",
             "may not be said to be guessed",
         ]) {

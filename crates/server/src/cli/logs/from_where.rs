@@ -122,7 +122,7 @@ fn others(suspect: &Suspect) -> String {
     };
     match used.as_slice() {
         [] => format!(
-            "no other mailbox is seen to have sent from these addresses (of each its busiest and its last day are known); {tried}"
+            "no other mailbox is seen to have sent from these addresses (of every mailbox a report keeps only the addresses of its busiest and of its last day); {tried}"
         ),
         used => format!("other mailboxes that sent from these addresses (recipients): {}; {tried}", used.join(", ")),
     }

@@ -23,6 +23,9 @@ mod suspects;
 /// Unknown recipients and refusals in percent from which on a figure stands out.
 const STANDS_OUT_PERCENT: u64 = 8;
 
+/// A log that ended more days before the page was made says nothing of today.
+const OLD_DAYS: i64 = 2;
+
 /// Suspects whose state stands at the top; of further ones it stands in their card.
 const STATES_ON_TOP: usize = 3;
 
@@ -86,9 +89,24 @@ impl Page<'_> {
         self.html.raw("<header><div class=\"mark\">Tidegate</div><h1>What the mail logs say</h1><div class=\"soft\">");
         let lines = counted(report.totals.lines, "line");
         self.html.text(&format!("{from} to {until} · {days} · {read} · {lines} · all times are the server's, {zone}"));
-        let made = self.local.minute(&made.to_string());
+        let (made_at, made) = (made, self.local.minute(&made.to_string()));
         self.html.raw("<br>").text(&format!("This page was made {made}; what happened since is not on it."));
         self.html.raw("</div></header>\n");
+        self.old(made_at);
+    }
+
+    /// Says aloud that the log ended long before the page was made: whoever reads “now” thinks of today.
+    fn old(&mut self, made: Timestamp) {
+        let until = self.report.until.as_ref().and_then(|until| until.parse::<Timestamp>().ok());
+        let Some(days) = until.map(|until| made.duration_since(until).as_hours() / 24).filter(|days| *days > OLD_DAYS)
+        else {
+            return;
+        };
+        let ends = self.local.day_or_dash(self.report.until.as_ref());
+        let days = counted(u64::try_from(days).unwrap_or(0), "day");
+        self.html.raw("<div class=\"banner warned\"><b>");
+        self.html.text(&format!("This log ends {ends}, {days} before this page was made."));
+        self.html.raw("</b> “Now”, “the last two days” and “goes on” below mean then, not today.</div>\n");
     }
 
     /// What needs an administrator now, with the state of each case.

@@ -1,6 +1,6 @@
 //! Who holds this server's own address for bad, in sentences: the side effect of a compromise that hurts everybody on the server.
 
-use tidegate_watch::api::report::{BlockRow, BlocklistRow, Part, Report};
+use tidegate_watch::api::report::{AroundCase, BlockRow, BlocklistRow, Part, Report};
 
 use super::about;
 use super::shown::{self, LocalTime, counted, grouped, percent};
@@ -10,6 +10,9 @@ const SUSPECTS_PERCENT_MIN: u64 = 10;
 /// Under this share of recipients, in percent, hardly anything is refused; from the other on, most is.
 const HARDLY_PERCENT: u64 = 5;
 const MOSTLY_PERCENT: u64 = 50;
+/// A case with less than this share of the answers, in percent, is not why there are any; from the other on, most are its.
+const NOT_WHY_PERCENT: u64 = 25;
+const NEARLY_ALL_PERCENT: u64 = 75;
 
 /// Whether the whole server's standing belongs into a report: not into one on an account.
 pub(super) fn is_shown(report: &Report, account: Option<&str>) -> bool {
@@ -20,13 +23,16 @@ pub(super) fn is_shown(report: &Report, account: Option<&str>) -> bool {
 pub(super) fn lines(row: &BlockRow, report: &Report, local: LocalTime) -> Vec<(&'static str, String)> {
     let mut lines = vec![("refused now?", now(row))];
     lines.extend(whose_list(row).map(|text| ("whose list", text)));
-    lines.push(("in this log", in_all(row, local)));
+    lines.push(("in this log", in_all(row, local) + &other_reasons(row, report)));
     lines.extend(of_suspects(row).map(|text| ("to the suspect", text)));
     lines.extend(around_case(row).map(|text| ("since when", text)));
     let causes = row.caused_by.iter().map(|cause| (cause.clone(), about::is_suspect(report, cause.kind, &cause.name)));
     let causes = causes.map(|cause| about::cause(&cause)).collect::<Vec<_>>().join(", ");
     if !causes.is_empty() {
-        lines.push(("to others", format!("a tenth of it or more each, in the whole log: {causes}")));
+        lines.push((
+            "to others",
+            format!("each of these got a tenth of these answers or more, over the whole log: {causes}"),
+        ));
     }
     lines.push(("what to do", advice(row, report)));
     lines
@@ -55,8 +61,8 @@ pub(super) fn heading(row: &BlockRow) -> String {
         addresses => addresses.join(", "),
     };
     match row.refused {
-        0 => format!("{who} slow{plural} {what} down for its reputation, without refusing"),
-        _ => format!("{who} hold{plural} {what} for a bad sender"),
+        0 => format!("{who} slow{plural} {what} down for its reputation, without refusing mail for that"),
+        _ => format!("{who} take{plural} {what} for a bad sender and refuse{plural} mail for that"),
     }
 }
 
@@ -103,7 +109,7 @@ fn now(row: &BlockRow) -> String {
     let recipients = counted(all, "recipient");
     if part.refused == 0 {
         let slow = if part.deferred > 0 { ", but slowly" } else { "" };
-        return format!("no: {when} everything was taken ({recipients}){slow}{put_off}");
+        return format!("no: {when} nothing was refused for reputation ({recipients} taken){slow}{put_off}");
     }
     let word = match part.refused * 100 {
         refused if refused < all * HARDLY_PERCENT => "hardly",
@@ -111,7 +117,36 @@ fn now(row: &BlockRow) -> String {
         _ => "YES",
     };
     let share = share(part.refused, all);
-    format!("{word}: {when} {} of {recipients} refused ({share}){put_off}", grouped(part.refused))
+    let trend = trend(row, part);
+    format!("{word}: {when} {} of {recipients} refused ({share}){put_off}{trend}", grouped(part.refused))
+}
+
+/// Where as much is refused in the last two days as in the case, a small share must not sound as if it were over.
+fn trend(row: &BlockRow, part: &Part) -> String {
+    let Some(around) = row.around_case.as_ref().filter(|around| around.after.days >= part.days) else {
+        return String::new();
+    };
+    let of_case = during(around);
+    let all = |part: &Part| part.refused + part.delivered;
+    if of_case.refused > 0 && part.refused * all(&of_case) >= of_case.refused * all(part) {
+        return format!(
+            "; that is no less than during the case ({}): it did NOT get better",
+            share(of_case.refused, all(&of_case))
+        );
+    }
+    String::new()
+}
+
+/// What this provider refused for another reason that is held against the sender: it is no answer about reputation.
+fn other_reasons(row: &BlockRow, report: &Report) -> String {
+    let same = report.refusals.iter().filter(|other| other.provider == row.provider);
+    let others = same.filter(|other| matches!(other.kind, "spam" | "policy" | "malware"));
+    match others.map(|other| other.refused).sum() {
+        0 => String::new(),
+        refused => {
+            format!("; it refused {} as spam or by a rule besides, see “What other servers say”", grouped(refused))
+        }
+    }
 }
 
 /// All of it, and from when to when.
@@ -133,10 +168,28 @@ fn in_all(row: &BlockRow, local: LocalTime) -> String {
 fn of_suspects(row: &BlockRow) -> Option<String> {
     let (refused, deferred) = (row.refused_of_suspects, row.deferred_of_suspects);
     if refused + deferred == 0 {
-        return None;
+        let is_asked = row.around_case.is_some();
+        return is_asked.then(|| "none of these answers: this case is not why".to_owned());
     }
+    let (part, whole, what) = main(row);
+    let verdict = match part * 100 {
+        part if part < whole * NOT_WHY_PERCENT => ", so this case is not why",
+        _ => "",
+    };
+    let share = share(part, whole);
     let rest = about::times(row.refused.saturating_sub(refused), row.deferred.saturating_sub(deferred));
-    Some(format!("{} in the whole log; what remains without that: {rest}", about::times(refused, deferred)))
+    Some(format!(
+        "{} in the whole log: {share} of {what}{verdict}; what remains without that: {rest}",
+        about::times(refused, deferred)
+    ))
+}
+
+/// The suspects' and all refusals, or where nothing is refused, what is put off.
+fn main(row: &BlockRow) -> (u64, u64, &'static str) {
+    match row.refused {
+        0 => (row.deferred_of_suspects, row.deferred, "all that was put off"),
+        refused => (row.refused_of_suspects, refused, "all refusals"),
+    }
 }
 
 /// Whether the suspects had so much of it that it is to be looked for there.
@@ -168,13 +221,7 @@ fn around_case(row: &BlockRow) -> Option<String> {
         };
         format!("{times} on {}", counted(part.days, "day"))
     };
-    let (since, after) = (&around.since, &around.after);
-    let of_case = Part {
-        days: since.days.saturating_sub(after.days),
-        refused: since.refused.saturating_sub(after.refused),
-        deferred: since.deferred.saturating_sub(after.deferred),
-        delivered: since.delivered.saturating_sub(after.delivered),
-    };
+    let (after, of_case) = (&around.after, during(around));
     let after = match after.days {
         0 => "; the log ends with it".to_owned(),
         _ => format!("; after it {}", times(after)),
@@ -187,13 +234,36 @@ fn around_case(row: &BlockRow) -> Option<String> {
         ));
     }
     let older = if row.is_from_begin { ", perhaps before this log as well" } else { "" };
-    let worse = if is_worse(&around.before, &of_case) { ", but during the case it became much worse" } else { "" };
+    let (part, whole, what) = main(row);
+    let is_mostly_theirs = part * 100 >= whole * NEARLY_ALL_PERCENT;
+    let joint = if is_mostly_theirs { ", and " } else { ", but " };
+    let worse = if is_worse(&around.before, &of_case) {
+        format!("{joint}during the case it became much worse")
+    } else {
+        String::new()
+    };
+    let who = if is_mostly_theirs {
+        format!("the suspect did not start it, but {} of {what} are the suspect's", share(part, whole))
+    } else {
+        "the suspect did not start it".to_owned()
+    };
     Some(format!(
-        "it is older than the case, which began on {}{older}: the suspect did not start it{worse}. All senders together: before the case {}; during it {}{after}",
+        "it is older than the case, which began on {}{older}: {who}{worse}. All senders together: before the case {}; during it {}{after}",
         around.day,
         times(&around.before),
         times(&of_case)
     ))
+}
+
+/// What was from the first day of the first case to the last one of the last case.
+fn during(around: &AroundCase) -> Part {
+    let (since, after) = (&around.since, &around.after);
+    Part {
+        days: since.days.saturating_sub(after.days),
+        refused: since.refused.saturating_sub(after.refused),
+        deferred: since.deferred.saturating_sub(after.deferred),
+        delivered: since.delivered.saturating_sub(after.delivered),
+    }
 }
 
 /// Whether a far larger share was refused during the case than before it.
@@ -240,7 +310,7 @@ fn advice(row: &BlockRow, report: &Report) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_watch::api::report::{AroundCase, Case, Cause, Suspect};
+    use tidegate_watch::api::report::{Case, Cause, RefusalRow, Suspect};
 
     use super::*;
 
@@ -267,7 +337,7 @@ mod tests {
     #[test]
     fn a_block_is_told_with_dates_and_whether_it_lasts() {
         let row = row();
-        assert_eq!(heading(&row), "Microsoft holds 192.0.2.1 for a bad sender");
+        assert_eq!(heading(&row), "Microsoft takes 192.0.2.1 for a bad sender and refuses mail for that");
         assert_eq!(
             said(&row),
             [
@@ -290,7 +360,7 @@ mod tests {
         );
         let slow = BlockRow { refused: 0, deferred: 3, ask: None, ..row };
         assert!(in_all(&slow, LocalTime::default()).starts_with("3 attempts put off, first"));
-        assert_eq!(heading(&slow), "Microsoft slows 192.0.2.1 down for its reputation, without refusing");
+        assert_eq!(heading(&slow), "Microsoft slows 192.0.2.1 down for its reputation, without refusing mail for that");
     }
 
     #[test]
@@ -298,10 +368,13 @@ mod tests {
         for ((refused, deferred, delivered), answer) in [
             ((0, 0, 0), "not known"),
             ((0, 9, 0), "YES"),
-            ((0, 0, 90), "no: in the last two days of the log everything was taken (90 recipients)"),
+            (
+                (0, 0, 90),
+                "no: in the last two days of the log nothing was refused for reputation (90 recipients taken)",
+            ),
             (
                 (0, 9, 90),
-                "no: in the last two days of the log everything was taken (90 recipients), but slowly, 9 attempts put off",
+                "no: in the last two days of the log nothing was refused for reputation (90 recipients taken), but slowly, 9 attempts put off",
             ),
             ((4, 0, 96), "hardly"),
             ((5, 0, 95), "partly"),
@@ -314,13 +387,42 @@ mod tests {
         assert!(now(&BlockRow { last_two_days: None, ..row() }).starts_with("still said"));
     }
 
+    /// Nobody reads that it is over while as much is refused as ever, nor that everything is taken while other reasons are given.
+    #[test]
+    fn what_did_not_get_better_is_said() {
+        let around = AroundCase {
+            day: "2026-02-17".to_owned(),
+            before: Part { days: 20, refused: 15, deferred: 0, delivered: 4985 },
+            since: Part { days: 10, refused: 11, deferred: 0, delivered: 2000 },
+            after: Part { days: 9, refused: 6, deferred: 0, delivered: 1300 },
+        };
+        let last_two_days = Some(Part { days: 2, refused: 4, deferred: 0, delivered: 509 });
+        let mut row =
+            BlockRow { last_two_days, around_case: Some(around), refused: 24, refused_of_suspects: 4, ..row() };
+        let said = now(&row);
+        assert!(said.ends_with("no less than during the case (0.7 %): it did NOT get better"), "{said}");
+        let theirs = of_suspects(&row).expect("there were some");
+        assert!(
+            theirs.starts_with("4 refused in the whole log: 17 % of all refusals, so this case is not why"),
+            "{theirs}"
+        );
+        row.last_two_days = Some(Part { days: 2, refused: 1, deferred: 0, delivered: 509 });
+        assert!(!now(&row).contains("better"), "{}", now(&row));
+        row.refused_of_suspects = 0;
+        assert_eq!(of_suspects(&row).as_deref(), Some("none of these answers: this case is not why"));
+        let spam = RefusalRow { provider: "Microsoft", kind: "spam", refused: 75, ..RefusalRow::default() };
+        let report = Report { refusals: vec![spam], ..Report::default() };
+        assert!(other_reasons(&row, &report).contains("75 as spam or by a rule besides"));
+        assert_eq!(other_reasons(&row, &Report::default()), "");
+    }
+
     /// What is older than the case was not begun by it; what the suspect had is told apart from what remains without it.
     #[test]
     fn the_part_of_the_suspects() {
         let theirs = BlockRow { refused_of_suspects: 40, ..row() };
         assert_eq!(
             of_suspects(&theirs).as_deref(),
-            Some("40 refused in the whole log; what remains without that: 5 refused")
+            Some("40 refused in the whole log: 89 % of all refusals; what remains without that: 5 refused")
         );
         let suspect = |at_end| Suspect { case: Case { at_end, ..Case::default() }, ..Suspect::default() };
         let report = |at_end| Report { suspects: vec![suspect(at_end)], ..Report::default() };
@@ -354,7 +456,7 @@ mod tests {
         assert_eq!(
             around_case(&older).as_deref(),
             Some(
-                "it is older than the case, which began on 2026-02-17, perhaps before this log as well: the suspect did not start it, but during the case it became much worse. All senders together: before the case 4 refused (0.5 %), 100 put off on 20 days; during it 40 refused (80 %) on 1 day; after it 1 refused (0.7 %) on 9 days"
+                "it is older than the case, which began on 2026-02-17, perhaps before this log as well: the suspect did not start it, but 89 % of all refusals are the suspect's, and during the case it became much worse. All senders together: before the case 4 refused (0.5 %), 100 put off on 20 days; during it 40 refused (80 %) on 1 day; after it 1 refused (0.7 %) on 9 days"
             )
         );
         // Where somebody had much of the rest there is a lead, else what it may be.

@@ -239,6 +239,7 @@ impl Page<'_> {
             return;
         }
         self.heading("Looked at, and not suspected");
+        let rest = report.cleared.len().saturating_sub(self.look.top);
         for row in report.cleared.iter().take(self.look.top) {
             let name = short_path(&row.name);
             let reason = self.look.local.sentence(&row.reason);
@@ -246,6 +247,9 @@ impl Page<'_> {
             if let Some(near) = about::near(row, report) {
                 self.line(&format!("    {}", shown::whole(&near)));
             }
+        }
+        if rest > 0 {
+            self.line(&format!("  and {rest} or more, all smaller (--top N)"));
         }
     }
 

@@ -81,7 +81,7 @@ pub struct UnusualRow {
 }
 
 /// A login used from many networks.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct NetworksRow {
     /// Login.
     pub login: String,

@@ -99,7 +99,7 @@ pub struct Part {
 }
 
 /// What other servers hold against us.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct RefusalRow {
     /// Who said it.
     pub provider: &'static str,
