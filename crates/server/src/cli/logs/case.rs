@@ -32,7 +32,7 @@ pub(super) fn state(suspect: &Suspect, report: &Report, local: LocalTime) -> Vec
         lines.push(line("queue", queue(suspect)));
     }
     lines.push(going_on(suspect, report, local, &ended));
-    lines.extend(forwards(suspect).map(|text| Line { label: "forwards", text, is_urgent: true }));
+    lines.extend(forwards(suspect).map(|(text, is_urgent)| Line { label: "forwards", text, is_urgent }));
     lines.extend(guessing(suspect, local));
     lines.extend(would_tell_more(suspect, report).map(|text| line("more", text.to_owned())));
     lines.push(open(suspect));
@@ -180,20 +180,22 @@ fn going_on(suspect: &Suspect, report: &Report, local: LocalTime, ended: &str) -
     Line { label: "going on?", text, is_urgent: suspect.case.at_end != "quiet" }
 }
 
-/// That mail to the mailbox goes to somebody elsewhere: a new password does not end that.
-pub(super) fn forwards(suspect: &Suspect) -> Option<String> {
+/// That mail to the mailbox goes to somebody elsewhere, and whether that began with the case: a new password does not end it.
+fn forwards(suspect: &Suspect) -> Option<(String, bool)> {
     let forwards = suspect.case.forwards.as_ref()?;
     let began = suspect.case.began.as_deref().and_then(|began| began.get(..10)).unwrap_or("");
+    let is_older = forwards.since.as_str() < began;
     let since = match forwards.since.as_str() {
         "" => String::new(),
-        since if since < began => format!(" from {since} on, so since before the case (in this log)"),
+        since if is_older => format!(" from {since} on, so since before the case (in this log)"),
         since => format!(" from {since} on, so SINCE THE CASE BEGAN"),
     };
-    Some(format!(
+    let text = format!(
         "mail to this address is forwarded to elsewhere: {}{since}, the last on {}. Whoever receives that reads on after a new password: ask the owner whether it is theirs",
         counted(forwards.recipients, "recipient"),
         forwards.last
-    ))
+    );
+    Some((text, !is_older))
 }
 
 fn guessing(suspect: &Suspect, local: LocalTime) -> Option<Line> {

@@ -5,8 +5,6 @@ use tidegate_watch::api::report::{AroundCase, BlockRow, BlocklistRow, Part, Repo
 use super::about;
 use super::shown::{self, LocalTime, counted, grouped, percent};
 
-/// Of the suspects is spoken from this share on, in percent.
-const SUSPECTS_PERCENT_MIN: u64 = 10;
 /// Under this share of recipients, in percent, hardly anything is refused; from the other on, most is.
 const HARDLY_PERCENT: u64 = 5;
 const MOSTLY_PERCENT: u64 = 50;
@@ -172,10 +170,7 @@ fn of_suspects(row: &BlockRow) -> Option<String> {
         return is_asked.then(|| "none of these answers: this case is not why".to_owned());
     }
     let (part, whole, what) = main(row);
-    let verdict = match part * 100 {
-        part if part < whole * NOT_WHY_PERCENT => ", so this case is not why",
-        _ => "",
-    };
+    let verdict = if is_theirs(row) { "" } else { ", so this case is not why" };
     let share = share(part, whole);
     let rest = about::times(row.refused.saturating_sub(refused), row.deferred.saturating_sub(deferred));
     Some(format!(
@@ -192,10 +187,10 @@ fn main(row: &BlockRow) -> (u64, u64, &'static str) {
     }
 }
 
-/// Whether the suspects had so much of it that it is to be looked for there.
+/// Whether the suspects had so much of it that it is to be looked for there: else a line says that they are not why.
 fn is_theirs(row: &BlockRow) -> bool {
-    let is_fair = |part: u64, whole: u64| part > 0 && part * 100 >= whole * SUSPECTS_PERCENT_MIN;
-    is_fair(row.refused_of_suspects, row.refused) || is_fair(row.deferred_of_suspects, row.deferred)
+    let (part, whole, _) = main(row);
+    part > 0 && part * 100 >= whole * NOT_WHY_PERCENT
 }
 
 /// How many of these were refused: with a decimal where little is.
@@ -411,6 +406,7 @@ mod tests {
         row.refused_of_suspects = 0;
         assert_eq!(of_suspects(&row).as_deref(), Some("none of these answers: this case is not why"));
         let spam = RefusalRow { provider: "Microsoft", kind: "spam", refused: 75, ..RefusalRow::default() };
+        assert!(!is_theirs(&BlockRow { refused_of_suspects: 4, ..row.clone() }), "the advice agrees with that");
         let report = Report { refusals: vec![spam], ..Report::default() };
         assert!(other_reasons(&row, &report).contains("75 as spam or by a rule besides"));
         assert_eq!(other_reasons(&row, &Report::default()), "");
