@@ -258,6 +258,21 @@ mod tests {
         }
     }
 
+    /// Stock rules know links that are shortened by their text, where nothing follows these.
+    #[test]
+    fn without_plugin_files_no_plugin_counts_that_cannot_work() {
+        let folder = tempfile::tempdir().unwrap();
+        let plugin = "Mail::SpamAssassin::Plugin::DecodeShortURLs";
+        let text = format!(
+            "ifplugin {plugin}\nbody SHORT eval:short_url()\nendif\nif !plugin({plugin})\nuri SHORT m{{^https://bit\\.ly/}}\nendif\n"
+        );
+        std::fs::write(folder.path().join("a.cf"), text).unwrap();
+        let config = Config { files: vec![folder.path().display().to_string()], ..Config::default() };
+        let loaded = load(&config, &[], Cache::Read(Path::new("/nonexistent")));
+        assert!(loaded.errors().is_empty() && loaded.warnings().is_empty(), "{:?}", loaded.warnings());
+        assert!(loaded.set.rule("SHORT").unwrap().can_hit());
+    }
+
     #[test]
     fn a_named_file_must_be_there_and_switched_off_rules_are_none() {
         let config = Config { files: vec!["/nonexistent/local.cf".into()], ..Config::default() };

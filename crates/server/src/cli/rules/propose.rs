@@ -97,6 +97,8 @@ pub(super) fn run(config: &Path, arguments: &Arguments) -> anyhow::Result<Ended>
     if !proposals.is_empty() {
         write(&out, &text)?;
         eprintln!("tidegate: written to {}; nothing is enabled", out.display());
+    } else if !arguments.json {
+        eprintln!("tidegate: there is no rule to propose, so no file is written");
     }
     if arguments.json {
         for proposal in &proposals {
@@ -267,7 +269,7 @@ impl Said {
         let mut text = format!(
             "# Proposed by `tidegate rules propose` from {missed} missed messages ({near} of them near misses of the journal), held against {ham} good ones.\n\
              # {groups} groups of messages say the same; {} of them have nothing in common that no good message has.\n\
-             # {left_out} messages say too little to be compared, or are too many.\n\
+             # {left_out} messages say too little to be compared, or are too many; of several with one Message-ID, one counts.\n\
              # Not in use. Read each rule, try it on more good mail (`tidegate rules try`), then move the file to where the daemon reads rules.\n",
             without.len()
         );
