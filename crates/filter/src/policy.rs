@@ -2,9 +2,9 @@
 //! record, and a new policy can be tried on old findings. The only place that decides.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Display};
 
-use jiff::Timestamp;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use tidegate_mail::{Address, Domain, Score};
@@ -391,10 +391,16 @@ fn reaches(score: Score, what: &str, threshold: Score, policy: &str) -> String {
 
 fn greylist_reply(wait: &Weighed) -> Reply {
     let text = match wait.until {
-        Some(until) => format!("greylisted, please try again after {}", until.strftime("%Y-%m-%d %H:%M:%S UTC")),
+        Some(until) => format!("greylisted, please try again after {}", second_after(until)),
         None => "greylisted, please try again later".to_owned(),
     };
     Reply::new(451, "4.7.1", &text)
+}
+
+/// The first whole second at which `time` has come, as replies and explanations write it: who comes at that second does not come too early.
+pub fn second_after(time: Timestamp) -> impl Display {
+    let whole = time.round(TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil));
+    whole.unwrap_or(time).strftime("%Y-%m-%d %H:%M:%S UTC")
 }
 
 /// The sum of all weights, each group held within its cap. What is said of the client does not count for those who submit here: the

@@ -1,11 +1,10 @@
 //! A verdict in words, for people: what happened to each recipient and why, every finding with its points, and what could not
 //! be known. Hostile text in evidence was made harmless when the evidence was made; addresses, causes and what rules say are made so here.
 
-use std::fmt::{Display, Write};
+use std::fmt::Write;
 
-use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use tidegate_filter::check::Class;
-use tidegate_filter::policy::{Brief, Weighed, held_back};
+use tidegate_filter::policy::{Brief, Weighed, held_back, second_after};
 use tidegate_filter::verdict::{RecipientVerdict, Verdict};
 use tidegate_mail::spelt_out;
 
@@ -46,12 +45,6 @@ fn push_recipient(text: &mut String, recipient: &RecipientVerdict) {
     if let Some(until) = until {
         let _infallible = writeln!(text, "            accepted again from {}", second_after(*until));
     }
-}
-
-/// The first whole second at which a time has come.
-fn second_after(time: Timestamp) -> impl Display {
-    let whole = time.round(TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil));
-    whole.unwrap_or(time).strftime("%Y-%m-%d %H:%M:%S UTC")
 }
 
 fn push_finding(text: &mut String, finding: &Weighed, whom: &str) {
