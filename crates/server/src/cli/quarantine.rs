@@ -264,18 +264,20 @@ fn release(
         rustix::process::geteuid().is_root(),
         "only root may give mail back to Exim under its own sender; use sudo"
     );
-    let outcome =
-        quarantine.release(id, recipient, held, Timestamp::now(), |handed| inject(&config.exim.program, handed))??;
+    let outcome = quarantine.release(id, recipient, held, Timestamp::now(), |handed| inject(config, handed))??;
     Ok(outcome == Outcome::Released)
 }
 
-/// Hands the message to Exim as a local submission. Exim has it when it exits with success.
-fn inject(exim: &Path, mut handed: Handed) -> anyhow::Result<()> {
+/// Hands the message to Exim as a local submission. Exim has it when it exits with success. It is started in the quarantine's folder: the
+/// log then says where the mail came from, and whoever watches the log does not take it for that of a script of root's.
+fn inject(config: &Config, mut handed: Handed) -> anyhow::Result<()> {
+    let exim = &config.exim.program;
     let mut message = Vec::new();
     handed.message.read_to_end(&mut message)?;
     let mut child = Command::new(exim)
         .args(["-i", "-f", if handed.sender.as_str().is_empty() { "<>" } else { handed.sender.as_str() }, "--"])
         .arg(handed.recipient.as_str())
+        .current_dir(config.quarantine_folder())
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

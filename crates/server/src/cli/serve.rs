@@ -149,6 +149,7 @@ fn build(config: &Config, path: &Path) -> anyhow::Result<Daemon> {
         limits: config.limits()?,
         panel: Arc::clone(&panel) as Arc<dyn Panel>,
         spool: config.exim.spool.clone(),
+        quarantine: config.quarantine_folder(),
     };
     let log_watch = LogWatch::start(&config.logs, outside, &store).context("cannot begin to watch the logs")?;
     Ok(Daemon {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tidegate_filter::panel::{Hosting, Panel};
 use tidegate_mail::{Domain, Limits as MessageLimits, Message};
 use tidegate_watch::detectors::Limits;
-use tidegate_watch::{Event, Kind};
+use tidegate_watch::{Event, Kind, Origin, Step};
 
 use crate::frontends::exim::spool::header_in_spool;
 
@@ -24,6 +24,8 @@ pub struct Outside {
     pub panel: Arc<dyn Panel>,
     /// Exim's spool folder.
     pub spool: PathBuf,
+    /// The folder in which Exim is started to release mail from the quarantine.
+    pub quarantine: PathBuf,
 }
 
 impl fmt::Debug for Outside {
@@ -33,6 +35,12 @@ impl fmt::Debug for Outside {
 }
 
 impl Outside {
+    /// Whether a step is one of a message that was released from the quarantine: root sent it from there. Nobody here sends more for it.
+    pub(super) fn is_of_released(&self, step: &Step<'_, '_>) -> bool {
+        let (Step::Arrived(message) | Step::Outcome(message, _)) = step else { return false };
+        matches!(&message.origin, Origin::Script { user, script } if **user == *"root" && Path::new(&**script) == self.quarantine)
+    }
+
     /// The account that owns `domain`, if the panel has accounts.
     pub(super) fn owner(&self, domain: &str) -> Option<String> {
         let domain = domain.parse::<Domain>().ok()?;

@@ -151,6 +151,9 @@ impl Picture {
         let mut alerts = Vec::new();
         joiner.feed(event, place, |step| {
             outcomes.count(&step);
+            if outside.is_of_released(&step) {
+                return;
+            }
             alerts.extend(detectors.step(&step));
             alerts.extend(used.step(&step, &outside.limits, |domain| outside.owner(domain)));
         });

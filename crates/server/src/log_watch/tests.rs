@@ -46,6 +46,7 @@ impl Scene {
             limits: self.limits.clone(),
             panel: Arc::new(panels::Snapshot::default()),
             spool: self.folder.path().join("spool"),
+            quarantine: self.folder.path().join("quarantine"),
         };
         self.watcher = Some(Watcher::new(self.config(), outside, Arc::clone(&self.store), Arc::clone(&self.status)));
     }
@@ -210,6 +211,22 @@ fn an_alert_names_the_script_behind_a_folder() {
     let expected =
         "100 recipients within an hour from one script; 60 of 100 that day in mail whose header names mailer.php";
     assert_eq!(noted.alert.evidence, expected);
+}
+
+/// What an administrator releases from the quarantine is no burst of a script; what somebody else sends from there is.
+#[test]
+fn released_mail_is_no_burst() {
+    let mut scene = Scene::new();
+    scene.look();
+    let folder = scene.folder.path().join("quarantine").display().to_string();
+    let from_there = |first, user: &str| {
+        let lines = of_script(first, 150).into_iter();
+        lines.map(|line| line.replace(FOLDER, &folder).replace("U=shop", user)).collect::<Vec<_>>()
+    };
+    scene.write(&from_there(0, "U=root"));
+    assert_eq!(scene.look().alerts.len(), 0);
+    scene.write(&from_there(200, "U=shop"));
+    assert_eq!(scene.look().alerts.len(), 1);
 }
 
 /// A limit is compared with what the log tells, over a kill; the alert is told once and says that nothing is held.

@@ -35,8 +35,12 @@ fn watcher() {
     let store = Arc::new(Embedded::open(&folder.join("state.redb"), tables::ALL).unwrap());
     let path = folder.join("mainlog");
     let config = Config { files: vec![path.clone()], ..Config::default() };
-    let outside =
-        Outside { limits: Limits::default(), panel: Arc::new(Snapshot::default()), spool: folder.join("spool") };
+    let outside = Outside {
+        limits: Limits::default(),
+        panel: Arc::new(Snapshot::default()),
+        spool: folder.join("spool"),
+        quarantine: folder.join("quarantine"),
+    };
     let _watch_and_status = LogWatch::start(&config, outside, &store).map(|watch| {
         let key = [b"file ".as_slice(), path.as_os_str().as_encoded_bytes()].concat();
         let mut told = (0, 0);
